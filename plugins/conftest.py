@@ -15,7 +15,7 @@ from loqua_host import Learner, LearnerContext, Lesson
 from loqua_host.contract.turns import LEARNER_KEY, TYPED_KEY
 
 
-class Classroom:
+class LessonUnderTest:
     """A running lesson, with what its tutor said."""
 
     def __init__(self, lesson: Lesson) -> None:
@@ -82,13 +82,13 @@ def make_lesson(plugin: Any) -> Callable[..., Lesson]:
 
 
 @pytest.fixture
-def taught(plugin: Any) -> Callable[[Lesson], AbstractAsyncContextManager[Classroom]]:
+def taught(plugin: Any) -> Callable[[Lesson], AbstractAsyncContextManager[LessonUnderTest]]:
     """Run a lesson's session for the length of a block, greeting included."""
 
     @asynccontextmanager
-    async def run(lesson: Lesson) -> AsyncIterator[Classroom]:
+    async def run(lesson: Lesson) -> AsyncIterator[LessonUnderTest]:
         lesson.agent = await plugin.create_agent(lesson)
-        classroom = Classroom(lesson)
+        classroom = LessonUnderTest(lesson)
         await lesson.session.start(lesson.agent)
         try:
             await plugin.on_user_ready(lesson)

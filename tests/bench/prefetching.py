@@ -46,7 +46,7 @@ async def visit(deployment: Deployment, host: HostProcess, agent_name: str) -> d
         accepted = at(host.log.find("job.accepted", room=room)[0])
         seen = {
             event: at(found[0]) - accepted
-            for event in ("learner.foreseen", "learner.found", "lesson.opened", "probe.ready")
+            for event in ("learner.prefetched", "learner.found", "lesson.opened", "probe.ready")
             if (found := host.log.find(event, room=room))
         }
     await deployment.api.until("sessions", learner.user_id)
@@ -126,7 +126,7 @@ async def main(delay: float) -> int:
         name: round(median(seconds), 2) for name, seconds in returns.items()
     }
     figures["api_seconds"] = delay
-    figures["foreseen"] = sum("learner.foreseen" in one for one in seen["hearing"])
+    figures["foreseen"] = sum("learner.prefetched" in one for one in seen["hearing"])
     hearing, deaf = (figures[name]["probe.ready"] for name in ("hearing", "deaf"))
     figures["ready_ratio"] = round(hearing / deaf, 2)
     print(json.dumps(figures, indent=2))  # noqa: T201  # the result

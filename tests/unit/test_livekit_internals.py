@@ -159,13 +159,13 @@ async def test_the_host_changes_livekit_before_it_opens_anything(
     def start(*_: object) -> None:
         raise StartedError
 
-    for patch in ("distrust_jobs", "patch_workers"):
+    for patch in ("patch_ipc", "patch_workers"):
         monkeypatch.setattr(host_module, patch, lambda patch=patch: done.append(patch))
     monkeypatch.setattr(host_module, "_open_parts", start)
     anything: Any = type("Anything", (), {"sound": None, "secrets": None})
     with pytest.raises(StartedError):
         await host_module.run_host(*[anything] * 4, traced=False)
-    assert done == ["distrust_jobs", "patch_workers"]
+    assert done == ["patch_ipc", "patch_workers"]
 
 
 def test_only_what_is_used_of_the_module_is_there() -> None:

@@ -5,7 +5,7 @@ import sys
 from types import FrameType
 from typing import Never
 
-from loqua_host.system.process import forget_environment, restart_sealed
+from loqua_host.system.process import forget_environment, restart_with_clean_environ
 from loqua_host.system.zygote import fork_zygote
 
 __all__ = ["main"]
@@ -27,7 +27,7 @@ def main() -> None:
     """
     command = sys.argv[1:2]
     if WITH_SECRETS.intersection(command):
-        restart_sealed(sys.argv[1:])
+        restart_with_clean_environ(sys.argv[1:])
     zygote = None
     if command == ["run"]:
         # PID 1 of a container ignores SIGTERM unless it has a handler; the host sets its own later.

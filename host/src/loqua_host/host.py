@@ -35,7 +35,7 @@ from loqua_host.lessons.regions import RegionWatch
 from loqua_host.lessons.services import Services
 from loqua_host.lessons.tutors import RunningTutor
 from loqua_host.lessons.webhook_events import WebhookEvents
-from loqua_host.link.ipc import distrust_jobs
+from loqua_host.link.ipc import patch_ipc
 from loqua_host.link.probe import JobProbe
 from loqua_host.link.server import serve_link
 from loqua_host.livekit_internals import patch_workers, run_jobs_by
@@ -120,12 +120,12 @@ async def run_host(
     *,
     traced: bool,
 ) -> None:
-    """Run all enabled tutors until told to stop, then let lessons end and records leave.
+    """Run all enabled tutors until a stop signal, then let lessons end and deliver records.
 
     Args:
-        configuration: What says how to run; it is followed as it changes.
-        configured: What it said at the start.
-        signals: What the host is told from outside.
+        configuration: The configuration, whose changes are applied.
+        configured: The configuration at the start.
+        signals: The signals from outside the process.
         recent_errors: What went wrong lately, for the status page.
         traced: Whether lessons are traced.
 
@@ -133,7 +133,7 @@ async def run_host(
         ConfigError: If a secret is missing.
         LedgerError: If the ledger cannot be opened.
     """
-    distrust_jobs()
+    patch_ipc()
     patch_workers()
     run_jobs_by(run_in_sandbox)
     settings, secrets = configured.sound, configured.secrets
@@ -145,10 +145,10 @@ async def run_host(
         with listen_unnamed() as (listener, link), temporary_directory() as temporary:
             announcer = _open_announcer(parts)
             reconciler = Reconciler(
-                parts.services, partial(_places, parts), parts.lessons, announcer.say
+                parts.services, partial(_capacity, parts), parts.lessons, announcer.say
             )
             webhooks = WebhookEvents(
-                parts.services, parts.lessons.prefetch, partial(_places, parts)
+                parts.services, parts.lessons.prefetch, partial(_capacity, parts)
             )
             async with (
                 serve_link(listener, authorise=parts.registry.authorise, serve=parts.lessons.serve),
@@ -183,7 +183,7 @@ async def run_host(
 
 @asynccontextmanager
 async def _open_parts(settings: HostSettings, secrets: HostSecrets) -> AsyncIterator[_Parts]:
-    """Open what lessons stand on, and begin what goes on behind them."""
+    """Open the services of lessons, and start the background tasks."""
     metrics, clock = HostMetrics(), SystemClock()
     async with (
         LoquaApi.open(
@@ -318,7 +318,7 @@ async def _serve(
     signals: Signals,
     drain: Drain,
 ) -> None:
-    """Accept jobs until told to drain or stop, then let the running lessons end.
+    """Accept jobs until a drain or stop signal, then let the running lessons end.
 
     A drain leaves them their own time; a stop, also during a drain, `lessons.drain_timeout`. Their
     rooms are watched until the last has ended.
@@ -341,7 +341,7 @@ async def _serve(
 
 
 async def _drain(supervisor: Supervisor, seconds: float, drain: Drain) -> None:
-    """Drain all workers; the host stays, without them, until it is told to stop."""
+    """Drain all workers; the host keeps running without them until a stop signal."""
     log.info("host.draining", seconds=seconds)
     await supervisor.stop(STOPPING, seconds)
     log.info("host.drained")
@@ -349,7 +349,7 @@ async def _drain(supervisor: Supervisor, seconds: float, drain: Drain) -> None:
 
 
 async def _force_stop(supervisor: Supervisor, force_stop: asyncio.Event) -> None:
-    """Cut lessons off once that is asked for: the next start goes on with them."""
+    """Stop lessons immediately on request; the next start resumes them."""
     await force_stop.wait()
     log.warning("host.hurried")
     await supervisor.stop(STOPPING, 0)
@@ -466,16 +466,18 @@ def _is_elsewhere(parts: _Parts, tutor: str, room: str, metadata: str) -> bool:
 
 def _is_full(parts: _Parts, tutor: str, room: str) -> bool:
     dispatch_state = parts.services.dispatch_state
-    places = _places(parts).less(dispatch_state.ahead_of(room, tutor))
-    return not places.has(tutor, goes_on=dispatch_state.goes_on(room, tutor))
+    capacity = _capacity(parts).reserve(dispatch_state.ahead_of(room, tutor))
+    return not capacity.fits(tutor, goes_on=dispatch_state.goes_on(room, tutor))
 
 
-def _places(parts: _Parts) -> Capacity:
+def _capacity(parts: _Parts) -> Capacity:
     ending = tuple(
         tutor for job, tutor in parts.registry.jobs() if parts.services.dispatch_state.is_over(job)
     )
     measured = parts.running.settings.lessons.max_lessons == "auto"
-    return Capacity(_headroom(parts).lessons, parts.registry.places(), ending, measured=measured)
+    return Capacity(
+        _headroom(parts).lessons, parts.registry.job_limits(), ending, measured=measured
+    )
 
 
 def _headroom(parts: _Parts) -> Headroom:

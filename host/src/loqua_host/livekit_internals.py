@@ -435,7 +435,7 @@ def processes_of(server: AgentServer) -> list[JobProcessStatus]:
 
 
 def run_jobs_by(main: Callable[[ProcStartArgs], None]) -> None:
-    """Have the processes of jobs run this function, which calls `run_job_process`."""
+    """Make job processes run this function, which calls `run_job_process`."""
     _replace(job_proc_executor, "proc_main", main)
 
 
@@ -559,7 +559,7 @@ def _run_with_log(client: _ProcClient, run: Callable[[_ProcClient], None]) -> No
 
 
 def leave_before_loop_ends() -> None:
-    """Have this job process end its lesson by itself before LiveKit cancels what is left.
+    """Make this job process end its lesson before LiveKit cancels all other tasks.
 
     When the host is killed, LiveKit cancels every task at once: the one that is leaving the room,
     too, and the one that hears when the room has been left. The process would then end before its
@@ -614,7 +614,7 @@ def raise_thresholds(detector: inference.TurnDetector, factor: float) -> None:
 
 
 def stop_transcribing(session: "AgentSession[Any]") -> None:
-    """Stop a session from publishing the learner's transcript; the tutor's goes on."""
+    """Stop a session from publishing the learner's transcript; the tutor's is still published."""
     session.off("user_input_transcribed", session.room_io._on_user_input_transcribed)
 
 
@@ -632,7 +632,7 @@ _MCP_CALLS = ("initialize", "list_tools", "_call_tool", "aclose")
 
 @contextmanager
 def around_mcp_calls(wait: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
-    """Have agents ask their MCP servers inside `wait()`, for the duration of a block.
+    """Make agents call their MCP servers inside `wait()`, for the duration of a block.
 
     LiveKit has no event before a server answers.
 
@@ -747,7 +747,7 @@ class _Start:
 
 
 class _OneWayTransport(RoomSessionTransport):
-    """Sends to one participant and takes no requests, with which LiveKit lets anybody drive."""
+    """A transport that sends to one participant and ignores requests, which anyone could send."""
 
     async def start(self) -> None:
         """Register no handler."""

@@ -242,7 +242,7 @@ async def hosted(lesson: Lesson, answer: Handback | HandoffError) -> AsyncIterat
     async def serve() -> None:
         while True:
             call = await lesson.next_call()
-            calls.append((call.agent_name, call.wish.focus, call.wish.words))
+            calls.append((call.agent_name, call.request.focus, call.request.words))
             if isinstance(answer, HandoffError):
                 call.answer.set_exception(answer)
             else:

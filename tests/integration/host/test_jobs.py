@@ -56,7 +56,7 @@ async def test_a_hostile_job_gets_nowhere(deployment: Deployment, tmp_path: Path
         await host.log.until("job.log_unreadable", count=4)
         assert len(await deployment.api.arrivals("contexts", learner.user_id)) == 1
         assert not host.log.find("lesson.interrupted")
-        assert not host.log.find("learner.foreseen")
+        assert not host.log.find("learner.prefetched")
         assert not (host.scripts / "ran").exists()
     assert json.loads(told["answers"]) == GOT
 

@@ -30,10 +30,10 @@ async def test_livekits_webhook_has_the_lesson_prepared_before_its_job(
                 assert (await stranger.post(webhook, json=forged)).status_code == 401
             for _ in range(5):  # a machine that stalls may let the job be the first
                 steps = await steps_of_a_lesson(deployment, host)
-                if steps[0] == "learner.foreseen":
+                if steps[0] == "learner.prefetched":
                     break
-    assert steps[0] == "learner.foreseen"
-    assert sorted(steps) == ["job.accepted", "learner.foreseen", "learner.found"]
+    assert steps[0] == "learner.prefetched"
+    assert sorted(steps) == ["job.accepted", "learner.prefetched", "learner.found"]
 
 
 async def steps_of_a_lesson(deployment: Deployment, host: HostProcess) -> list[str]:
@@ -44,4 +44,4 @@ async def steps_of_a_lesson(deployment: Deployment, host: HostProcess) -> list[s
     await deployment.api.until("sessions", learner.user_id)
     assert len(await deployment.api.arrivals("exchanges", learner.user_id)) == 1
     events = [line["event"] for line in host.log.lines if line.get("room") == room]
-    return [it for it in events if it in ("learner.foreseen", "learner.found", "job.accepted")]
+    return [it for it in events if it in ("learner.prefetched", "learner.found", "job.accepted")]

@@ -2,7 +2,7 @@
 
 A host that starts as a new program takes four seconds of processor time, three of them for imports,
 and tests start some eighty. This is the same code from `loqua_host.__main__.main` on, where a host
-has just started itself again with a clean environment (`restart_sealed`).
+has just started itself again with a clean environment (`restart_with_clean_environ`).
 """
 
 import asyncio
@@ -160,9 +160,9 @@ def serve(channel: socket.socket) -> None:
 
 
 def _become_host(between: int, log: int, arguments: list[str], environ: dict[str, str]) -> None:
-    """Be what `restart_sealed` makes of a host, as a child of what `between` was a child of."""
+    """Become what `restart_with_clean_environ` makes of a host, as a child of our grandparent."""
     from loqua_host.__main__ import main  # noqa: PLC0415  # for the process above to import
-    from loqua_host.system.process import ONE_THREAD, SEALED, safe_environ  # noqa: PLC0415
+    from loqua_host.system.process import ONE_THREAD, STARTUP_ENVIRON, safe_environ  # noqa: PLC0415
 
     while os.getppid() == between:
         time.sleep(0.001)
@@ -177,7 +177,7 @@ def _become_host(between: int, log: int, arguments: list[str], environ: dict[str
     os.write(memory, json.dumps(environ).encode())
     os.lseek(memory, 0, os.SEEK_SET)
     os.environ.clear()
-    os.environ.update({**safe_environ(environ), **ONE_THREAD, SEALED: str(memory)})
+    os.environ.update({**safe_environ(environ), **ONE_THREAD, STARTUP_ENVIRON: str(memory)})
     tempfile.tempdir = None
     sys.argv = ["loqua-host", *arguments]
     main()

@@ -18,7 +18,7 @@ from tests.certificates import issue
 
 from loqua_host.contract.records import Progress
 from loqua_host.dev.ports import free_port
-from loqua_host.dev.postgres import PostgresUnavailableError, as_servant, run_postgres
+from loqua_host.dev.postgres import PostgresUnavailableError, as_unprivileged, run_postgres
 from loqua_host.errors import LedgerError
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
 from loqua_host.records.postgres import PostgresDatabase, _Connection
@@ -72,7 +72,7 @@ def pool(server: tuple[str, int, str], servants: Path) -> Iterator[int]:
     [socket] = psycopg.conninfo.conninfo_to_dict(url)["host"].split(",")
     config.write_text(POOL.format(socket=socket, port=port, listen=listen))
     own(config)
-    with subprocess.Popen([*as_servant(), program, "--quiet", str(config)]) as process:  # noqa: S603  # Debian's
+    with subprocess.Popen([*as_unprivileged(), program, "--quiet", str(config)]) as process:  # noqa: S603  # Debian's
         try:
             await_port(listen)
             yield listen

@@ -44,7 +44,7 @@ class Parts:
             (self.directory / name).write_text(value)
             await self.secrets.kept.read(name, fresh=True)
 
-    async def adopt(self, key: LiveKitKey) -> None:
+    async def use_key(self, key: LiveKitKey) -> None:
         """Use LiveKit's key if LiveKit takes it, as rooms do."""
         if key.key.get_secret_value() not in self.taken:
             raise RoomsError("LiveKit's rooms API refused: unauthenticated")
@@ -86,7 +86,7 @@ class Workers:
 
     keys: list[str] = field(default_factory=list)
 
-    def adopt(self, key: LiveKitKey) -> None:
+    def use_key(self, key: LiveKitKey) -> None:
         """Register with it from now on."""
         self.keys.append(key.key.get_secret_value())
 

@@ -138,7 +138,7 @@ def test_a_specialist_of_any_name_that_is_taken_can_be_called() -> None:
     """The declaration and the call know one form of a name."""
     name = "-".join(["specialist"] * 5 + ["longer123"])
     assert Tutor(name="grammar", agent_name=name).agent_name == name
-    assert CallSpecialist(agent_name=name, wish=HandoffRequest()).agent_name == name
+    assert CallSpecialist(agent_name=name, request=HandoffRequest()).agent_name == name
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ async def test_a_call_is_answered_by_who_runs_the_lesson() -> None:
     lesson = a_lesson()
     calling = asyncio.create_task(lesson.call_specialist("grammar-specialist", focus="articles"))
     call = await lesson.next_call()
-    assert (call.agent_name, call.wish.focus) == ("grammar-specialist", "articles")
+    assert (call.agent_name, call.request.focus) == ("grammar-specialist", "articles")
     with pytest.raises(HandoffError, match="in progress"):
         await lesson.call_specialist("grammar-specialist")
     call.answer.set_result(Handback(outcome="taught"))

@@ -12,12 +12,12 @@ from loqua_host.diagnosis.api import (
     judge_answer,
     judge_authentication,
     judge_decryption,
-    judge_life,
+    judge_lifetime,
     judge_limits,
 )
 from loqua_host.diagnosis.engines import judge_models
 from loqua_host.diagnosis.finding import CheckState
-from loqua_host.diagnosis.livekit import Way, judge_media
+from loqua_host.diagnosis.livekit import MediaPath, judge_media
 from loqua_host.diagnosis.machine import (
     HealthReport,
     examine_workers,
@@ -114,22 +114,22 @@ def test_limits_are_read_from_the_headers() -> None:
 
 def test_the_agent_s_jwt_is_judged_by_the_life_left_to_it() -> None:
     """From the day that config says to warn."""
-    assert judge_life(8 * DAY, 7 * DAY).state is CheckState.OK
-    assert judge_life(6 * DAY, 7 * DAY).reason == "AGENT_JWT_TOKEN expires in 6.0 days"
-    assert judge_life(-DAY, 7 * DAY).reason == "AGENT_JWT_TOKEN expired 1.0 days ago"
+    assert judge_lifetime(8 * DAY, 7 * DAY).state is CheckState.OK
+    assert judge_lifetime(6 * DAY, 7 * DAY).reason == "AGENT_JWT_TOKEN expires in 6.0 days"
+    assert judge_lifetime(-DAY, 7 * DAY).reason == "AGENT_JWT_TOKEN expired 1.0 days ago"
 
 
 @pytest.mark.parametrize(
     ("ways", "state"),
     [
-        ([Way("udp", "HOST")], CheckState.OK),
-        ([Way("udp", "RELAY"), Way("udp", "HOST")], CheckState.OK),
-        ([Way("tcp", "HOST")], CheckState.FAILED),
-        ([Way("udp", "HOST"), Way("tcp", "RELAY")], CheckState.FAILED),
+        ([MediaPath("udp", "HOST")], CheckState.OK),
+        ([MediaPath("udp", "RELAY"), MediaPath("udp", "HOST")], CheckState.OK),
+        ([MediaPath("tcp", "HOST")], CheckState.FAILED),
+        ([MediaPath("udp", "HOST"), MediaPath("tcp", "RELAY")], CheckState.FAILED),
         ([], CheckState.FAILED),
     ],
 )
-def test_sound_is_to_go_by_udp(ways: list[Way], state: CheckState) -> None:
+def test_sound_is_to_go_by_udp(ways: list[MediaPath], state: CheckState) -> None:
     """Relayed or not."""
     assert judge_media(ways).state is state
 

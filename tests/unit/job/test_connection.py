@@ -7,7 +7,7 @@ import pytest
 import structlog
 from livekit import rtc
 
-from loqua_host.job.room.connection import ENDINGS, MENDING_SECONDS
+from loqua_host.job.room.connection import ENDINGS, RECONNECT_SECONDS
 from loqua_host.job.voice.session import PENDING_SECONDS
 from loqua_host.link.messages import Finish, Join
 
@@ -19,7 +19,7 @@ async def test_a_connection_that_livekit_mends_costs_the_lesson_nothing_but_time
     running = job.start()
     await asyncio.sleep(10)
     job.room.emit("reconnecting")
-    await asyncio.sleep(MENDING_SECONDS - 1)
+    await asyncio.sleep(RECONNECT_SECONDS - 1)
     job.room.emit("reconnected")
     await asyncio.sleep(10)
     assert [one for one in job.link.sent if isinstance(one, Join)] == [Join(identity="maria")]
@@ -47,7 +47,7 @@ async def test_a_connection_that_is_not_mended_in_time_is_a_crash(job: Any) -> N
     job.room.emit("reconnecting")
     job.room.emit("reconnecting")
     await running
-    assert asyncio.get_running_loop().time() == 10 + MENDING_SECONDS + PENDING_SECONDS
+    assert asyncio.get_running_loop().time() == 10 + RECONNECT_SECONDS + PENDING_SECONDS
     assert not [one for one in job.link.sent if isinstance(one, Finish)]
     assert job.hooks.endings == []
 

@@ -113,7 +113,7 @@ class Talk:
 
     async def settled(self) -> None:
         """Wait until a failure has been answered."""
-        await asyncio.sleep(4 * module.LOOK_SECONDS + module.UNCLAIMED_SECONDS)
+        await asyncio.sleep(4 * module.POLL_SECONDS + module.UNCLAIMED_SECONDS)
 
 
 Logs = list[Any]
@@ -123,7 +123,7 @@ MARIA = Learner(user_id="maria", identity="maria")
 @pytest.fixture(autouse=True)
 def logs(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Look sooner than in a lesson, and see what is told."""
-    monkeypatch.setattr(module, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(module, "POLL_SECONDS", 0.1)
     monkeypatch.setattr(module, "UNCLAIMED_SECONDS", 0.05)
     logging.getLogger().setLevel(logging.WARNING)
     with structlog.testing.capture_logs() as logs:

@@ -282,7 +282,7 @@ async def test_a_recogniser_that_hears_no_word_is_replaced_when_told(seat: Seat)
     """It answers, and never anything: only the lesson knows that somebody speaks."""
     ears = FallbackSTT([FakeSTT(says("")), FakeSTT(says("dos"))], seat.failover(), _vad())
     await ears.recognize(frame(), conn_options=ONCE)
-    ears.distrust()
+    ears.mark_unhealthy()
     event = await ears.recognize(frame(), conn_options=ONCE)
     assert event.alternatives[0].text == "dos"
 

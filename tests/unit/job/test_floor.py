@@ -95,7 +95,7 @@ async def test_a_lent_floor_is_given_and_taken_back_by_hand(
     job: Any, floor: Floor, changes: list[bool]
 ) -> None:
     """Whoever comes and goes meanwhile."""
-    floor.lend()
+    floor.begin_call()
     specialist_enters(job)
     assert changes == []
     floor.give()
@@ -109,7 +109,7 @@ async def test_a_floor_is_not_taken_back_from_a_specialist_who_is_still_there(
     job: Any, floor: Floor, changes: list[bool]
 ) -> None:
     """It comes back when that one leaves."""
-    floor.lend()
+    floor.begin_call()
     specialist_enters(job)
     floor.give()
     floor.take_back()

@@ -105,7 +105,7 @@ class Greeted:
         self.greeting = Greeting(session)
         self.greeting.watch()
         self.tutor = Tutor(self.session)
-        self.greeting.meet(self.tutor)
+        self.greeting.attach(self.tutor)
 
     async def turn(self) -> None:
         """Have the learner's turn be over, as LiveKit tells."""

@@ -26,9 +26,9 @@ async def running(job: Any) -> Any:
     await task
 
 
-def call(job: Any, agent_name: str = "grammar-expert", **wish: Any) -> "asyncio.Task[Handback]":
+def call(job: Any, agent_name: str = "grammar-expert", **request: Any) -> "asyncio.Task[Handback]":
     """Have the tutor call a specialist."""
-    return asyncio.create_task(job.lesson.call_specialist(agent_name, **wish))
+    return asyncio.create_task(job.lesson.call_specialist(agent_name, **request))
 
 
 def specialist_comes(job: Any) -> None:
@@ -70,7 +70,7 @@ async def test_a_specialist_is_announced_when_it_has_come_and_has_the_floor_then
     assert await calling == TAUGHT
     assert job.session.input.on == {"audio": True}
     [message] = asked(job)
-    assert (message.wish.focus, message.wish.words) == ("present_tense", ("ser",))
+    assert (message.request.focus, message.request.words) == ("present_tense", ("ser",))
 
 
 @pytest.mark.usefixtures("running")

@@ -12,7 +12,7 @@ from livekit.agents.utils.aio import ChanReceiver, duplex_unix
 from loqua_host.livekit_internals import leave_before_loop_ends
 from loqua_host.system.tasks import uncancelled
 
-FAREWELL_SECONDS = 0.2
+APOLOGY_SECONDS = 0.2
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +42,7 @@ class Lesson:
 
     async def _leave(self) -> None:
         self.leaving.set()
-        await asyncio.sleep(FAREWELL_SECONDS)
+        await asyncio.sleep(APOLOGY_SECONDS)
         self.left = True
 
 

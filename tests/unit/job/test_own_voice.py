@@ -75,7 +75,7 @@ class Lesson:
         self.voice = OwnVoice(self.session, lambda: 108.0)  # type: ignore[arg-type]  # a fake
         self.voice.watch()
         self.agent = Tutor(list(heard))
-        self.voice.meet(self.agent)
+        self.voice.attach(self.agent)
 
     async def say(self, *texts: str) -> list[str]:
         """Have the tutor say something, piece by piece."""

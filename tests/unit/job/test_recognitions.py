@@ -46,7 +46,7 @@ async def _silence() -> AsyncIterator[Any]:
 async def listen(*transcripts: SpeechData) -> Listener:
     """Have transcripts arrive at an agent that the host has met."""
     agent = Listener(list(transcripts))
-    Recognitions().meet(agent)
+    Recognitions().attach(agent)
     node = await agent.stt_node(_silence(), ModelSettings())
     async for _ in node:
         pass

@@ -21,7 +21,7 @@ from loqua_host.contract.turns import TYPED_KEY
 from loqua_host.errors import HookFailedError
 from loqua_host.job.room.chat import LONGEST_TYPED
 from loqua_host.job.voice.session import PENDING_SECONDS
-from loqua_host.job.voice.vitals import DEAF_SECONDS
+from loqua_host.job.voice.vitals import UNPROCESSED_SECONDS
 from loqua_host.link.messages import (
     CallbackFailed,
     Checkpoint,
@@ -344,7 +344,7 @@ async def test_a_tutor_that_hears_no_more_leaves_the_lesson_to_another_job(job: 
     while not running.done():
         microphone.frames.put_nowait(SOUND)
         await asyncio.sleep(SOUND.duration)
-    assert asyncio.get_running_loop().time() - began < DEAF_SECONDS + 3
+    assert asyncio.get_running_loop().time() - began < UNPROCESSED_SECONDS + 3
     assert job.link.sent[-1].state == {"said": 3}
     assert job.room.left
 

@@ -160,7 +160,7 @@ DISTURBANCES: dict[str, Callable[[], Told]] = {
     "LiveKit is lost": lambda: Told(ended_after=("on_user_ready", Reason.CONNECTION_LOST)),
     "the host is lost": lambda: Told(ended_after=("on_user_ready", Reason.HOST_LOST)),
     "the learner is away and another one waits": lambda: Told(
-        ended_after=("on_user_ready", Reason.PLACE_NEEDED)
+        ended_after=("on_user_ready", Reason.CAPACITY_NEEDED)
     ),
 }
 
@@ -225,7 +225,7 @@ async def test_a_failed_report_is_delivered_as_none(run: Any) -> None:
 
 async def test_a_tutor_that_makes_room_reports_as_if_its_learner_had_left(run: Any) -> None:
     """And another job may go on with the lesson."""
-    told = await run(Told(ended_after=("on_user_ready", Reason.PLACE_NEEDED)))
+    told = await run(Told(ended_after=("on_user_ready", Reason.CAPACITY_NEEDED)))
     assert [it.reason for it in told.endings] == ["learner_left"]
     assert told.delivered == [(REPORTED, True)]
 

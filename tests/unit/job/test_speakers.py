@@ -132,7 +132,7 @@ async def start() -> AsyncIterator[Callable[..., Any]]:
         room = Room(everyone=everyone)
         rooms.append(room)
         room.speakers.watch()
-        Agents(room.session, [room.speakers.meet]).watch()
+        Agents(room.session, [room.speakers.attach]).watch()
         await room.session.start(agent, record=False)
         return room
 

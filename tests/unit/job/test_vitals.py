@@ -18,7 +18,13 @@ from livekit.rtc.event_emitter import EventEmitter
 
 from loqua_host.job.engines.failover import Failover
 from loqua_host.job.engines.fallbacks import FallbackSTT
-from loqua_host.job.voice.vitals import DEAF_SECONDS, MUTE_SECONDS, STUCK_SECONDS, UNHEARD, Vitals
+from loqua_host.job.voice.vitals import (
+    MUTE_SECONDS,
+    STUCK_SECONDS,
+    UNHEARD,
+    UNPROCESSED_SECONDS,
+    Vitals,
+)
 
 from .conftest import FakeLoudspeaker, FakeMicrophone, FakeSession
 from .engines import FakeSTT, says
@@ -114,7 +120,7 @@ class Watched:
         self.vitals = Vitals(session, self.clock, self.stuck.append, self.late.append)
         self.tutor = Tutor()
         self.vitals.watch()
-        self.vitals.meet(self.tutor)
+        self.vitals.attach(self.tutor)
         self.looking = asyncio.create_task(self.vitals.run())
 
     async def sounds(self, seconds: float, *, taken: bool = True, looked_at: bool = True) -> None:
@@ -168,14 +174,14 @@ async def test_a_session_that_looks_at_what_it_hears_is_well(watched: Watched) -
 async def test_a_session_that_hears_and_does_not_look_is_deaf(watched: Watched) -> None:
     """Said once, within seconds (livekit/livekit#4777)."""
     await watched.sounds(5)
-    await watched.sounds(DEAF_SECONDS + 2, looked_at=False)
+    await watched.sounds(UNPROCESSED_SECONDS + 2, looked_at=False)
     assert watched.stuck == ["hearing"]
 
 
 async def test_a_session_that_does_not_even_ask_for_sound_is_deaf(watched: Watched) -> None:
     """Its task has ended, for whatever reason."""
     await watched.sounds(5)
-    await watched.sounds(DEAF_SECONDS + 2, taken=False, looked_at=False)
+    await watched.sounds(UNPROCESSED_SECONDS + 2, taken=False, looked_at=False)
     assert watched.stuck == ["hearing"]
 
 
@@ -239,12 +245,12 @@ async def test_a_node_that_does_not_even_take_its_words_is_mute(watched: Watched
 
     for node in (fail, keep_silent):
         watched.tutor.tts_node = node  # type: ignore[method-assign]  # as an author may
-        watched.vitals.meet(watched.tutor)
+        watched.vitals.attach(watched.tutor)
         await asyncio.wait([watched.asks("hola")])
         await asyncio.sleep(30)
         assert watched.stuck == []
     watched.tutor.tts_node = wait  # type: ignore[method-assign]  # as above
-    watched.vitals.meet(watched.tutor)
+    watched.vitals.attach(watched.tutor)
     saying = watched.asks("hola")
     await asyncio.sleep(MUTE_SECONDS + 2)
     assert watched.stuck == ["speaking"]
@@ -260,15 +266,15 @@ async def test_only_who_detects_voices_is_asked_whether_they_look(watched: Watch
             super().__init__(instructions="", vad=vad)
 
     detector = FakeDetector()
-    watched.vitals.meet(Own(detector))
+    watched.vitals.attach(Own(detector))
     for _ in range(6):
         await watched.sounds(5, looked_at=False)
         detector.look()
-    watched.vitals.meet(Own(None))
+    watched.vitals.attach(Own(None))
     await watched.sounds(30, looked_at=False)
     assert watched.stuck == []
-    watched.vitals.meet(Own(detector))
-    await watched.sounds(DEAF_SECONDS + 2)
+    watched.vitals.attach(Own(detector))
+    await watched.sounds(UNPROCESSED_SECONDS + 2)
     assert watched.stuck == ["hearing"]
 
 
@@ -312,7 +318,7 @@ async def test_an_agent_is_known_by_its_first_word_and_not_twice(watched: Watche
     """What it says as it enters may be long; the agent after it speaks by the same output."""
     output = watched.session.output.audio
     assert output is not watched.loudspeaker
-    watched.vitals.meet(Tutor())
+    watched.vitals.attach(Tutor())
     assert watched.session.output.audio is output
 
 
@@ -370,7 +376,7 @@ async def test_a_session_without_sound_is_not_judged_by_it() -> None:
     watched.session.input.audio = watched.session.output.audio = None
     session: Any = watched.session
     watched.vitals = Vitals(session, watched.clock, watched.stuck.append, watched.late.append)
-    watched.vitals.meet(watched.tutor)
-    assert watched.vitals.look() is None
+    watched.vitals.attach(watched.tutor)
+    assert watched.vitals.find_stuck() is None
     watched.vitals.unwatch()
     watched.looking.cancel()

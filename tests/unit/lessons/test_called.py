@@ -14,7 +14,7 @@ from loqua_host.link.server import JobRef
 GRAMMAR = JobRef("job2", "room", "grammar")
 
 
-CALL = CallSpecialist(agent_name="grammar-expert", wish=HandoffRequest(focus="articles"))
+CALL = CallSpecialist(agent_name="grammar-expert", request=HandoffRequest(focus="articles"))
 
 
 async def hear_handback(link: HostLink) -> Handback:

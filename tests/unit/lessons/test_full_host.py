@@ -49,10 +49,10 @@ def left(user_id: str = "maria", *, since: float = NOW - 5, tutor: str = "tutor"
 
 
 def todo(
-    *snapshots: RoomSnapshot, places: Capacity = FULL, now: float = NOW, others: float = 0.0
+    *snapshots: RoomSnapshot, capacity: Capacity = FULL, now: float = NOW, others: float = 0.0
 ) -> Sequence[Action]:
     """Decide."""
-    return decide(snapshots, places, now, RECONNECT_TIMEOUT, others)
+    return decide(snapshots, capacity, now, RECONNECT_TIMEOUT, others)
 
 
 def stepping_out(actions: Sequence[Action]) -> list[tuple[str, str]]:
@@ -74,7 +74,7 @@ def test_the_place_of_a_learner_who_left_goes_to_one_who_waits() -> None:
 def test_nobody_steps_out_while_nobody_waits_or_there_are_places() -> None:
     """The lesson waits for its learner as long as it may."""
     assert todo(left()) == []
-    assert stepping_out(todo(left(), waiting(), places=Capacity(1, {"tutor": 1}))) == []
+    assert stepping_out(todo(left(), waiting(), capacity=Capacity(1, {"tutor": 1}))) == []
 
 
 def test_a_learner_who_reloads_the_page_keeps_the_place() -> None:
@@ -97,27 +97,29 @@ def test_who_can_have_a_place_that_is_free_in_a_moment_takes_no_absent_learners(
     ending: tuple[str, ...],
 ) -> None:
     """A job whose lesson is over, stepped out of or ended, has still to end."""
-    places = Capacity(0, {"tutor": 0 if "tutor" in ending else 1, "grammar": 0}, ending)
-    assert stepping_out(todo(left(), waiting(), places=places)) == []
-    assert stepping_out(todo(left(), waiting(), waiting("li"), places=places)) == [("maria", "li")]
+    capacity = Capacity(0, {"tutor": 0 if "tutor" in ending else 1, "grammar": 0}, ending)
+    assert stepping_out(todo(left(), waiting(), capacity=capacity)) == []
+    assert stepping_out(todo(left(), waiting(), waiting("li"), capacity=capacity)) == [
+        ("maria", "li")
+    ]
 
 
 def test_a_place_of_another_tutor_helps_if_only_the_host_is_full() -> None:
     """Not where the tutor itself has as many lessons as it may."""
     grammar = left(tutor="grammar")
-    assert stepping_out(todo(grammar, waiting(), places=Capacity(0, {"tutor": 1, "grammar": 0})))
+    assert stepping_out(todo(grammar, waiting(), capacity=Capacity(0, {"tutor": 1, "grammar": 0})))
     assert not stepping_out(
-        todo(grammar, waiting(), places=Capacity(5, {"tutor": 0, "grammar": 0}))
+        todo(grammar, waiting(), capacity=Capacity(5, {"tutor": 0, "grammar": 0}))
     )
-    assert stepping_out(todo(left(), waiting(), places=Capacity(5, {"tutor": 0, "grammar": 0})))
+    assert stepping_out(todo(left(), waiting(), capacity=Capacity(5, {"tutor": 0, "grammar": 0})))
 
 
 def test_nobody_steps_out_where_that_makes_no_place() -> None:
     """The limit was lowered, or the tutor takes no jobs any more."""
-    assert not stepping_out(todo(left(), waiting(), places=Capacity(-1, {"tutor": 1})))
-    both = todo(left(), left("eva"), waiting(), places=Capacity(-1, {"tutor": 1}))
+    assert not stepping_out(todo(left(), waiting(), capacity=Capacity(-1, {"tutor": 1})))
+    both = todo(left(), left("eva"), waiting(), capacity=Capacity(-1, {"tutor": 1}))
     assert stepping_out(both) == []
-    assert not stepping_out(todo(left(), waiting(), places=Capacity(0, {"grammar": 1})))
+    assert not stepping_out(todo(left(), waiting(), capacity=Capacity(0, {"grammar": 1})))
 
 
 def test_a_specialist_who_is_asked_for_takes_no_absent_learners_place() -> None:
@@ -139,7 +141,7 @@ def test_who_comes_back_is_next_in_line() -> None:
     lost = Interrupted(row("maria"), "agent-1", NOW - 5)
     again = RoomSnapshot("maria", (back,), wanted=RUNNING, interrupted=(lost,))
     one_free = Capacity(1, {"tutor": 1})
-    [call] = [one for one in todo(waiting(), again, places=one_free) if isinstance(one, Call)]
+    [call] = [one for one in todo(waiting(), again, capacity=one_free) if isinstance(one, Call)]
     assert (call.learner, call.lesson) == (back, lost)
 
 
@@ -158,7 +160,7 @@ def test_other_learners_in_the_room_get_neither_the_lesson_nor_its_tutor() -> No
     assert stepping_out(todo(room, waiting("li"))) == [("maria", "li")]
     lost = Interrupted(row("maria"), "agent-1", NOW - 5)
     after = RoomSnapshot("maria", here, wanted=RUNNING, interrupted=(lost,))
-    actions = todo(after, places=Capacity(1, {"tutor": 1}))
+    actions = todo(after, capacity=Capacity(1, {"tutor": 1}))
     assert not [one for one in actions if isinstance(one, Call)]
 
 
@@ -193,7 +195,7 @@ ages = st.sampled_from([0.0, RELOAD_SECONDS, 9.0])
     ),
 )
 def test_whatever_is_seen_each_who_steps_out_makes_a_place_for_one_who_waits(
-    absent: list[tuple[str, float]], wanting: list[str], places: Capacity
+    absent: list[tuple[str, float]], wanting: list[str], capacity: Capacity
 ) -> None:
     """Nobody steps out twice or for nobody, and nobody for whom there is a place."""
     rooms = [
@@ -203,7 +205,7 @@ def test_whatever_is_seen_each_who_steps_out_makes_a_place_for_one_who_waits(
     rooms += [
         waiting(f"user{number}", wanted=frozenset({tutor})) for number, tutor in enumerate(wanting)
     ]
-    actions = todo(*rooms, places=places)
+    actions = todo(*rooms, capacity=capacity)
     steps = [one for one in actions if isinstance(one, RequestStepOut)]
     called = [one for one in actions if isinstance(one, Call)]
     assert len({one.lesson.row.id for one in steps}) == len(steps)
@@ -211,9 +213,9 @@ def test_whatever_is_seen_each_who_steps_out_makes_a_place_for_one_who_waits(
         [*steps, *called]
     )
     assert all(NOW - one.lesson.since >= RELOAD_SECONDS for one in steps)
-    made = places.less(one.tutor for one in called).more(
-        [*places.ending, *(one.lesson.row.tutor for one in steps)]
+    made = capacity.reserve(one.tutor for one in called).release(
+        [*capacity.ending, *(one.lesson.row.tutor for one in steps)]
     )
     for one in steps:
-        assert made.has(one.call.tutor)
-        made = made.less([one.call.tutor])
+        assert made.fits(one.call.tutor)
+        made = made.reserve([one.call.tutor])

@@ -22,7 +22,7 @@ from loqua_host.testing.tutors import running_tutor
 ROW = LessonRow("l1", "v1", "v1", "maria", "room", "conversation", "agent", 0.0)
 CALL = CallSpecialist(
     agent_name="grammar-expert",
-    wish=HandoffRequest(focus="articles", words=("agua",)),
+    request=HandoffRequest(focus="articles", words=("agua",)),
     sentences=(Utterance(speaker="learner", text="El agua."),),
 )
 JOB = JobRef("job", "room", "grammar")

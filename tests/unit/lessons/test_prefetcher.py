@@ -78,7 +78,7 @@ async def test_a_lesson_foreseen_in_vain_is_given_back(
     host: HostUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No job comes for it."""
-    monkeypatch.setattr("loqua_host.lessons.prefetcher.FORESIGHT_SECONDS", 0.05)
+    monkeypatch.setattr("loqua_host.lessons.prefetcher.PREFETCH_SECONDS", 0.05)
     host.lessons.prefetch("room", "conversation", "maria")
     await until(lambda: host.loqua.leased)
     await until(lambda: not host.loqua.held[MARIA])

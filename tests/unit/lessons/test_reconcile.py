@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loqua_host.lessons.decisions import (
+    APOLOGY_SECONDS,
     DISPATCH_GRACE,
-    FAREWELL_SECONDS,
     Action,
     Ask,
     Call,
@@ -53,9 +53,9 @@ def snapshot(room: str = "room", **changes: object) -> RoomSnapshot:
     return replace(one, **changes)  # type: ignore[arg-type]  # the caller's own
 
 
-def todo(*snapshots: RoomSnapshot, places: Capacity = FREE, now: float = NOW) -> list[Action]:
+def todo(*snapshots: RoomSnapshot, capacity: Capacity = FREE, now: float = NOW) -> list[Action]:
     """Decide."""
-    return decide(snapshots, places, now, RECONNECT_TIMEOUT)
+    return decide(snapshots, capacity, now, RECONNECT_TIMEOUT)
 
 
 def called(actions: Sequence[Action]) -> list[tuple[str, str, str]]:
@@ -145,7 +145,7 @@ def test_who_waits_for_a_tutor_does_not_wait_for_one_asked_for_by_somebody_who_l
 def test_a_full_host_sends_no_specialist_and_tells_no_learner_to_wait() -> None:
     """The learner has a tutor, who knows what to do."""
     full = Capacity(10, {"tutor": 10, "grammar": 0})
-    assert todo(snapshot(wanted=frozenset(), asked=ASKED), places=full) == []
+    assert todo(snapshot(wanted=frozenset(), asked=ASKED), capacity=full) == []
 
 
 def test_a_full_host_sends_for_a_specialist_to_others() -> None:
@@ -189,7 +189,7 @@ def test_a_lost_lesson_waits_for_its_learner_from_when_there_is_a_room_to_enter(
 def test_a_lost_lesson_is_not_closed_while_its_learner_waits_for_a_place() -> None:
     """However long that takes."""
     full = snapshot(interrupted=(lost(),))
-    assert todo(full, places=FULL, now=NOW + 3600) == [
+    assert todo(full, capacity=FULL, now=NOW + 3600) == [
         NotifyWaiting("room", present(), waiting=True, tutor="tutor", aloud=True)
     ]
 
@@ -199,7 +199,7 @@ def test_a_lesson_that_crashes_again_and_again_is_closed() -> None:
     looping = lost(crashes=MAX_CRASHES)
     close = Close(looping, "crash_loop")
     assert called(todo(snapshot(interrupted=(looping,)))) == [("room", "tutor", "maria")]
-    assert todo(snapshot(interrupted=(looping,)), now=NOW + FAREWELL_SECONDS + 1) == [close]
+    assert todo(snapshot(interrupted=(looping,)), now=NOW + APOLOGY_SECONDS + 1) == [close]
     assert todo(snapshot(learners=(), interrupted=(looping,))) == [close]
 
 
@@ -227,16 +227,16 @@ def test_lost_lessons_come_first_and_then_who_came_first() -> None:
         snapshot("lost", learners=(present(joined_at=NOW - 5),), interrupted=(lost(),)),
     ]
     two = Capacity(2, {"tutor": 5})
-    assert [room for room, _, _ in called(todo(*rooms, places=two))] == ["lost", "early"]
+    assert [room for room, _, _ in called(todo(*rooms, capacity=two))] == ["lost", "early"]
 
 
 def test_who_has_to_wait_is_told_once_and_told_again_when_served() -> None:
     """In between nothing is said."""
     waits, notified = present(), present(notified=True, notified_here=True)
-    assert todo(snapshot(), places=FULL) == [
+    assert todo(snapshot(), capacity=FULL) == [
         NotifyWaiting("room", waits, waiting=True, tutor="tutor", aloud=True)
     ]
-    assert todo(snapshot(learners=(notified,)), places=FULL) == []
+    assert todo(snapshot(learners=(notified,)), capacity=FULL) == []
     assert todo(snapshot(learners=(notified,), called=frozenset({"tutor"}))) == []
     served = snapshot(learners=(notified,), taught=frozenset({"tutor"}))
     assert todo(served) == [NotifyWaiting("room", notified, waiting=False)]
@@ -257,9 +257,9 @@ def test_who_may_find_a_place_at_another_host_is_told_later(
 
 def test_a_place_that_was_given_away_is_given_to_nobody_else() -> None:
     """In the host as for the tutor."""
-    assert not Capacity(1, {"tutor": 5}).less(["grammar"]).has("tutor")
-    assert not Capacity(5, {"tutor": 1}).less(["tutor"]).has("tutor")
-    assert Capacity(5, {"tutor": 1}).less(["grammar"]).has("tutor")
+    assert not Capacity(1, {"tutor": 5}).reserve(["grammar"]).fits("tutor")
+    assert not Capacity(5, {"tutor": 1}).reserve(["tutor"]).fits("tutor")
+    assert Capacity(5, {"tutor": 1}).reserve(["grammar"]).fits("tutor")
 
 
 names = st.sampled_from(["tutor", "grammar", "stranger"])
@@ -305,14 +305,14 @@ def snapshots(draw: st.DrawFn) -> list[RoomSnapshot]:
     return [one(f"room{number}") for number in range(draw(st.integers(1, 4)))]
 
 
-places = st.builds(
+capacity = st.builds(
     Capacity,
     st.integers(-1, 4),
     st.fixed_dictionaries({"tutor": st.integers(0, 3)}, optional={"grammar": st.integers(0, 3)}),
 )
 
 
-@given(snapshots(), places)
+@given(snapshots(), capacity)
 def test_whatever_is_seen_nobody_gets_what_is_not_owed(
     seen: list[RoomSnapshot], free: Capacity
 ) -> None:
@@ -334,7 +334,7 @@ def test_whatever_is_seen_nobody_gets_what_is_not_owed(
             assert (call.learner.entry, call.tutor) not in room.closed_entries
         else:
             assert call.lesson.row.user_id == call.learner.user_id
-            late = NOW - call.lesson.since > FAREWELL_SECONDS
+            late = NOW - call.lesson.since > APOLOGY_SECONDS
             assert call.lesson.row.crashes < MAX_CRASHES or not late
 
 
@@ -357,7 +357,7 @@ def test_whatever_is_seen_nobody_is_left_alone_while_there_are_places(
             assert (room.room, "tutor") in served or "tutor" in room.taught | room.called
 
 
-@given(snapshots(), places)
+@given(snapshots(), capacity)
 def test_deciding_again_on_what_was_done_does_nothing_twice(
     seen: list[RoomSnapshot], free: Capacity
 ) -> None:
@@ -365,7 +365,7 @@ def test_deciding_again_on_what_was_done_does_nothing_twice(
     done = decide(seen, free, NOW, RECONNECT_TIMEOUT)
     assert decide(seen, free, NOW, RECONNECT_TIMEOUT) == done
     after = [_after(one, done) for one in seen]
-    left = free.less(one.tutor for one in done if isinstance(one, Call))
+    left = free.reserve(one.tutor for one in done if isinstance(one, Call))
     again = decide(after, left, NOW, RECONNECT_TIMEOUT)
     assert not [one for one in again if isinstance(one, Close)]
     repeated = {(c.room, c.tutor) for c in done if isinstance(c, Call)}
@@ -387,18 +387,18 @@ def test_a_lesson_that_goes_on_needs_no_room_on_the_machine() -> None:
     crashed = snapshot("crashed", interrupted=(lost(),))
     asking = snapshot("asking", taught=frozenset({"tutor"}), asked={"grammar": Ask("maria", NOW)})
     new = snapshot("new")
-    calls = called(todo(crashed, asking, new, places=MEASURED))
+    calls = called(todo(crashed, asking, new, capacity=MEASURED))
     assert calls == [("crashed", "tutor", "maria"), ("asking", "grammar", "maria")]
 
 
 def test_who_gave_a_place_away_waits_for_another() -> None:
     """The machine carries whoever has it instead."""
     back = snapshot(interrupted=(replace(lost(), stepped_out=True),))
-    assert called(todo(back, places=MEASURED)) == []
-    assert called(todo(back, places=replace(MEASURED, host=1)))
+    assert called(todo(back, capacity=MEASURED)) == []
+    assert called(todo(back, capacity=replace(MEASURED, host=1)))
 
 
 def test_a_number_of_lessons_binds_those_that_go_on_too() -> None:
     """It is the operator's word, and a crash has given its place back."""
     crashed = snapshot(interrupted=(lost(),))
-    assert called(todo(crashed, places=replace(MEASURED, measured=False))) == []
+    assert called(todo(crashed, capacity=replace(MEASURED, measured=False))) == []

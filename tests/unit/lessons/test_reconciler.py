@@ -64,8 +64,8 @@ async def test_a_tutor_that_was_disabled_since_the_decision_is_not_called(
 ) -> None:
     """The reconciler asks LiveKit meanwhile, and goes on afterwards."""
     host.dispatch_state.on_interrupted(LOST, None)
-    before = host.places()
-    host.reconciler._places = lambda: before  # as it was when it decided
+    before = host.capacity()
+    host.reconciler._capacity = lambda: before  # as it was when it decided
     world.tutors.clear()
     await host.reconciler.look()
     assert (called(world), host.dispatch_state.called("one")) == ([], frozenset())
@@ -107,7 +107,7 @@ async def test_who_finds_every_place_taken_is_told_by_a_voice_and_an_attribute(
     world: World, host: Host
 ) -> None:
     """Once."""
-    host.reconciler._places = lambda: Capacity(0, {"tutor": 0, "grammar": 0})
+    host.reconciler._capacity = lambda: Capacity(0, {"tutor": 0, "grammar": 0})
     host.reconciler._seen["one", world.people["one"]["maria"].sid] = LONG_AGO
     for _ in range(3):
         await host.reconciler.look()
@@ -137,7 +137,7 @@ async def test_who_has_to_wait_is_told_once_though_livekit_shows_it_late(
     world: World, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A busy one answers for a while as if nothing had been set; after that, it is lost."""
-    host.reconciler._places = lambda: Capacity(0, {"tutor": 0, "grammar": 0})
+    host.reconciler._capacity = lambda: Capacity(0, {"tutor": 0, "grammar": 0})
     host.reconciler._seen["one", world.people["one"]["maria"].sid] = LONG_AGO
 
     async def late(*_: str) -> bool:
@@ -157,7 +157,7 @@ async def test_who_has_to_wait_is_told_once_though_another_room_is_slow_to_answe
     world: World, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What LiveKit showed before it had the attribute is no news once the slow one answers."""
-    host.reconciler._places = lambda: Capacity(0, {"tutor": 0, "grammar": 0})
+    host.reconciler._capacity = lambda: Capacity(0, {"tutor": 0, "grammar": 0})
     host.reconciler._seen["one", world.people["one"]["maria"].sid] = LONG_AGO
     world.enter("two", "leo")
     participants, mark = host.reconciler._rooms.participants, host.reconciler._rooms.mark
@@ -187,7 +187,7 @@ async def test_who_has_to_wait_is_notified_once_livekit_knows_them(
     world: World, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It lists who joins a moment before; what did not arrive is neither logged nor said."""
-    host.reconciler._places = lambda: Capacity(0, {"tutor": 0, "grammar": 0})
+    host.reconciler._capacity = lambda: Capacity(0, {"tutor": 0, "grammar": 0})
     host.reconciler._seen["one", world.people["one"]["maria"].sid] = LONG_AGO
     with structlog.testing.capture_logs() as logs, monkeypatch.context() as joining:
 
@@ -380,7 +380,7 @@ async def test_who_finds_a_place_at_another_host_is_not_told_to_wait(
     """Hosts look one after the other; the first has none."""
     await world.start("west")
     await host.keep()
-    host.reconciler._places = lambda: Capacity(0, {"tutor": 0, "grammar": 0})
+    host.reconciler._capacity = lambda: Capacity(0, {"tutor": 0, "grammar": 0})
     for one in world.hosts.values():
         one.reconciler._seen["one", world.people["one"]["maria"].sid] = (
             world.monotonic() - DISPATCH_GRACE
@@ -416,7 +416,7 @@ async def _nothing(_room: str) -> LeaseClaims:
     return LeaseClaims()
 
 
-@pytest.mark.parametrize("step", ["_ask", "_see", "_call"])
+@pytest.mark.parametrize("step", ["_ask", "_build_snapshot", "_call"])
 async def test_a_room_that_trips_the_host_up_keeps_no_other_from_being_served(
     world: World, host: Host, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -455,7 +455,7 @@ async def test_nobody_steps_out_for_a_learner_whom_another_host_calls_a_tutor_fo
     monkeypatch.setattr(host.lessons, "running", lambda room: [LOST] if room == "two" else [])
     monkeypatch.setattr(host.lessons, "step_out", step_out)
     monkeypatch.setattr(host.ledger, "claims_in", _nothing)  # it looked before the other called
-    host.reconciler._places = lambda: Capacity(0, {"tutor": 0, "grammar": 1})
+    host.reconciler._capacity = lambda: Capacity(0, {"tutor": 0, "grammar": 1})
     world.enter("two", "ana")
     await host.reconciler.look()
     await world.pass_time(DISPATCH_GRACE)

@@ -46,7 +46,7 @@ def test_events_do_not_hurry_the_sweep() -> None:
 @pytest.mark.parametrize(
     "happens",
     [
-        pytest.param(lambda sweep: sweep.disturb([ROOM]), id="a webhook"),
+        pytest.param(lambda sweep: sweep.mark_changed([ROOM]), id="a webhook"),
         pytest.param(lambda sweep: sweep.note(ROOM, ["ana", "ben"], 60), id="an arrival"),
         pytest.param(lambda sweep: sweep.note(ROOM, [], 60), id="a departure"),
         pytest.param(lambda sweep: sweep.forget_all_but(MANY - {ROOM}), id="a new room"),

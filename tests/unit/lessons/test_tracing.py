@@ -222,7 +222,7 @@ async def test_the_trace_of_a_lesson_foreseen_in_vain_ends(
     host: HostUnderTest, exported: Exported, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was done for it is told all the same."""
-    monkeypatch.setattr(prefetcher, "FORESIGHT_SECONDS", 0.01)
+    monkeypatch.setattr(prefetcher, "PREFETCH_SECONDS", 0.01)
     host.lessons.prefetch("room", "conversation", "maria")
     await until(lambda: exported.named(LESSON))
 

@@ -16,9 +16,9 @@ LOST = Interrupted(
 )
 
 
-def since(snapshot: RoomSnapshot, places: Capacity = PLACES) -> list[float]:
+def since(snapshot: RoomSnapshot, capacity: Capacity = PLACES) -> list[float]:
     """Return since when learners of the room wait, in seconds before now."""
-    return [NOW - call.since for call in waits(snapshot, places, NOW)]
+    return [NOW - call.since for call in waits(snapshot, capacity, NOW)]
 
 
 @pytest.mark.parametrize("called", [frozenset[str](), frozenset({"tutor"})])

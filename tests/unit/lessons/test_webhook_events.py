@@ -35,7 +35,9 @@ class World:
     called: list[Dispatch] = field(default_factory=lambda: [Dispatch("")])
     failing: bool = False
     asked: int = 0
-    places: Capacity = field(default_factory=lambda: Capacity(5, {"conversation": 5, "grammar": 1}))
+    capacity: Capacity = field(
+        default_factory=lambda: Capacity(5, {"conversation": 5, "grammar": 1})
+    )
     foreseen: list[tuple[str, str, str]] = field(default_factory=list)
 
     async def dispatched(self, _room: str) -> list[Dispatch]:
@@ -60,7 +62,7 @@ async def world(instruments: Instruments) -> AsyncIterator[World]:
             metrics=LessonMetrics(instruments),
         )
         world.events = WebhookEvents(
-            services, lambda *coming: world.foreseen.append(coming), lambda: world.places
+            services, lambda *coming: world.foreseen.append(coming), lambda: world.capacity
         )
         yield world
 
@@ -99,7 +101,7 @@ async def test_a_flood_begins_no_more_than_there_are_places(world: World) -> Non
     flood = [replace(JOINED, room=f"room-{number}") for number in range(1000)]
     assert len(await handle(world, *flood)) == 5
     assert world.asked == 5
-    world.places = Capacity(0, world.places.tutors)
+    world.capacity = Capacity(0, world.capacity.tutors)
     assert len(await handle(world, *flood)) == 5
 
 
@@ -136,7 +138,7 @@ async def test_a_late_hint_changes_nothing(world: World, state: str) -> None:
 
 async def test_a_tutor_without_a_place_is_not_foreseen(world: World) -> None:
     """It is full or leaving, as all are when the host stops; others have places still."""
-    world.places = Capacity(5, {"grammar": 1})
+    world.capacity = Capacity(5, {"grammar": 1})
     assert await handle(world, JOINED) == []
 
 

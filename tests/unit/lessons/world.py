@@ -171,7 +171,7 @@ class Host:
             metrics=self.metrics,
         )
         self.lessons = NotedLessons(world, self.services)
-        self.reconciler = Reconciler(self.services, self.places, self.lessons, self.said.append)
+        self.reconciler = Reconciler(self.services, self.capacity, self.lessons, self.said.append)
 
     def create_task(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Do something for as long as the host lives."""
@@ -192,7 +192,7 @@ class Host:
         """Renew the lease and take over what dead hosts left."""
         await recover(self.services)
 
-    def places(self) -> Capacity:
+    def capacity(self) -> Capacity:
         """Count what is free."""
         if self.dispatch_state.leaving:
             return Capacity(0, {})
@@ -459,7 +459,7 @@ class World:
         room, dispatch = self.offers[0] if again else self.offers.pop(0)
         tutor = NAMES[dispatch.agent_name]
         for _, host in sorted(self.hosts.items(), key=lambda it: it[0] != first):
-            if room in self.people and host.places().has(tutor):
+            if room in self.people and host.capacity().fits(tutor):
                 job = Job(JobRef(f"job{next(self.numbers)}", room, tutor), host)
                 self.jobs[job.ref.job_id] = job
                 host.lessons.begin(job.ref)
@@ -496,7 +496,9 @@ class World:
     async def ask(self, job: Job) -> None:
         """Have a tutor call the specialist."""
         job.calls += 1
-        job.tell(CallSpecialist(agent_name="grammar-expert", wish=HandoffRequest(focus="articles")))
+        job.tell(
+            CallSpecialist(agent_name="grammar-expert", request=HandoffRequest(focus="articles"))
+        )
         await idle()
 
     async def finish(self, job: Job) -> None:

@@ -29,8 +29,8 @@ from loqua_host.link.ipc import (
     LOG_BYTES_PER_SECOND,
     MAX_FRAME_BYTES,
     MESSAGES_PER_SECOND,
-    distrust_jobs,
     log_as_json,
+    patch_ipc,
     read_record,
     write_record,
 )
@@ -100,7 +100,7 @@ def heard() -> Iterator[Heard]:
 @pytest.fixture
 def job() -> Iterator[socket.socket]:
     """Yield a job's end of LiveKit's log channel; the host's end is LiveKit's own listener."""
-    distrust_jobs()
+    patch_ipc()
     ours, theirs = socket.socketpair()
     listener = log_queue.LogQueueListener(duplex_unix._Duplex.open(ours), lambda _record: None)
     listener.start()
@@ -319,7 +319,7 @@ async def received(data: bytes) -> channel.Message:
 )
 async def test_livekits_messages_from_a_job_are_taken(message: channel.Message) -> None:
     """As LiveKit wrote them."""
-    distrust_jobs()
+    patch_ipc()
     assert await received(frame(channel._write_message(message))) == message
 
 
@@ -337,14 +337,14 @@ async def test_livekits_messages_from_a_job_are_taken(message: channel.Message) 
 )
 async def test_any_other_message_ends_the_channel(data: bytes) -> None:
     """LiveKit takes that for the end of the job, instead of stumbling."""
-    distrust_jobs()
+    patch_ipc()
     with pytest.raises(duplex_unix.DuplexClosed):
         await received(data)
 
 
 async def test_requests_for_inference_carry_nothing() -> None:
     """The host has no model; a flood of requests must not fill its memory."""
-    distrust_jobs()
+    patch_ipc()
     asked = proto.InferenceRequest("m", "1", b"x" * 1000)
     taken = await received(frame(channel._write_message(asked)))
     assert taken == proto.InferenceRequest("m", "1", b"")
@@ -352,7 +352,7 @@ async def test_requests_for_inference_carry_nothing() -> None:
 
 async def test_a_flood_of_messages_is_read_at_the_hosts_pace() -> None:
     """Everybody else is served in between."""
-    distrust_jobs()
+    patch_ipc()
     ours, theirs = socket.socketpair()
     duplex = await duplex_unix._AsyncDuplex.open(ours)
     theirs.sendall(frame(channel._write_message(proto.ShuttingDown())) * 2 * MESSAGES_PER_SECOND)

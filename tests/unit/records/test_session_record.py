@@ -62,7 +62,7 @@ def test_a_tutors_reasons_are_kept_apart_from_those_that_may_be_logged() -> None
     )
     composed = compose_record(lesson(None), report, 60)
 
-    assert composed.told_reasons == ("cafe: answered", "Remember: yo soy: said 'yo es'")
+    assert composed.quoted_reasons == ("cafe: answered", "Remember: yo soy: said 'yo es'")
     assert not any("yo es" in reason for reason in composed.reasons)
 
 

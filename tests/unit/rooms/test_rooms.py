@@ -150,10 +150,10 @@ async def test_a_new_key_is_used_once_livekit_takes_it() -> None:
     async with TestServer(app) as server, Rooms.open(str(server.make_url("")), KEY) as rooms:
         for refused in (new, half):
             with pytest.raises(RoomsError, match="unauthenticated"):
-                await rooms.adopt(refused)
+                await rooms.use_key(refused)
         await rooms.names()
         assert (rooms.key, issuers) == (KEY, [KEY])
         known.append(new)
-        await rooms.adopt(new)
+        await rooms.use_key(new)
         await rooms.dispatched("room")
         assert (rooms.key, issuers[-1]) == (new, new)

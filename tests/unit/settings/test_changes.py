@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.unit.settings.conftest import ENVIRON
 
-from loqua_host.settings.changes import adopt, changed_keys
+from loqua_host.settings.changes import apply_changes, changed_keys
 from loqua_host.settings.host import HostSettings
 from loqua_host.settings.load import load_settings
 
@@ -27,7 +27,7 @@ def read(config: Path) -> Read:
 def test_what_is_the_same_changes_nothing(read: Read) -> None:
     """However it is written."""
     old, new = read("lessons: {drain_timeout: 60}"), read("lessons:\n  drain_timeout: 60.0\n")
-    assert adopt(old, new) == (old, ())
+    assert apply_changes(old, new) == (old, ())
     assert changed_keys(old, new) == ()
 
 
@@ -39,7 +39,7 @@ def test_keys_that_nothing_was_opened_by_are_taken_over(read: Read) -> None:
         "engines: {tts: {use: 'a:B', options: {voice: x}}, stt: {use: 'a:C'}}\n"
         "messages: {went_wrong: {en: Sorry.}}\n"
     )
-    settings, waiting = adopt(old, new)
+    settings, waiting = apply_changes(old, new)
     assert (settings, waiting) == (new, ())
     assert changed_keys(old, settings) == (
         "engines.stt",
@@ -56,7 +56,7 @@ def test_keys_that_are_read_at_the_start_alone_keep_what_they_were(read: Read) -
     new = read(
         "ops: {port: 1}\napi: {retries: 1}\nledger: {path: x.db}\nlessons: {drain_timeout: 60}\n"
     )
-    settings, waiting = adopt(old, new)
+    settings, waiting = apply_changes(old, new)
     assert waiting == ("api.retries", "ledger.path", "ops.port")
     assert changed_keys(old, settings) == ("lessons.drain_timeout",)
     assert (settings.ops, settings.api, settings.ledger) == (old.ops, old.api, old.ledger)
@@ -65,8 +65,8 @@ def test_keys_that_are_read_at_the_start_alone_keep_what_they_were(read: Read) -
 def test_a_key_that_is_put_back_waits_for_nothing(read: Read) -> None:
     """What runs is what is written."""
     old, new = read("{}"), read("ops: {port: 1}")
-    settings, _ = adopt(old, new)
-    assert adopt(settings, old) == (old, ())
+    settings, _ = apply_changes(old, new)
+    assert apply_changes(settings, old) == (old, ())
 
 
 def test_tutors_are_no_keys_of_the_host(config: Path, read: Read) -> None:
@@ -75,6 +75,6 @@ def test_tutors_are_no_keys_of_the_host(config: Path, read: Read) -> None:
     (config / "tutors/conversation.yaml").write_text(
         "max_concurrent_jobs: 7\n" + "worker_type: automatic"
     )
-    settings, waiting = adopt(old, read("{}"))
+    settings, waiting = apply_changes(old, read("{}"))
     assert (changed_keys(old, settings), waiting) == ((), ())
     assert settings.tutors[0].max_concurrent_jobs == 7

@@ -31,7 +31,7 @@ def test_the_end_of_the_forkserver_is_seen_at_once_and_not_before() -> None:
     assert json.loads(output.stdout) == {"early": False, "seen": True}
 
 
-WITHHELD = """
+PROTECTED_PATHS = """
     import json, multiprocessing, sys
     from pathlib import Path
     from loqua_host.system.sandbox import is_possible
@@ -64,7 +64,7 @@ def test_what_is_protected_is_read_by_the_host_and_by_no_job(tmp_path: Path) -> 
     (tmp_path / "secrets/KEY").write_text("secret")
     (tmp_path / "open").write_text("open")
     script = tmp_path / "host.py"
-    script.write_text(textwrap.dedent(WITHHELD))
+    script.write_text(textwrap.dedent(PROTECTED_PATHS))
     command = [sys.executable, str(script), str(tmp_path / "secrets"), str(tmp_path / "open")]
     output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)  # noqa: S603  # our own
     found = json.loads(output.stdout)

@@ -15,10 +15,10 @@ SECRET = "a-secret-of-32-characters-or-more"
 PROBE = f"""\
 #!{sys.executable}
 import sys
-sys.executable = __file__  # what seal executes again is this file
-from loqua_host.system.process import seal
+sys.executable = __file__  # what take_startup_environ executes again is this file
+from loqua_host.system.process import take_startup_environ
 before = sys.argv[3:]
-environ = dict(seal(before or ["run", "--config", "a dir"]))
+environ = dict(take_startup_environ(before or ["run", "--config", "a dir"]))
 import ctypes, json, os, resource
 try:
     proc = open("/proc/self/environ").read()

@@ -67,7 +67,7 @@ def test_what_is_protected_cannot_be_read_by_whatever_way(place: Path) -> None:
     assert [found[str(path)] for path in secret] == [kept] * 4
     assert [found[str(path)] for path in free] == ["open"] * 2
     assert found["moved"] == "made"
-    assert "LOQUA_WITHHELD" not in found["left"]
+    assert "LOQUA_PROTECTED_PATHS" not in found["left"]
 
 
 def test_without_anything_to_withhold_nothing_is(place: Path) -> None:

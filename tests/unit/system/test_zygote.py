@@ -20,7 +20,7 @@ import json, multiprocessing, os, psutil, sys
 from pathlib import Path
 
 from loqua_host.system.process import (
-    forget_environment, restart_sealed, seal, start_forkserver
+    forget_environment, restart_with_clean_environ, take_startup_environ, start_forkserver
 )
 from loqua_host.system.sandbox import is_possible
 from loqua_host.system.zygote import fork_zygote
@@ -40,9 +40,9 @@ def look(protected, sending):
 
 if __name__ == "__main__":
     sys.executable = os.path.abspath(__file__)  # what seal executes again is this file
-    restart_sealed(["run"])
+    restart_with_clean_environ(["run"])
     zygote = fork_zygote(["wave"], ["colorsys"], forget_environment)
-    environ = seal(["run"])
+    environ = take_startup_environ(["run"])
     sys.executable = {sys.executable!r}
     start_forkserver([], [Path(environ["PROTECTED"])], zygote)
     jobs = multiprocessing.get_context("forkserver")

@@ -30,7 +30,7 @@ def test_places_are_counted_by_tutor() -> None:
     registry = roster_of(
         registered("one", "a"), registered("two", "b", "c", "d"), FakeWorker("new")
     )
-    assert registry.places() == {"one": 2, "two": 0, "new": 0}
+    assert registry.job_limits() == {"one": 2, "two": 0, "new": 0}
     assert registry.busy == 4
 
 
@@ -38,7 +38,7 @@ def test_a_worker_that_reconnects_has_no_places() -> None:
     """LiveKit, when it is back, would lose what is dispatched to nobody."""
     worker = registered("one", "a")
     worker.reconnects = True
-    assert roster_of(worker).places() == {"one": 0}
+    assert roster_of(worker).job_limits() == {"one": 0}
 
 
 def test_jobs_of_a_worker_that_leaves_take_places_of_its_successor() -> None:
@@ -46,14 +46,14 @@ def test_jobs_of_a_worker_that_leaves_take_places_of_its_successor() -> None:
     old, new = registered("one", "a", "b"), registered("one", "c", max_jobs=4)
     registry = roster_of(old, new)
     old.leaving.set()
-    assert registry.places() == {"one": 1}
+    assert registry.job_limits() == {"one": 1}
     assert registry.busy == 3
     assert registry.serving("one") == (new,)
 
 
 def test_a_successor_that_is_not_registered_yet_costs_no_place() -> None:
     """The one before takes the jobs until then."""
-    assert roster_of(registered("one"), FakeWorker("one")).places() == {"one": 3}
+    assert roster_of(registered("one"), FakeWorker("one")).job_limits() == {"one": 3}
 
 
 def test_a_tutor_without_a_worker_that_takes_jobs_has_no_places_and_is_still_known() -> None:
@@ -62,7 +62,7 @@ def test_a_tutor_without_a_worker_that_takes_jobs_has_no_places_and_is_still_kno
     registry = roster_of(old)
     seen = registry.tutors
     old.leaving.set()
-    assert (registry.places(), dict(seen)) == ({}, {"one": old.tutor})
+    assert (registry.job_limits(), dict(seen)) == ({}, {"one": old.tutor})
     registry.remove(old)  # type: ignore[arg-type]  # a fake
     assert dict(seen) == {}
 
@@ -91,4 +91,4 @@ def test_a_tutor_whose_job_processes_do_not_get_ready_has_no_place() -> None:
     """Another host may take its jobs (livekit/agents#5868)."""
     stuck = registered("one")
     stuck.stuck = True
-    assert roster_of(stuck).places() == {"one": 0}
+    assert roster_of(stuck).job_limits() == {"one": 0}

@@ -366,7 +366,7 @@ def test_access_prints_no_secret(host: Host) -> None:
 async def test_a_rotated_key_is_for_the_next_registration(host: Host, server: FakeServer) -> None:
     """LiveKit's worker reads its key each time that it connects; a worker made anew has it too."""
     new = LiveKitKey(Sealed("new"), Sealed("n" * 32))
-    host.worker.adopt(new)
+    host.worker.use_key(new)
     assert (server._api_key, server._api_secret) == ("new", "n" * 32)
     assert host.running is not None
     await asyncio.gather(host.worker.close(), host.running)

@@ -11,8 +11,8 @@ __all__ = ["start_child"]
 def start_child(target: Callable[[socket.socket], None]) -> tuple[socket.socket, Popen]:
     """Start a process that runs a function with its end of a socket; returns the other end.
 
-    Not by `Process.start`, which polls all others' children (multiprocessing.process._cleanup) and
-    so would race with whoever waits for the end of a job.
+    `Process.start` polls all child processes (multiprocessing.process._cleanup), which would race
+    with the code that waits for the end of a job.
 
     Raises:
         OSError, EOFError: If no process can be started.

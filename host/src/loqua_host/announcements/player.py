@@ -1,7 +1,7 @@
-"""The process that enters rooms, plays what it is told and leaves; it is told no secret but tokens.
+"""The process that enters rooms, plays announcements and leaves. Its only secrets are room tokens.
 
-It is no part of any lesson: it hears nothing, runs no tutor's code, and what goes wrong with it,
-LiveKit's native library included, is no job's and not the host's.
+It takes no part in lessons: it receives no audio and runs no tutor's code. A crash of it, or of
+LiveKit's native library in it, affects neither jobs nor the host.
 """
 
 import asyncio

@@ -13,7 +13,7 @@ from .machine import Usage
 
 __all__ = ["FIRST", "LEAST", "CapacityMonitor"]
 
-LOOK_SECONDS: Final = 1.0
+SAMPLE_SECONDS: Final = 1.0
 
 WINDOW: Final = 10
 """Number of measurements in the moving average, in which learner and tutor take turns."""
@@ -32,7 +32,7 @@ WEIGHT_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _Sample:
     at: float
     usage: Usage
     jobs: int
@@ -64,21 +64,21 @@ class CapacityMonitor:
         self._late = late
         self._clock = clock
         self._since: dict[str, float] = {}
-        first = _Look(clock.monotonic(), usage(), 0)
-        self._looks = deque([first], WINDOW + 1)
+        first = _Sample(clock.monotonic(), usage(), 0)
+        self._samples = deque([first], WINDOW + 1)
         self._idle = Cost(processors=0.0, memory=first.usage.memory_used)
         self._lesson = FIRST
 
     async def run(self) -> None:
         """Measure until cancelled."""
         while True:
-            await self._clock.sleep(LOOK_SECONDS)
-            self._look()
+            await self._clock.sleep(SAMPLE_SECONDS)
+            self._sample()
 
     def headroom(self) -> Headroom:
         """Return how many lessons may start now, at least 0."""
         ages = self._ages(self._clock.monotonic())
-        now = self._looks[-1].usage
+        now = self._samples[-1].usage
         load = Load(
             processors=now.processors,
             busy=self._busy,
@@ -94,23 +94,23 @@ class CapacityMonitor:
     @property
     def _busy(self) -> float:
         """Return the average number of busy CPUs in the window."""
-        first, last = self._looks[0], self._looks[-1]
+        first, last = self._samples[0], self._samples[-1]
         worked = last.usage.processor_seconds - first.usage.processor_seconds
-        return worked / max(last.at - first.at, LOOK_SECONDS)
+        return worked / max(last.at - first.at, SAMPLE_SECONDS)
 
-    def _look(self) -> None:
+    def _sample(self) -> None:
         now, usage = self._clock.monotonic(), self._usage()
         ages = self._ages(now)
-        self._looks.append(_Look(now, usage, len(ages)))
+        self._samples.append(_Sample(now, usage, len(ages)))
         used = Cost(self._busy, usage.memory_used)
-        if not any(look.jobs for look in self._looks):
+        if not any(sample.jobs for sample in self._samples):
             self._idle = used
         elif (seen := _seen(ages)) >= 1:
             self._measure(used, seen)
 
     def _measure(self, used: Cost, lessons: float) -> None:
         """Add a measurement of lessons, weighted by their number."""
-        share = min(1.0, lessons * LOOK_SECONDS / WEIGHT_SECONDS)
+        share = min(1.0, lessons * SAMPLE_SECONDS / WEIGHT_SECONDS)
         before, idle = self._lesson, self._idle
         processors = (used.processors - idle.processors) / lessons
         memory = (used.memory - idle.memory) / lessons
@@ -127,7 +127,7 @@ class CapacityMonitor:
 
 def _seen(ages: Sequence[float]) -> float:
     """Return how many lessons the average includes; a new one counts as a fraction."""
-    return sum(min(1.0, age / (WINDOW * LOOK_SECONDS)) for age in ages)
+    return sum(min(1.0, age / (WINDOW * SAMPLE_SECONDS)) for age in ages)
 
 
 def _blend(before: float, measured: float, share: float) -> float:

@@ -18,7 +18,7 @@ import typer
 from loqua_host.dev.screen import fitted
 from loqua_host.errors import LoquaError
 from loqua_host.settings.templates import TEMPLATES, write_templates
-from loqua_host.system.process import seal
+from loqua_host.system.process import take_startup_environ
 
 from . import records, region
 from . import run as running
@@ -131,7 +131,7 @@ def replay(
     ] = None,
 ) -> None:
     """Play a captured lesson with the tutor as it is now; write a failing test if it differs."""
-    environ = seal(sys.argv[1:])
+    environ = take_startup_environ(sys.argv[1:])
     with _extras():
         from .replay import replay_lesson  # noqa: PLC0415  # its parts are extras
 
@@ -178,7 +178,7 @@ def check(
     if tutor is None:
         existing(config)
     # Sealed, since the plugins it looks at could read the secrets of a parent that is not.
-    environ = seal(sys.argv[1:])
+    environ = take_startup_environ(sys.argv[1:])
     if tutor is not None:
         with _extras():
             from .check_tutor import check_tutor  # noqa: PLC0415  # its parts are extras
@@ -205,7 +205,7 @@ def drain(
     """Drain the running host: it accepts no more lessons, and the running ones continue."""
     from .drain import drain_host  # noqa: PLC0415  # only `run` must start lean
 
-    raise SystemExit(drain_host(config, seal(sys.argv[1:]), wait))
+    raise SystemExit(drain_host(config, take_startup_environ(sys.argv[1:]), wait))
 
 
 @app.command()
@@ -250,7 +250,7 @@ def top(
     """Watch a running host: the status page in the terminal. Stop with Ctrl-C."""
     from .top import watch_host  # noqa: PLC0415  # only `run` must start lean
 
-    raise SystemExit(watch_host(config, seal(sys.argv[1:]), tutor, once=once))
+    raise SystemExit(watch_host(config, take_startup_environ(sys.argv[1:]), tutor, once=once))
 
 
 @app.command()
@@ -261,7 +261,9 @@ def timeline(
     """Print turns, latencies and tool calls of a room's lessons, in development."""
     from .timeline import follow_room  # noqa: PLC0415  # only `run` must start lean
 
-    raise SystemExit(_run(follow_room(config, seal(sys.argv[1:]), room, say=typer.echo)))
+    raise SystemExit(
+        _run(follow_room(config, take_startup_environ(sys.argv[1:]), room, say=typer.echo))
+    )
 
 
 @app.command()

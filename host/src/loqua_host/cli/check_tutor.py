@@ -40,7 +40,7 @@ def check_tutor(name: str, config: Path, environ: Mapping[str, str]) -> int:
 
 
 def _find(name: str, config: Path, environ: Mapping[str, str]) -> TutorSettings:
-    """Return the tutor as the configuration has it; else one without settings."""
+    """Return the configured tutor, or one without settings if it is not configured."""
     drafted = draft(config, environ).tutors if config.is_dir() else ()
     for tutor in drafted:
         if name in (tutor.name, tutor.source):

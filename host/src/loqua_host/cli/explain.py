@@ -28,7 +28,7 @@ USERINFO = re.compile(r"(?<=://)[^/@\s\"]+@")
 
 MASK = "****"
 
-Place = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 Line = tuple[str, str, str]
 
 ENGINES_DEEP = len(("engines", "stt"))
@@ -49,8 +49,8 @@ def explain_config(
     host = settings.model_dump(mode="json", by_alias=True, exclude={"tutors", "environment"})
     given = ENVIRONMENT if environ.get(ENVIRONMENT) else "default"
     yield "environment", settings.environment, given
-    for place, value in _leaves((), host):
-        yield spelled(place), _shown(place, value), sources.host.origin(place)
+    for path, value in _leaves((), host):
+        yield spelled(path), _shown(path, value), sources.host.origin(path)
     for tutor in settings.tutors:
         yield from _tutor(settings, tutor, sources)
     for name in sorted(HOST_SECRETS | settings.secret_names):
@@ -65,32 +65,32 @@ def _tutor(settings: HostSettings, tutor: TutorSettings, sources: ConfigSources)
     values = tutor.model_dump(mode="json", by_alias=True, exclude={"name"})
     engines = settings.engines_for(tutor).model_dump(mode="json", by_alias=True)
     values |= {"engines": engines, "agent_id": settings.agent_id_for(tutor)}
-    for place, value in _leaves((), values):
-        inherited = place[0] == "engines" and place[1] in shared
-        inherited |= place == ("agent_id",) and tutor.agent_id is None
-        origin = (sources.host if inherited else own).origin(place)
-        yield f"tutors.{tutor.name}.{spelled(place)}", _shown(place, value), origin
+    for path, value in _leaves((), values):
+        inherited = path[0] == "engines" and path[1] in shared
+        inherited |= path == ("agent_id",) and tutor.agent_id is None
+        origin = (sources.host if inherited else own).origin(path)
+        yield f"tutors.{tutor.name}.{spelled(path)}", _shown(path, value), origin
 
 
-def _leaves(place: Place, value: JsonValue) -> Iterator[tuple[Place, JsonValue]]:
-    if place[:1] == ("engines",) and isinstance(value, list) and len(place) == ENGINES_DEEP:
-        yield from _engines(place, value)
+def _leaves(path: KeyPath, value: JsonValue) -> Iterator[tuple[KeyPath, JsonValue]]:
+    if path[:1] == ("engines",) and isinstance(value, list) and len(path) == ENGINES_DEEP:
+        yield from _engines(path, value)
     elif isinstance(value, dict) and value:
         for key, inner in value.items():
-            yield from _leaves((*place, key), inner)
+            yield from _leaves((*path, key), inner)
     elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
         for index, item in enumerate(value):
-            yield from _leaves((*place, index), _without_nulls(item))
+            yield from _leaves((*path, index), _without_nulls(item))
     else:
-        yield place, value
+        yield path, value
 
 
-def _engines(place: Place, listed: list[JsonValue]) -> Iterator[tuple[Place, JsonValue]]:
+def _engines(path: KeyPath, listed: list[JsonValue]) -> Iterator[tuple[KeyPath, JsonValue]]:
     """Yield the leaves of the engines of one kind. A single engine has no index."""
     if not listed:
-        yield place, None
+        yield path, None
     for index, engine in enumerate(listed):
-        yield from _leaves((*place, index) if listed[1:] else place, engine)
+        yield from _leaves((*path, index) if listed[1:] else path, engine)
 
 
 def _without_nulls(value: JsonValue) -> JsonValue:
@@ -100,12 +100,12 @@ def _without_nulls(value: JsonValue) -> JsonValue:
     return {key: _without_nulls(one) for key, one in value.items() if one is not None}
 
 
-def _shown(place: Place, value: JsonValue) -> str:
-    names_only = place[0] == "secrets" or (place[0] == "engines" and "secrets" in place)
+def _shown(path: KeyPath, value: JsonValue) -> str:
+    names_only = path[0] == "secrets" or (path[0] == "engines" and "secrets" in path)
     if (
         isinstance(value, str | list)
         and not names_only
-        and any(SECRET.search(str(step)) for step in place)
+        and any(SECRET.search(str(step)) for step in path)
     ):
         return MASK
     return USERINFO.sub(f"{MASK}@", json.dumps(value, ensure_ascii=False))

@@ -94,7 +94,7 @@ def _figures(snapshot: HostSnapshot) -> Table:
     oldest = "" if outbox.oldest is None else f", oldest {_span(outbox.oldest)}"
     room = f"room for {capacity.lessons_free} more, limited by {capacity.limit}"
     machine = f"{capacity.cpu_load:.0%} CPU load, {capacity.disk_free:.0%} of the disk free"
-    owed = f"{outbox.dead} dead letters, {outbox.progress} progress, {outbox.spooled} spooled"
+    other = f"{outbox.dead} dead letters, {outbox.progress} progress, {outbox.spooled} spooled"
     table = _table("", "NOW", "LAST HOUR", "")
     table.add_row("lessons", str(len(snapshot.lessons)), sparkline(hour.lessons), room)
     wait = f"the longest for {_span(longest)}" if waiting else "nobody"
@@ -103,7 +103,7 @@ def _figures(snapshot: HostSnapshot) -> Table:
     table.add_row("errors", str(sum(hour.errors)), sparkline(hour.errors), errors)
     stages = ", ".join(f"{stage} {mean}" for stage, mean in means.items())
     table.add_row("reply", reply, sparkline(hour.reply), stages)
-    table.add_row("records", str(outbox.records), "", f"pending{oldest}; {owed}")
+    table.add_row("records", str(outbox.records), "", f"pending{oldest}; {other}")
     table.add_row("memory", f"{capacity.memory:.0%}", "", machine)
     return table
 

@@ -15,7 +15,7 @@ from loqua_host.records.database import database_at
 from loqua_host.records.encryption import KeyRing
 from loqua_host.settings.load import load_settings
 from loqua_host.settings.secrets import read_ledger_secrets
-from loqua_host.system.process import seal
+from loqua_host.system.process import take_startup_environ
 
 __all__ = ["fail", "open_ledger", "open_records"]
 
@@ -30,7 +30,7 @@ def open_ledger(config: Path) -> Iterator[LedgerAdmin]:
 @contextmanager
 def open_records(config: Path) -> Iterator[tuple[LedgerAdmin, Captures | None]]:
     """Open the ledger, and the captures of lessons if the host keeps any; exit if that fails."""
-    environ = seal(sys.argv[1:])
+    environ = take_startup_environ(sys.argv[1:])
     try:
         settings = load_settings(config, environ)
         secrets = read_ledger_secrets(config, environ, settings.secrets)

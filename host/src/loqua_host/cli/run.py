@@ -19,7 +19,7 @@ from loqua_host.settings.host import HostSettings
 from loqua_host.settings.secrets import HostSecrets
 from loqua_host.settings.start import refuse_start
 from loqua_host.settings.variables import read_environ
-from loqua_host.system.process import forkserver_ended, seal, start_forkserver
+from loqua_host.system.process import forkserver_ended, start_forkserver, take_startup_environ
 from loqua_host.system.sandbox import is_possible, sandbox_gaps
 from loqua_host.system.tasks import background
 from loqua_host.system.zygote import Zygote
@@ -38,7 +38,7 @@ def run(config: Path, zygote: Zygote | None) -> int:
     The order matters: secrets are removed from the environment before any process is forked, and
     read after the zygote was.
     """
-    configuration = Configuration(config, seal(["run", "--config", str(config)]))
+    configuration = Configuration(config, take_startup_environ(["run", "--config", str(config)]))
     try:
         settings, secrets = configuration.read()
         refuse_start(config, settings)
@@ -102,11 +102,11 @@ async def _serve(configuration: Configuration, settings: HostSettings, secrets: 
 
 def _hear(signals: "Signals") -> None:
     """Handle signals: SIGTERM or Ctrl-C drains, a second one stops at once, SIGHUP reloads."""
-    loop, told = asyncio.get_running_loop(), count()
+    loop, count_signals = asyncio.get_running_loop(), count()
 
     def stop() -> None:
         signals.stop.set()
-        if next(told):
+        if next(count_signals):
             signals.force_stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):

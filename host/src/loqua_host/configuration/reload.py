@@ -10,7 +10,7 @@ from watchfiles import awatch
 
 from loqua_host.errors import ConfigError
 from loqua_host.lessons.tutors import RunningTutor
-from loqua_host.settings.changes import adopt, changed_keys
+from loqua_host.settings.changes import apply_changes, changed_keys
 from loqua_host.settings.host import HostSettings
 from loqua_host.settings.secrets import HostSecrets
 from loqua_host.system.tasks import forever, supervised
@@ -136,14 +136,14 @@ class Reload:
 
     async def _apply(self, read: Configured) -> None:
         running = self._running
-        settings, waiting = adopt(running.settings, read.sound)
+        settings, waiting = apply_changes(running.settings, read.sound)
         secrets = running.secrets.including(read.secrets)
         keys = changed_keys(running.settings, settings)
         changes = await self._take(settings, secrets, read.versions)
         moved = {"keys": keys, **asdict(changes)}
-        told = {what: ", ".join(names) for what, names in moved.items() if names}
+        moved_names = {what: ", ".join(names) for what, names in moved.items() if names}
         self.stale_config = None
-        log.info("config.reloaded", **told)
+        log.info("config.reloaded", **moved_names)
         if waiting:
             self.stale_config = why = f"read at the start alone: {', '.join(waiting)}"
             log.warning("config.needs_restart", why=why, hint="restart the host")

@@ -64,12 +64,12 @@ class Rotation:
                 log.info("livekit.key_withdrawn")
             return
         try:
-            await self._rooms.adopt(key)
+            await self._rooms.use_key(key)
         except RoomsError as error:
             hint = "add the new key to LiveKit's keys: and have both of its parts where secrets are"
             log.warning("livekit.key_refused", why=str(error), hint=hint)
             self.refused_key = str(error)
             return
         self.refused_key = None
-        self._supervisor.adopt(key)
+        self._supervisor.use_key(key)
         log.info("livekit.key_adopted")

@@ -128,7 +128,7 @@ class PronunciationScore(BaseModel):
 
 
 class DueTopics(BaseModel):
-    """What is due for a review. Each message replaces the one before.
+    """What is due for review. Each message replaces the previous one.
 
     Attributes:
         topics: Topics of earlier sessions, with the API's names, the longest overdue first.

@@ -89,5 +89,5 @@ class SpecialistCall:
     """A tutor's call to a specialist, and the future of its result."""
 
     agent_name: str
-    wish: HandoffRequest
+    request: HandoffRequest
     answer: "asyncio.Future[Handback]"

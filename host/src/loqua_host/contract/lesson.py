@@ -213,8 +213,8 @@ class Lesson(Generic[Settings_co]):
         if self._call is not None and not self._call.answer.done():
             raise HandoffError("a call to a specialist is in progress: await it first")
         answer: asyncio.Future[Handback] = asyncio.get_running_loop().create_future()
-        wish = HandoffRequest(focus=focus, words=tuple(words))
-        self._call = SpecialistCall(agent_name, wish, answer)
+        request = HandoffRequest(focus=focus, words=tuple(words))
+        self._call = SpecialistCall(agent_name, request, answer)
         self._calls.put_nowait(self._call)
         return await asyncio.shield(answer)
 
@@ -227,7 +227,7 @@ class Lesson(Generic[Settings_co]):
         return await self._shown.get()
 
     def take_shown(self) -> Iterator[ShownValue]:
-        """Yield what the tutor has shown and nobody has sent; for the runner of the lesson."""
+        """Yield what the tutor has shown and the lesson's runner has not sent yet."""
         while not self._shown.empty():
             yield self._shown.get_nowait()
 

@@ -204,8 +204,8 @@ class Breaker:
         self.state = state
         if state is BreakerState.OPEN:
             self._metrics.breakers_opened.labels(self._endpoint).inc()
-        tell = log.warning if state is BreakerState.OPEN else log.info
-        tell(_EVENTS[state], endpoint=self._endpoint)
+        log_state = log.warning if state is BreakerState.OPEN else log.info
+        log_state(_EVENTS[state], endpoint=self._endpoint)
 
 
 _EVENTS = {

@@ -14,9 +14,9 @@ _Waiting = tuple[T, asyncio.Future[None]]
 
 
 class Bulk(Generic[T]):
-    """Send items in batches, one batch at a time, and tell each caller what became of its own.
+    """Send items in batches, one batch at a time, and return each item's result to its caller.
 
-    No time is waited for a batch to grow: under load, it grows while the one before is on its way.
+    A batch is sent at once. Under load, the next one fills while the previous one is being sent.
 
     Args:
         send: Sends a batch, all of it or nothing.

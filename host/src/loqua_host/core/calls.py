@@ -242,8 +242,8 @@ class Calls:
         span.set_attributes({"attempts": end.attempt, **status})
         outcome, seconds = end.failure or "ok", round(seconds, 4)
         span.add_event("attempt", {"outcome": outcome, "seconds": seconds, **status})
-        tell = log.info if end.failure is None else log.warning
-        tell(
+        log_end = log.info if end.failure is None else log.warning
+        log_end(
             "api.called",
             endpoint=request.endpoint,
             agent_id=request.caller.agent_id,

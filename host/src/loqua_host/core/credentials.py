@@ -53,8 +53,8 @@ class Credentials:
         while True:
             left = await self.seconds_left()
             if left is not None:
-                tell = log.warning if left < self._warn_before else log.debug
-                tell("agent_token.watched", seconds_left=round(left))
+                log_left = log.warning if left < self._warn_before else log.debug
+                log_left("agent_token.watched", seconds_left=round(left))
             await self._clock.sleep(WATCH_SECONDS)
 
     async def _read(self, name: CoreSecret, *, fresh: bool = False) -> Secret:

@@ -87,8 +87,8 @@ class Modes:
             return
         self._modes[caller] = mode
         self._metrics.mode_changes.labels(mode).inc()
-        tell = log.info if mode is Mode.FULL else log.warning
-        tell(
+        log_mode = log.info if mode is Mode.FULL else log.warning
+        log_mode(
             "mode.changed",
             agent_id=caller.agent_id,
             user_id=caller.user_id,

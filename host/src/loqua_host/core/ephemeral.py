@@ -22,7 +22,7 @@ SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 
 
 class EphemeralKey:
-    """A key that nobody stores: whoever learns the host's secrets later opens nothing with them."""
+    """A key that is never stored, so that a later leak of the host's secrets decrypts nothing."""
 
     def __init__(self) -> None:
         self._private = X25519PrivateKey.generate()

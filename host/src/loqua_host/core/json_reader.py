@@ -46,9 +46,9 @@ def parse_json(body: bytes) -> Any:
 
 
 def read_model(model: type[M], document: Any) -> M:
-    """Return a model of a document; a part that does not fit is left out by itself.
+    """Return a model of a document, without the parts that are invalid.
 
-    What holds a part that may not be missing is left out with it.
+    If an invalid part is required, the part that contains it is omitted, too.
 
     Raises:
         ValueError: The document as a whole does not fit.

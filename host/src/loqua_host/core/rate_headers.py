@@ -63,9 +63,9 @@ def server_time(date: str | None, now: float) -> float:
 
 
 def http_date(value: str) -> float | None:
-    """Return an HTTP date as seconds since 1970, or None when it is none; without a zone it is GMT.
+    """Return an HTTP date as seconds since 1970, or None if it is invalid.
 
-    As RFC 9110 has it, whatever this machine's own zone is.
+    A date without a zone is GMT (RFC 9110), whatever this machine's zone is.
     """
     try:
         moment = parsedate_to_datetime(value)
@@ -75,7 +75,7 @@ def http_date(value: str) -> float | None:
 
 
 def _classic(headers: Mapping[str, str]) -> Iterator[Policy]:
-    """Yield the quotas that have a field of their own for what is left and for the reset."""
+    """Yield the quotas that have separate fields for the remaining calls and the reset."""
     quotas: dict[tuple[str, str], dict[str, str]] = {}
     for name, value in headers.items():
         if field := _FIELD.fullmatch(name):

@@ -56,7 +56,7 @@ class TokenCause(StrEnum):
 OF_ANOTHER_SECRET = frozenset({TokenCause.WRONG_SECRET, TokenCause.NOT_A_JWT})
 """What it looks like to decrypt with another secret than was encrypted with."""
 
-_MENDS = {
+_REMEDIES = {
     TokenCause.MALFORMED: "the encrypted token must be {iv_hex}:{data_hex} with exactly one ':'; "
     "check that api.api_base_url is the Loqua API",
     TokenCause.NOT_HEXADECIMAL: "IV and data must be hexadecimal, 16 bytes of IV and whole "
@@ -77,7 +77,7 @@ _MENDS = {
 
 def token_error(cause: TokenCause) -> TokenError:
     """Return the error for a cause, with what the operator has to fix."""
-    return TokenError(cause, f"{cause}: {_MENDS[cause]}")
+    return TokenError(cause, f"{cause}: {_REMEDIES[cause]}")
 
 
 class JwtClaims(BaseModel):

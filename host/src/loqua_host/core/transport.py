@@ -50,12 +50,12 @@ class Transport(Protocol):
     async def send(
         self, request: Request[Any], jwt: SecretStr, passage: RequestTrace
     ) -> tuple[int, Answer]:
-        """Return the answer's status and the answer, whatever it says.
+        """Return the response and its status, of any status code.
 
         Args:
             request: The request.
             jwt: The JWT to send it with.
-            passage: Is told how far it comes.
+            passage: Records how far the request gets.
 
         Raises:
             ApiError: If there is no answer.
@@ -82,14 +82,14 @@ class HttpTransport:
     async def send(
         self, request: Request[Any], jwt: SecretStr, passage: RequestTrace
     ) -> tuple[int, Answer]:
-        """Return the answer's status and the answer, whatever it says.
+        """Return the response and its status, of any status code.
 
         If the API no longer has the version, the request is made again in another one.
 
         Args:
             request: The request.
             jwt: The JWT to send it with.
-            passage: Is told how far it comes.
+            passage: Records how far the request gets.
 
         Raises:
             UnreachableError: If the API has none of the versions that this host speaks.

@@ -91,7 +91,7 @@ class LessonHeard:
 
 @dataclass(slots=True)
 class Hearing:
-    """The learner's ears: takes in sounds and texts, knows when it is its turn to speak.
+    """What the learner hears: sounds and texts; decides when it is the learner's turn to speak.
 
     Args:
         on_heard: Takes each segment of the transcript as it is finished.

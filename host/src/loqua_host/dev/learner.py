@@ -148,7 +148,7 @@ class SyntheticLearner:
 
 
 class LearnerInRoom:
-    """One lesson in one room: feeds the learner's ears, speaks, tells when to speak."""
+    """One lesson in one room: receives sound and text, speaks, and decides when to speak."""
 
     def __init__(
         self, room: rtc.Room, hearing: Hearing, tasks: asyncio.TaskGroup, began: float

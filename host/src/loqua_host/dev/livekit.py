@@ -52,13 +52,13 @@ async def run_livekit(
     say: Say = print,
     environ: Mapping[str, str] = os.environ,
 ) -> AsyncIterator[LiveKitServer]:
-    """Yield a LiveKit server that answers; it is gone when the block ends.
+    """Yield a running LiveKit server, and stop it at the end of the block.
 
-    With `LIVEKIT_URL` set, the server it names is given and nothing is started; `webhook`,
+    With `LIVEKIT_URL` set, that server is used and none is started; `webhook`,
     `log` and the timeouts then have no effect.
 
     Args:
-        webhook: URL that the server tells of rooms and participants.
+        webhook: URL to which the server posts events of rooms and participants.
         log: File for the server's own log (JSON lines); without it the log is dropped.
         empty_timeout: Seconds until a room that nobody entered is closed.
         departure_timeout: Seconds until a room that everybody left is closed.
@@ -161,7 +161,7 @@ def _environment(server: LiveKitServer, config: dict[str, object]) -> dict[str, 
 
 
 async def _until_ready(server: LiveKitServer, process: Process, output: IO[bytes]) -> None:
-    """Return when the server answers to its key, which nobody else on its port would do."""
+    """Return when the server accepts its key, which another program on its port would not."""
     pause = 0.01
     async with api.LiveKitAPI(
         server.url, server.api_key, server.api_secret, timeout=aiohttp.ClientTimeout(total=2)

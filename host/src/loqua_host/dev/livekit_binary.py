@@ -32,7 +32,7 @@ Say = Callable[[str], None]
 
 
 class LiveKitUnavailableError(LoquaError):
-    """No LiveKit server can be had or started; the message says what to do about it."""
+    """No LiveKit server can be found or started; the message says what to do."""
 
 
 def cache_directory(environ: Mapping[str, str]) -> Path:

@@ -151,7 +151,7 @@ def _local_speech(url: str) -> dict[str, Any]:
 
 
 def _use_local_scorer(tutors: Path, url: str) -> None:
-    """Have the tutors that score pronunciation do so at this address."""
+    """Set this address in the tutors that score pronunciation."""
     for file in tutors.glob("*.yaml"):
         tutor = yaml.safe_load(file.read_text("utf-8")) or {}
         if "scorer" in (tutor.get("settings") or {}):
@@ -168,7 +168,7 @@ def kept_environ() -> dict[str, str]:
 async def run_child(
     *command: str, stdout: IO[bytes] | int, stderr: IO[bytes] | int, environ: dict[str, str]
 ) -> AsyncIterator[Process]:
-    """Run a command for as long as the block lasts; it is told to end then, and awaited."""
+    """Run a command during the block; stop it at the end and wait for it."""
     process = await asyncio.create_subprocess_exec(
         *dying_with_parent(*command),
         stdout=stdout,

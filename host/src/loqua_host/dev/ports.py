@@ -11,7 +11,7 @@ FIRST, LAST = 20_000, 32_000
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """Return a port of loopback that nobody has just now.
+    """Return a free port of the loopback interface.
 
     Args:
         kind: `SOCK_STREAM` for TCP, `SOCK_DGRAM` for UDP.

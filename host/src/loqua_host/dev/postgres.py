@@ -14,14 +14,14 @@ from uuid import uuid4
 
 import psycopg
 
-__all__ = ["PostgresUnavailableError", "as_servant", "new_schema", "run_postgres"]
+__all__ = ["PostgresUnavailableError", "as_unprivileged", "new_schema", "run_postgres"]
 
 READY_SECONDS = 60.0
 NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
 
 class PostgresUnavailableError(Exception):
-    """No Postgres server can be had; the message says what to do."""
+    """No Postgres server can be found; the message says what to do."""
 
 
 @contextmanager
@@ -31,7 +31,7 @@ def run_postgres(
     settings: Mapping[str, str] = NO_SETTINGS,
     standby_of: str | None = None,
 ) -> Iterator[str]:
-    """Yield the URL of a server that listens at a socket only and is gone when the block ends.
+    """Yield the URL of a server that listens on a Unix socket; stop it at the end of the block.
 
     It runs as `nobody` where this process is root's, as Postgres refuses that.
 
@@ -55,7 +55,7 @@ def run_postgres(
             _make(initdb, data)
         all_of = {"listen_addresses": "", "fsync": "on" if durable else "off", **settings}
         options = [option for key, value in all_of.items() for option in ("-c", f"{key}={value}")]
-        command = [*as_servant(), postgres, "-D", data, "-k", directory, *options]
+        command = [*as_unprivileged(), postgres, "-D", data, "-k", directory, *options]
         with (Path(directory) / "log").open("wb") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603  # the above
         where = f"host={quote(directory, safe='')}&port={settings.get('port', '5432')}"
@@ -96,12 +96,12 @@ def _binary(name: str) -> str:
     return str(Path(found).resolve())
 
 
-def as_servant() -> list[str]:
+def as_unprivileged() -> list[str]:
     """Return what a command is run with to end with this process, and not as root."""
-    servant = ["setpriv", "--pdeathsig", "INT"]
+    unprivileged = ["setpriv", "--pdeathsig", "INT"]
     if os.geteuid() == 0:
-        servant += ["--reuid", "nobody", "--regid", "nogroup", "--clear-groups"]
-    return servant
+        unprivileged += ["--reuid", "nobody", "--regid", "nogroup", "--clear-groups"]
+    return unprivileged
 
 
 def _make(initdb: str, data: str) -> None:
@@ -115,7 +115,7 @@ def _copy(pg_basebackup: str, url: str, data: str) -> None:
 
 def _run(*command: str) -> None:
     made = subprocess.run(  # noqa: S603  # the above
-        [*as_servant(), *command], capture_output=True, text=True, check=False, cwd="/"
+        [*as_unprivileged(), *command], capture_output=True, text=True, check=False, cwd="/"
     )
     if made.returncode:
         raise PostgresUnavailableError(f"{command[0]} failed: {made.stderr}")

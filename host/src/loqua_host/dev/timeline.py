@@ -122,9 +122,9 @@ def _describe_tools(executed: pb.AgentSessionEvent.FunctionToolsExecuted) -> Ite
     outputs = {one.call_id: one for one in executed.function_call_outputs}
     for call in executed.function_calls:
         output = outputs.get(call.call_id)
-        told = "no output" if output is None else printable(output.output)
+        output_text = "no output" if output is None else printable(output.output)
         failed = " failed" if output is not None and output.is_error else ""
-        yield f"tool {printable(call.name)}({printable(call.arguments)}){failed}: {told}"
+        yield f"tool {printable(call.name)}({printable(call.arguments)}){failed}: {output_text}"
 
 
 def _token(key: LiveKitKey, room: str) -> str:

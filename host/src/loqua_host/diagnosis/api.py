@@ -23,7 +23,7 @@ from .reach import judge_clock, reach
 
 __all__ = [
     "ApiResponse",
-    "Ear",
+    "RecordingTransport",
     "examine_api",
     "judge_answer",
     "judge_authentication",
@@ -63,7 +63,7 @@ class ApiResponse:
 
 
 @dataclass(slots=True)
-class Ear(httpx.AsyncBaseTransport):
+class RecordingTransport(httpx.AsyncBaseTransport):
     """Carries requests, and keeps the headers of the last answer."""
 
     inner: httpx.AsyncBaseTransport
@@ -88,7 +88,7 @@ async def examine_api(
     """Try the API, as every agent id that config gives.
 
     Args:
-        settings: What the host is told.
+        settings: The host's settings.
         secrets: The core's.
         learner: The user id of a learner kept for tests, who gets a session record; None asks
             for nobody, and tries less.
@@ -112,12 +112,12 @@ async def _visit(
     keys = "required" if settings.api.ephemeral_keys == "required" else "off"
     changes = {"retries": 0, "ephemeral_keys": keys}
     proxy = proxy_for(str(settings.api.api_base_url))
-    ear = Ear(httpx.AsyncHTTPTransport(http2=True, proxy=proxy))
+    recorder = RecordingTransport(httpx.AsyncHTTPTransport(http2=True, proxy=proxy))
     async with LoquaApi.open(
-        settings.api.model_copy(update=changes), secrets, transport=ear
+        settings.api.model_copy(update=changes), secrets, transport=recorder
     ) as api:
         return await in_order(
-            _ApiExamination(api, ear, caller, sealed=keys == "required").checks(what), after
+            _ApiExamination(api, recorder, caller, sealed=keys == "required").checks(what), after
         )
 
 
@@ -126,7 +126,7 @@ class _ApiExamination:
     """The calls of one agent for one learner, each building on those before."""
 
     api: LoquaApi
-    ear: Ear
+    recorder: RecordingTransport
     caller: Caller
     sealed: bool
     answer: ApiResponse = field(init=False)
@@ -154,7 +154,7 @@ class _ApiExamination:
             await self.api.lease(self.caller)
         except ApiError as failure:
             error = failure
-        self.answer = ApiResponse(error, self.ear.headers, time.time())
+        self.answer = ApiResponse(error, self.recorder.headers, time.time())
         return judge_answer(self.answer)
 
     async def _clock(self) -> Verdict:
@@ -277,12 +277,12 @@ def _jwt_check(settings: HostSettings, secrets: SecretsPort) -> Check:
             if error.cause == "no_expiry":
                 return ok("has the form of a JWT; does not say when it expires")
             return failed("AGENT_JWT_TOKEN is no JWT of the form header.payload.signature", hint)
-        return judge_life(left, warn_before)
+        return judge_lifetime(left, warn_before)
 
     return Check("agent JWT", ask, hangs="see the place that `secrets:` names")
 
 
-def judge_life(left: float, warn_before: float) -> Verdict:
+def judge_lifetime(left: float, warn_before: float) -> Verdict:
     """Judge the seconds left to the agent's JWT."""
     hint = "have the Loqua admin issue another AGENT_JWT_TOKEN"
     if left <= 0:

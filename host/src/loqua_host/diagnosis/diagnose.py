@@ -25,7 +25,7 @@ async def diagnose(
     """Try all that a lesson needs; a host may run meanwhile.
 
     Args:
-        settings: What the host is told.
+        settings: The host's settings.
         secrets: The host's secrets.
         learner: The user id of a learner kept for tests; see `examine_api`.
     """
@@ -45,9 +45,9 @@ async def _examine_rooms(settings: HostSettings, secrets: HostSecrets) -> list[F
     tutors = settings.enabled_tutors
     access = LiveKitAccess(settings.livekit.url, secrets.livekit())
     host = RunningHost(settings.ops, secrets.ops_tokens())
-    health, told = await host.health(), await host.webhooks()
+    health, webhooks_before = await host.health(), await host.webhooks()
     findings = await examine_livekit(access)
-    findings.append(Finding("webhooks", judge_webhooks(told, await host.webhooks())))
+    findings.append(Finding("webhooks", judge_webhooks(webhooks_before, await host.webhooks())))
     findings += examine_workers(health, [tutor.name for tutor in tutors])
     names = [tutor.agent_name or "" for tutor in tutors]
     alone = health is None and bool(settings.ops.port)

@@ -8,7 +8,7 @@ import httpx
 from loqua_host.settings.engines import Engine
 from loqua_host.settings.host import HostSettings
 from loqua_host.settings.problems import spelled
-from loqua_host.settings.tutors import engine_places
+from loqua_host.settings.tutors import engine_locations
 
 from .finding import Check, Finding, Verdict, failed, in_order, ok, untried
 
@@ -28,7 +28,7 @@ async def examine_engines(
     """Ask each engine of the enabled tutors, fallbacks too, with the key that config grants it."""
     checks = {}
     for tutor in settings.enabled_tutors:
-        for keys, engine in engine_places(settings.engines_for(tutor)):
+        for keys, engine in engine_locations(settings.engines_for(tutor)):
             place = spelled(keys)
             checks[place, engine.model_dump_json()] = _check(place, engine, grant)
     return await in_order(checks.values())

@@ -31,12 +31,12 @@ from .worker import WorkerError, register, take_job
 
 __all__ = [
     "ROOMS_API",
-    "Way",
+    "MediaPath",
     "examine_livekit",
     "judge_media",
-    "meet",
     "open_livekit",
     "throwaway_room",
+    "wait_for_learner",
 ]
 
 MARK = "loqua.check"
@@ -55,12 +55,12 @@ ROOMS_API = "LiveKit: rooms API"
 MEDIA_SECONDS = 30.0
 """LiveKit's client gives a connection up after 15 s."""
 
-MEET_SECONDS = 15.0
+JOIN_SECONDS = 15.0
 """A learner who publishes nothing yet shows after 3 s (livekit/agents #6485)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class MediaPath:
     """The way that sound takes: a protocol such as `udp`, a kind such as `HOST` or `RELAY`."""
 
     protocol: str
@@ -87,7 +87,7 @@ async def open_livekit(access: LiveKitAccess) -> AsyncIterator[api.LiveKitAPI]:
 
 @asynccontextmanager
 async def throwaway_room(livekit: api.LiveKitAPI, agent_name: str) -> AsyncIterator[str]:
-    """Have a room for the length of a block that calls one agent; "" is the automatic one.
+    """Create a room that dispatches an agent ("": the automatic one); delete it after the block.
 
     Raises:
         api.TwirpError: LiveKit refuses.
@@ -135,7 +135,7 @@ class _LiveKitExamination:
             check("LiveKit: worker registers", self._register, AGENTS),
             check("LiveKit: job arrives", self._offer, AGENTS),
             check("LiveKit: agent enters", self._enter, PORTS),
-            check("LiveKit: learner is seen", self._meet, PORTS),
+            check("LiveKit: learner is seen", self._check_learner_seen, PORTS),
             check("LiveKit: attributes arrive", self._attributes, "see LiveKit's log"),
             check("LiveKit: sound arrives", self._listen, PORTS),
             check("LiveKit: media path", self._path, PORTS),
@@ -183,7 +183,7 @@ class _LiveKitExamination:
         url = self._job.url or self._access.url
         return await self._connect(self._agent, url, self._job.token)
 
-    async def _meet(self) -> Verdict:
+    async def _check_learner_seen(self) -> Verdict:
         token = (
             api.AccessToken(*_opened(self._access.key))
             .with_identity("loqua-host-check-learner")
@@ -193,7 +193,9 @@ class _LiveKitExamination:
         )
         entered = await self._connect(self._learner, self._access.url, token.to_jwt())
         return (
-            entered if entered.state is CheckState.FAILED else await meet(self._agent, MEET_SECONDS)
+            entered
+            if entered.state is CheckState.FAILED
+            else await wait_for_learner(self._agent, JOIN_SECONDS)
         )
 
     async def _attributes(self) -> Verdict:
@@ -221,7 +223,7 @@ class _LiveKitExamination:
 
     async def _path(self) -> Verdict:
         sent = await self._learner.get_rtc_stats()
-        return judge_media(_ways(sent.publisher_stats))
+        return judge_media(_media_paths(sent.publisher_stats))
 
     async def _connect(self, room: rtc.Room, url: str, token: str) -> Verdict:
         self._stack.push_async_callback(room.disconnect)
@@ -238,7 +240,7 @@ def _opened(key: LiveKitKey) -> tuple[str, str]:
     return key.key.get_secret_value(), key.secret.get_secret_value()
 
 
-async def meet(agent: rtc.Room, seconds: float) -> Verdict:
+async def wait_for_learner(agent: rtc.Room, seconds: float) -> Verdict:
     """Wait as jobs do until a learner is in the agent's room, at most so many seconds."""
     clock = asyncio.get_running_loop().time
     begun = clock()
@@ -250,19 +252,19 @@ async def meet(agent: rtc.Room, seconds: float) -> Verdict:
     return ok(f"the agent saw a learner come, in {clock() - begun:.1f} s")
 
 
-def judge_media(ways: Sequence[Way]) -> Verdict:
+def judge_media(paths: Sequence[MediaPath]) -> Verdict:
     """Judge the way that sound takes; lessons go over TCP and relays too, but stutter sooner."""
-    if not ways:
+    if not paths:
         return failed("no way for sound is known to work", PORTS)
-    protocols = {way.protocol for way in ways}
-    shown = ", ".join(sorted(f"{way.protocol} {way.kind.lower()}" for way in ways))
+    protocols = {way.protocol for way in paths}
+    shown = ", ".join(sorted(f"{way.protocol} {way.kind.lower()}" for way in paths))
     if protocols != {"udp"}:
         hint = f"{PORTS}; it must not have rtc.force_tcp"
         return failed(f"sound goes by {shown}: UDP does not reach LiveKit", hint)
     return ok(f"sound goes by {shown}")
 
 
-def _ways(stats: Sequence[Any]) -> list[Way]:
+def _media_paths(stats: Sequence[Any]) -> list[MediaPath]:
     """Return the ways in use, from the statistics of a connection (W3C's webrtc-stats)."""
     candidates = {
         one.local_candidate.rtc.id: one.local_candidate.candidate
@@ -275,12 +277,12 @@ def _ways(stats: Sequence[Any]) -> list[Way]:
         if one.WhichOneof("stats") == "candidate_pair"
         and one.candidate_pair.candidate_pair.nominated
     ]
-    return [_way_of(candidates[one]) for one in used if one in candidates]
+    return [_media_path(candidates[one]) for one in used if one in candidates]
 
 
-def _way_of(candidate: Any) -> Way:
+def _media_path(candidate: Any) -> MediaPath:
     kinds = candidate.DESCRIPTOR.fields_by_name["candidate_type"].enum_type.values_by_number
-    return Way(candidate.protocol, kinds[candidate.candidate_type].name.removeprefix("ICE_"))
+    return MediaPath(candidate.protocol, kinds[candidate.candidate_type].name.removeprefix("ICE_"))
 
 
 async def _feed(source: rtc.AudioSource) -> None:

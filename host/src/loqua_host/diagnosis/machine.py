@@ -118,7 +118,7 @@ class RunningHost:
         return await self._ask("/health/live") == b"alive\n"
 
     async def webhooks(self) -> float | None:
-        """Count what LiveKit has told it so far; None if none runs."""
+        """Return how many webhooks the running host has received; None if no host runs."""
         answer = await self._ask("/metrics")
         found = re.search(rb"^loqua_webhooks_total (\S+)$", answer or b"", re.MULTILINE)
         return None if found is None else float(found[1])
@@ -168,7 +168,7 @@ class RunningHost:
 
 
 def judge_webhooks(before: float | None, after: float | None) -> Verdict:
-    """Judge whether LiveKit told the host of a room that was opened between two counts."""
+    """Judge whether the host received a webhook of a room that was opened between two counts."""
     if before is None or after is None:
         return untried(NO_HOST)
     if after > before:

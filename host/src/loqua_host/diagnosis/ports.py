@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from loqua_host.errors import Problem
 from loqua_host.settings.host import OpsSettings
-from loqua_host.settings.problems import Place
+from loqua_host.settings.problems import KeyPath
 
 from .machine import RunningHost
 
 __all__ = ["port_problems"]
 
-Where = Callable[[Place], str]
+Where = Callable[[KeyPath], str]
 
 
 async def port_problems(ops: OpsSettings, where: Where) -> list[Problem]:

@@ -24,7 +24,7 @@ ROOMS = 50
 ANSWER_SECONDS = 3.0
 """LiveKit offers a job within 150 ms; an agent takes a second to enter."""
 
-LOOK_SECONDS = 0.25
+POLL_SECONDS = 0.25
 
 HANGS = "see LiveKit's log"
 
@@ -131,6 +131,6 @@ async def _answer(livekit: api.LiveKitAPI, rooms: Rooms, agent_name: str) -> Par
                 for one in await rooms.participants(room):
                     if one.kind == "agent":
                         return one
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(POLL_SECONDS)
     except (TimeoutError, RoomsError, api.TwirpError, aiohttp.ClientError):
         return None

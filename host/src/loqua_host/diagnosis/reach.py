@@ -46,7 +46,7 @@ def reach(what: str, url: str, variable: str) -> list[Check]:
 
 
 def _reach_proxy(what: str, proxy: str) -> list[Check]:
-    """Return the checks whether a proxy can be reached; what is behind it, it alone can tell."""
+    """Return the checks of whether a proxy can be reached; what is behind it cannot be checked."""
     place = urlsplit(proxy)
     variable = "HTTP_PROXY, HTTPS_PROXY and NO_PROXY"
     return [

@@ -45,10 +45,10 @@ def send_logs_to_host() -> None:
     for name in ("livekit.agents", "openai"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("loqua_host").setLevel(logging.INFO)
-    logging.getLogger("livekit").addFilter(_is_worth_telling)
+    logging.getLogger("livekit").addFilter(_is_relevant)
 
 
-def _is_worth_telling(record: logging.LogRecord) -> bool:
+def _is_relevant(record: logging.LogRecord) -> bool:
     """Return whether a record of the native library matters; its text is in the arguments."""
     said = record.args[-1] if isinstance(record.args, tuple) and record.args else record.msg
     return not str(said).startswith(HARMLESS)

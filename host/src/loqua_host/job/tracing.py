@@ -75,10 +75,12 @@ class SpanBuffer(SpanProcessor):
         """Yield the buffered spans, in messages to the host."""
         while self._ended:
             many = min(len(self._ended), MAX_SPANS)
-            yield Spans(spans=tuple(_told(self._ended.popleft(), self._job) for _ in range(many)))
+            yield Spans(
+                spans=tuple(_job_span(self._ended.popleft(), self._job) for _ in range(many))
+            )
 
 
-def _told(span: ReadableSpan, job: int) -> JobSpan:
+def _job_span(span: ReadableSpan, job: int) -> JobSpan:
     """Return a span for the host, without what was said."""
     started_at, parent, scope = span.start_time or 0, span.parent, span.instrumentation_scope
     return JobSpan(

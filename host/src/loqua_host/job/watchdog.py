@@ -50,7 +50,7 @@ class Watchdog:
         self._author = author
         self._limit = limit
         self._beat_at = time.monotonic()
-        self._told = False
+        self._reported = False
         self._next: asyncio.TimerHandle | None = None
 
     @contextmanager
@@ -74,7 +74,7 @@ class Watchdog:
 
     def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
         """Restart the timer every second."""
-        self._beat_at, self._told = time.monotonic(), False
+        self._beat_at, self._reported = time.monotonic(), False
         signal.setitimer(signal.ITIMER_REAL, self._limit, AGAIN_SECONDS)
         self._next = loop.call_later(BEAT_SECONDS, self._beat, loop)
 
@@ -91,9 +91,9 @@ class Watchdog:
                 self._tell(sys._current_frames().get(main))  # noqa: SLF001  # as faulthandler does
 
     def _tell(self, frame: FrameType | None) -> None:
-        if self._told or not (stack := self._author.stack(frame)):
+        if self._reported or not (stack := self._author.stack(frame)):
             return
-        self._told = True
+        self._reported = True
         steps = ((one, one.f_lineno) for one in stack[-MOST_FRAMES:])
         shown = traceback.StackSummary.extract(steps)
         log.error(

@@ -76,9 +76,12 @@ class Capture:
                 kept = self._welcome(message)
             case Checkpoint(turns=turns, seconds=seconds, progress=progress):
                 kept = Checkpoint(seconds=seconds, progress=progress, turns=self._new(turns))
-            case CallSpecialist(agent_name=name, wish=wish):
-                texts = {"focus": self._text(wish.focus), "words": [*map(self._text, wish.words)]}
-                kept = CallSpecialist(agent_name=name, wish=HandoffRequest.model_validate(texts))
+            case CallSpecialist(agent_name=name, request=request):
+                texts = {
+                    "focus": self._text(request.focus),
+                    "words": [*map(self._text, request.words)],
+                }
+                kept = CallSpecialist(agent_name=name, request=HandoffRequest.model_validate(texts))
             case HandedBack(handback=handback):
                 kept = HandedBack(handback=Handback(outcome=handback.outcome))
             case Returned():

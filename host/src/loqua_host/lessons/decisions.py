@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from loqua_host.records.ledger import CRASH_LOOP, MAX_CRASHES, LessonRow
 
 __all__ = [
-    "FAREWELL_SECONDS",
+    "APOLOGY_SECONDS",
     "RELOAD_SECONDS",
     "AbsentLearner",
     "Action",
@@ -39,7 +39,7 @@ DISPATCH_GRACE = 3.0
 RELOAD_SECONDS = 2.0
 """Seconds that capacity is kept for a learner who left, for example to reload the page."""
 
-FAREWELL_SECONDS = 20.0
+APOLOGY_SECONDS = 20.0
 """Seconds that a lesson is kept so that a last job can apologise to its learner."""
 
 
@@ -149,7 +149,7 @@ class Capacity:
     ending: tuple[str, ...] = ()
     measured: bool = False
 
-    def has(self, tutor: str, *, goes_on: bool = False) -> bool:
+    def fits(self, tutor: str, *, goes_on: bool = False) -> bool:
         """Return whether a job for this tutor is accepted.
 
         Args:
@@ -160,11 +160,11 @@ class Capacity:
         carried = self.host > 0 or (self.measured and goes_on)
         return carried and self.tutors.get(tutor, 0) > 0
 
-    def less(self, taken: Iterable[str]) -> "Capacity":
+    def reserve(self, taken: Iterable[str]) -> "Capacity":
         """Return the capacity left after one more job of each of these tutors."""
         return self._changed(taken, -1)
 
-    def more(self, given: Iterable[str]) -> "Capacity":
+    def release(self, given: Iterable[str]) -> "Capacity":
         """Return the capacity after one job of each of these tutors has ended."""
         return self._changed(given, 1)
 
@@ -199,7 +199,7 @@ class Call:
     Attributes:
         since: When the lesson was interrupted, this host saw the learner, or the tutor was
             called, by its monotonic clock. The earliest is served first.
-        owed_since: When the time for LiveKit's own dispatch was over.
+        overdue_since: When the time for LiveKit's own dispatch was over.
         asked: Whether another tutor, which is with the learner, called this one.
     """
 
@@ -207,7 +207,7 @@ class Call:
     tutor: str
     learner: PresentLearner
     since: float
-    owed_since: float
+    overdue_since: float
     lesson: Interrupted | None = None
     asked: bool = False
 
@@ -258,7 +258,7 @@ Action = Call | Close | RequestStepOut | NotifyWaiting
 
 def decide(
     snapshots: Sequence[RoomSnapshot],
-    places: Capacity,
+    capacity: Capacity,
     now: float,
     reconnect_timeout: float,
     others: float = 0.0,
@@ -267,7 +267,7 @@ def decide(
 
     Args:
         snapshots: The rooms.
-        places: The free capacity.
+        capacity: The free capacity.
         now: Monotonic seconds.
         reconnect_timeout: Seconds that an interrupted lesson waits for a learner who left.
         others: Seconds that other hosts have to serve a learner without capacity here; 0 without
@@ -276,62 +276,62 @@ def decide(
     closures = [
         close
         for snapshot in snapshots
-        for close in _closures(snapshot, places, now, reconnect_timeout)
+        for close in _closures(snapshot, capacity, now, reconnect_timeout)
     ]
     given_up = {close.lesson.row.id for close in closures}
     unserved = [
-        call for snapshot in snapshots for call in _unserved(snapshot, given_up, places, now)
+        call for snapshot in snapshots for call in _unserved(snapshot, given_up, capacity, now)
     ]
     calls: list[Action] = []
     waiting: list[Call] = []
     for call in sorted(unserved, key=_turn):
-        if places.has(call.tutor, goes_on=call.goes_on):
+        if capacity.fits(call.tutor, goes_on=call.goes_on):
             calls.append(call)
-            places = places.less([call.tutor])
+            capacity = capacity.reserve([call.tutor])
         elif call.asked and others:
             calls.append(call)  # This host alone knows of it, and LiveKit asks them all.
-        elif not call.asked and now - call.owed_since >= others:
+        elif not call.asked and now - call.overdue_since >= others:
             waiting.append(call)
     notices = [notice for snapshot in snapshots for notice in _notices(snapshot, unserved, waiting)]
-    return [*closures, *calls, *_given_away(snapshots, waiting, places, now), *notices]
+    return [*closures, *calls, *_given_away(snapshots, waiting, capacity, now), *notices]
 
 
 def _given_away(
-    snapshots: Sequence[RoomSnapshot], waiting: Iterable[Call], places: Capacity, now: float
+    snapshots: Sequence[RoomSnapshot], waiting: Iterable[Call], capacity: Capacity, now: float
 ) -> Iterator[RequestStepOut]:
     """Return which absent learners' jobs must end for those who wait, the longest absent first.
 
     Only as many as needed: capacity that is free in a moment counts.
     """
-    coming = places.more(places.ending)
+    coming = capacity.release(capacity.ending)
     absent = [one for it in snapshots for one in it.absent if now - one.since >= RELOAD_SECONDS]
     absent.sort(key=lambda one: one.since)
     for call in waiting:
-        if not coming.has(call.tutor):
-            helping = (one for one in absent if coming.more([one.row.tutor]).has(call.tutor))
+        if not coming.fits(call.tutor):
+            helping = (one for one in absent if coming.release([one.row.tutor]).fits(call.tutor))
             lesson = next(helping, None)
             if lesson is None:
                 continue
             yield RequestStepOut(lesson, call)
             absent.remove(lesson)
-            coming = coming.more([lesson.row.tutor])
-        coming = coming.less([call.tutor])
+            coming = coming.release([lesson.row.tutor])
+        coming = coming.reserve([call.tutor])
 
 
-def waits(snapshot: RoomSnapshot, places: Capacity, now: float) -> tuple[Call, ...]:
+def waits(snapshot: RoomSnapshot, capacity: Capacity, now: float) -> tuple[Call, ...]:
     """Return the dispatches that learners in a room wait for, whether already made or not."""
-    return tuple(_unserved(replace(snapshot, called=frozenset(), asked={}), set(), places, now))
+    return tuple(_unserved(replace(snapshot, called=frozenset(), asked={}), set(), capacity, now))
 
 
 def _closures(
-    snapshot: RoomSnapshot, places: Capacity, now: float, reconnect_timeout: float
+    snapshot: RoomSnapshot, capacity: Capacity, now: float, reconnect_timeout: float
 ) -> Iterator[Close]:
     present = {learner.user_id for learner in snapshot.learners}
     for lesson in snapshot.interrupted:
-        if lesson.row.tutor not in places.tutors:
+        if lesson.row.tutor not in capacity.tutors:
             yield Close(lesson, "tutor_disabled")
         elif lesson.row.crashes >= MAX_CRASHES and (
-            lesson.row.user_id not in present or now - lesson.since > FAREWELL_SECONDS
+            lesson.row.user_id not in present or now - lesson.since > APOLOGY_SECONDS
         ):
             yield Close(lesson, CRASH_LOOP)
         elif (
@@ -342,7 +342,7 @@ def _closures(
 
 
 def _unserved(
-    snapshot: RoomSnapshot, given_up: set[str], places: Capacity, now: float
+    snapshot: RoomSnapshot, given_up: set[str], capacity: Capacity, now: float
 ) -> Iterator[Call]:
     """Yield the dispatches that a room needs, at most one for each tutor."""
     lost = {one.row.tutor: one for one in reversed(snapshot.interrupted)}
@@ -350,7 +350,7 @@ def _unserved(
     for tutor in sorted(unserved - snapshot.taught - snapshot.called):
         lesson = lost.get(tutor)
         # Closing a lesson settles its entry, which the next reconciliation sees.
-        if tutor in places.tutors and (lesson is None or lesson.row.id not in given_up):
+        if tutor in capacity.tutors and (lesson is None or lesson.row.id not in given_up):
             yield from _call(snapshot, tutor, lesson, now)
 
 

@@ -17,6 +17,6 @@ def first_engines(serving: Iterable[Mapping[EngineKind, int]]) -> dict[EngineKin
     Args:
         serving: The serving engines of each running lesson of the tutor.
     """
-    told = tuple(serving)
-    by_kind = {kind: [one[kind] for one in told if kind in one] for kind in ENGINE_KINDS}
+    listed = tuple(serving)
+    by_kind = {kind: [one[kind] for one in listed if kind in one] for kind in ENGINE_KINDS}
     return {kind: median_low(indices) for kind, indices in by_kind.items() if indices}

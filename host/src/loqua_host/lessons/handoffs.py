@@ -45,7 +45,7 @@ class Handoffs:
         except HandoffError as error:
             log.warning("handoff.refused", tutor=row.tutor, why=str(error))
             return HandoffRefused(why=str(error))
-        handover = Handover(tutor=row.tutor, sentences=call.sentences, **call.wish.model_dump())
+        handover = Handover(tutor=row.tutor, sentences=call.sentences, **call.request.model_dump())
         lesson_log = log.bind(tutor=specialist.name, by=row.tutor, room=row.room)
         lesson_log.info("handoff.asked")
         with self._dispatch_state.asking(row.room, specialist.name, row.user_id, handover) as asked:

@@ -226,14 +226,16 @@ class Lessons:
 
         Jobs that still wait for their learner are dismissed.
         """
-        told = [self._announce(lesson) for lesson in self._live if lesson.link.job.job_id in jobs]
-        told += [
+        announcements = [
+            self._announce(lesson) for lesson in self._live if lesson.link.job.job_id in jobs
+        ]
+        announcements += [
             self._dismiss(link, departure.reason)
             for link in self._waiting
             if link.job.job_id in jobs
             and (departure := self._dispatch_state.departure_of(link.job.job_id))
         ]
-        await asyncio.gather(*told, return_exceptions=True)
+        await asyncio.gather(*announcements, return_exceptions=True)
 
     async def cut_off(self, jobs: Collection[str]) -> None:
         """Make these jobs leave their rooms now. Their lessons stay open for other jobs."""
@@ -295,7 +297,7 @@ class Lessons:
 
     async def _write_record(self, row: LessonRow, it: Composed, *, interrupted: bool) -> None:
         now = self._clock.now()
-        reasons = (*it.reasons, *it.told_reasons)
+        reasons = (*it.reasons, *it.quoted_reasons)
         await self._ledger.close_lesson(
             row, now, it.outcome, it.progress, it.record, reasons, interrupted=interrupted
         )

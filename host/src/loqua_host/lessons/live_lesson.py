@@ -51,7 +51,7 @@ __all__ = ["LiveLesson", "log_recorded"]
 log = structlog.get_logger()
 
 MOST_OTHERS = 50
-"""Maximum of other learners that a tutor is told about."""
+"""Maximum of other learners that a tutor is notified of."""
 
 USER_CHANGED = "user_id_changed"
 
@@ -109,7 +109,7 @@ class LiveLesson:
         self.before_ready: float | None = None
         self.before_restored: float | None = None
         self._others = Others(others=(), entries=())
-        self._expelled = False
+        self._user_changed = False
 
     async def follow(self) -> None:
         """Handle the job's messages until it has finished the lesson or is gone."""
@@ -126,7 +126,7 @@ class LiveLesson:
                 case SteppedOut():
                     await self._keep_ending(message)
                 case Join(identity=identity):
-                    await self._see_return(identity, tasks)
+                    await self._handle_return(identity, tasks)
                 case ConnectionLost():
                     self.would_be_crash = False
                 case CallSpecialist():
@@ -195,7 +195,7 @@ class LiveLesson:
     async def _hand_off(self, call: CallSpecialist) -> None:
         await self.link.send(await self._handoffs.hand_off(self.row, call))
 
-    async def _see_return(self, identity: str, tasks: asyncio.TaskGroup) -> None:
+    async def _handle_return(self, identity: str, tasks: asyncio.TaskGroup) -> None:
         """Notify the job that its learner is back, if this identity is the learner's.
 
         A separate task saves it to the ledger, so that the lesson does not wait.
@@ -220,7 +220,7 @@ class LiveLesson:
         """Handle the current participants: notify the job of other learners and of changes."""
         mine = [one for one in participants if one.sid and one.sid == self.row.entry]
         if any(one.attributes.get("user_id") != self.row.user_id for one in mine):
-            await self._expel()
+            await self._end_for_changed_user()
             return
         others = tuple(
             learner.model_copy(update={"attributes": {}})
@@ -228,15 +228,15 @@ class LiveLesson:
             if learner.user_id != self.row.user_id
         )[:MOST_OTHERS]
         sids = {one.identity: one.sid for one in participants}
-        told = Others(others=others, entries=tuple(sids[one.identity] for one in others))
-        if told != self._others:
-            self._others = told
-            await self.link.send(told)
+        notice = Others(others=others, entries=tuple(sids[one.identity] for one in others))
+        if notice != self._others:
+            self._others = notice
+            await self.link.send(notice)
 
-    async def _expel(self) -> None:
+    async def _end_for_changed_user(self) -> None:
         """End a lesson whose learner's `user_id` has changed, to protect both learners' records."""
-        if not self._expelled:
-            self._expelled = True
+        if not self._user_changed:
+            self._user_changed = True
             log.error(
                 "security.user_id_changed",
                 tutor=self.row.tutor,
@@ -299,7 +299,7 @@ class LiveLesson:
             composed.outcome,
             composed.progress,
             composed.record,
-            (*composed.reasons, *composed.told_reasons),
+            (*composed.reasons, *composed.quoted_reasons),
         )
         self._delivery.wake(self.row.id)
         self.finished = True

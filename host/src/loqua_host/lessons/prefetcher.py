@@ -14,7 +14,7 @@ from .tracing import start_trace
 
 __all__ = ["Prefetcher"]
 
-FORESIGHT_SECONDS = 10.0
+PREFETCH_SECONDS = 10.0
 """Seconds for which a prefetch waits for its job; LiveKit offers it within about 0.2 s."""
 
 UNCLAIMED_SECONDS = 90.0
@@ -37,17 +37,19 @@ class Prefetcher:
         self._api = api
         self._tasks = tasks
         self._early: dict[str, asyncio.Task[PreparedLesson]] = {}
-        self._foreseen: dict[tuple[str, str], tuple[asyncio.Task[PreparedLesson], trace.Span]] = {}
+        self._prefetched: dict[
+            tuple[str, str], tuple[asyncio.Task[PreparedLesson], trace.Span]
+        ] = {}
 
     def prefetch(self, room: str, tutor: str, identity: str) -> None:
         """Start to prefetch for an expected job; idempotent."""
         where = (room, tutor)
-        if where not in self._foreseen:
+        if where not in self._prefetched:
             span = start_trace(room, tutor)
             with trace.use_span(span):
                 preparing = self._start(self._prepare(JobRef("", room, tutor), identity))
-            self._foreseen[where] = preparing, span
-            asyncio.get_running_loop().call_later(FORESIGHT_SECONDS, self._forget, where)
+            self._prefetched[where] = preparing, span
+            asyncio.get_running_loop().call_later(PREFETCH_SECONDS, self._forget, where)
 
     def begin(self, job: JobRef) -> trace.Span:
         """Start to prefetch for an accepted job, or continue the prefetch if it was expected.
@@ -55,10 +57,10 @@ class Prefetcher:
         Returns:
             The job's span, which also continues in that case.
         """
-        foreseen, span = self._foreseen.pop((job.room, job.tutor), (None, None))
+        started, span = self._prefetched.pop((job.room, job.tutor), (None, None))
         span = span or start_trace(job.room, job.tutor)
         span.set_attribute("job_id", job.job_id)
-        preparing = self._prepare(job, None) if foreseen is None else self._go_on(job, foreseen)
+        preparing = self._prepare(job, None) if started is None else self._go_on(job, started)
         with trace.use_span(span):
             self._early[job.job_id] = self._start(preparing)
         asyncio.get_running_loop().call_later(UNCLAIMED_SECONDS, self.drop, job.job_id)
@@ -95,12 +97,12 @@ class Prefetcher:
         self._tasks.create_task(_end_with(early))
         return early
 
-    async def _go_on(self, job: JobRef, foreseen: asyncio.Task[PreparedLesson]) -> PreparedLesson:
-        return await self._outcome(foreseen) or await self._prepare(job, None)
+    async def _go_on(self, job: JobRef, started: asyncio.Task[PreparedLesson]) -> PreparedLesson:
+        return await self._outcome(started) or await self._prepare(job, None)
 
     def _forget(self, where: tuple[str, str]) -> None:
-        if foreseen := self._foreseen.pop(where, None):
-            preparing, span = foreseen
+        if started := self._prefetched.pop(where, None):
+            preparing, span = started
             self._discard(preparing)
             span.end()
 

@@ -93,7 +93,7 @@ class Reconciler:
 
     Args:
         services: Its collaborators.
-        places: Returns the free capacity.
+        capacity: Returns the free capacity.
         lessons: The lessons of this host.
         say: Starts the announcement for a waiting learner.
     """
@@ -101,7 +101,7 @@ class Reconciler:
     def __init__(
         self,
         services: Services,
-        places: Callable[[], Capacity],
+        capacity: Callable[[], Capacity],
         lessons: LessonsHere,
         say: Callable[[NotifyWaiting], None],
     ) -> None:
@@ -112,7 +112,7 @@ class Reconciler:
         self._settings = services.settings
         self._monotonic = services.clock.monotonic
         self._metrics = services.metrics
-        self._places = places
+        self._capacity = capacity
         self._lessons = lessons
         self._say = say
         self._sighted = math.inf
@@ -164,7 +164,7 @@ class Reconciler:
         if served != self._swept_for:  # learners in any room may be owed a tutor that is new
             self._sweep, self._swept_for = RoomSweep(), served
         self._sweep.forget_all_but(known)
-        self._sweep.disturb(self._dispatch_state.changed_rooms)
+        self._sweep.mark_changed(self._dispatch_state.changed_rooms)
         self._dispatch_state.changed_rooms.clear()
         waiting = {room for room, calls in self._waits.items() if calls}
         notified = {room for (room, _), (shown, _) in self._notified.items() if shown}
@@ -195,19 +195,19 @@ class Reconciler:
         rooms = await asyncio.gather(*(self._room(name) for name in sorted(names)))
         # Nothing is awaited before the dispatches are noted, so that the state has not changed.
         snapshots = [
-            snapshot for room in rooms if room is not None and (snapshot := self._sight(room))
+            snapshot for room in rooms if room is not None and (snapshot := self._snapshot_of(room))
         ]
         if self._dispatch_state.leaving:
             self._waits.clear()
             self._dispatch_state.waiting = frozenset()
             return []
-        places = self._places().less(self._dispatch_state.awaited())
+        capacity = self._capacity().reserve(self._dispatch_state.awaited())
         self._waits |= {
-            snapshot.room: waits(snapshot, places, self._monotonic()) for snapshot in snapshots
+            snapshot.room: waits(snapshot, capacity, self._monotonic()) for snapshot in snapshots
         }
         others = OTHERS_SECONDS if self._dispatch_state.shared else 0.0
         timeout = self._settings().lessons.reconnect_timeout
-        actions = decide(snapshots, places, self._monotonic(), timeout, others=others)
+        actions = decide(snapshots, capacity, self._monotonic(), timeout, others=others)
         for action in actions:
             if isinstance(action, Call):
                 self._dispatch_state.on_called(action.room, action.tutor, action.learner.identity)
@@ -333,9 +333,9 @@ class Reconciler:
         asked = self._dispatch_state.asked(call.room).get(call.tutor)
         if asked is not None and call.lesson is None:
             return pack(asked.handover, asked.ask.user_id)
-        told = (one.metadata for one in before)
+        payloads = (one.metadata for one in before)
         restored = call.lesson is not None
-        return next((it for it in told if restored or not is_handover(it)), "")
+        return next((it for it in payloads if restored or not is_handover(it)), "")
 
     async def _room(self, name: str) -> _Room | None:
         try:
@@ -362,15 +362,15 @@ class Reconciler:
             name, tuple(participants), tuple(dispatched), closed_entries, elsewhere, read_at
         )
 
-    def _sight(self, room: _Room) -> RoomSnapshot | None:
+    def _snapshot_of(self, room: _Room) -> RoomSnapshot | None:
         """Return the snapshot of a room, or None if it fails, so that other rooms continue."""
         try:
-            return self._see(room)
+            return self._build_snapshot(room)
         except Exception as error:  # noqa: BLE001  # likewise
-            log_fault("Reconciler.see", error, room=room.name)
+            log_fault("Reconciler.build_snapshot", error, room=room.name)
             return None
 
-    def _see(self, room: _Room) -> RoomSnapshot:
+    def _build_snapshot(self, room: _Room) -> RoomSnapshot:
         interrupted = self._dispatch_state.interrupted(room.name)
         dead = {lesson.agent for lesson in interrupted}
         dead |= {*self._dispatch_state.lost_agents(room.name).values()}

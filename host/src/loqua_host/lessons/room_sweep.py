@@ -66,7 +66,7 @@ class RoomSweep:
         same = before is not None and before.participants == present
         self._reads[room] = _Read(present, before.since if before and same else now, now)
 
-    def disturb(self, rooms: Iterable[str]) -> None:
+    def mark_changed(self, rooms: Iterable[str]) -> None:
         """Note that something happens in rooms."""
         for room in rooms:
             self._reads.pop(room, None)

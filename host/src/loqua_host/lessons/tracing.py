@@ -81,8 +81,8 @@ def take_spans(spans: Iterable[JobSpan]) -> None:
     """Export spans that a job has sent, as part of the current trace."""
     lesson, provider = trace.get_current_span(), trace.get_tracer_provider()
     if isinstance(lesson, Span) and isinstance(provider, _HostTracerProvider):
-        for told in spans:
-            provider.exporting.on_end(_span_of(told, lesson, provider.job_resource))
+        for job_span in spans:
+            provider.exporting.on_end(_span_of(job_span, lesson, provider.job_resource))
 
 
 class _HostTracerProvider(TracerProvider):
@@ -169,20 +169,20 @@ def _redacted(span: ReadableSpan) -> ReadableSpan:
     )
 
 
-def _span_of(told: JobSpan, lesson: Span, resource: Resource) -> ReadableSpan:
+def _span_of(job_span: JobSpan, lesson: Span, resource: Resource) -> ReadableSpan:
     own = lesson.get_span_context()
     bound = {key: it for key, it in (lesson.attributes or {}).items() if key in (*BOUND, "tutor")}
     return ReadableSpan(
-        told.name,
-        context=_sibling(own, told.id),
-        parent=own if told.parent is None else _sibling(own, told.parent),
+        job_span.name,
+        context=_sibling(own, job_span.id),
+        parent=own if job_span.parent is None else _sibling(own, job_span.parent),
         resource=resource,
-        attributes={**told.attributes, **bound},
-        events=[Event(one.name, one.attributes, one.at) for one in told.events],
-        status=Status(StatusCode.ERROR if told.failed else StatusCode.UNSET),
-        start_time=told.started_at,
-        end_time=max(told.started_at, told.ended_at),
-        instrumentation_scope=InstrumentationScope(told.scope),
+        attributes={**job_span.attributes, **bound},
+        events=[Event(one.name, one.attributes, one.at) for one in job_span.events],
+        status=Status(StatusCode.ERROR if job_span.failed else StatusCode.UNSET),
+        start_time=job_span.started_at,
+        end_time=max(job_span.started_at, job_span.ended_at),
+        instrumentation_scope=InstrumentationScope(job_span.scope),
     )
 
 

@@ -11,7 +11,7 @@ from loqua_host.rooms.learners import Participant, verify_learner
 from loqua_host.rooms.webhooks import WebhookEvent
 
 from .decisions import DISPATCH_GRACE, Capacity
-from .prefetcher import FORESIGHT_SECONDS
+from .prefetcher import PREFETCH_SECONDS
 from .services import Services
 
 __all__ = ["WebhookEvents"]
@@ -34,14 +34,14 @@ class WebhookEvents:
     Args:
         services: Its collaborators.
         prefetch: Starts to prefetch a lesson, for a room, a tutor and a learner's identity.
-        places: Returns the free capacity.
+        capacity: Returns the free capacity.
     """
 
     def __init__(
         self,
         services: Services,
         prefetch: Callable[[str, str, str], None],
-        places: Callable[[], Capacity],
+        capacity: Callable[[], Capacity],
     ) -> None:
         self._rooms = services.rooms
         self._dispatch_state = services.dispatch_state
@@ -49,7 +49,7 @@ class WebhookEvents:
         self._tasks = services.tasks
         self._metrics = services.metrics
         self._prefetch = prefetch
-        self._places = places
+        self._capacity = capacity
         self._hinted: set[str] = set()
         self._waking = False
 
@@ -66,11 +66,11 @@ class WebhookEvents:
             self._expect(event.room, who)
 
     def _expect(self, room: str, learner: Participant) -> None:
-        if room in self._hinted or len(self._hinted) >= self._places().host:
+        if room in self._hinted or len(self._hinted) >= self._capacity().host:
             return
         self._hinted.add(room)
         loop = asyncio.get_running_loop()
-        loop.call_later(FORESIGHT_SECONDS, self._hinted.discard, room)
+        loop.call_later(PREFETCH_SECONDS, self._hinted.discard, room)
         # LiveKit dispatches no tutor to a learner who returns, so the reconciler must.
         loop.call_later(DISPATCH_GRACE + 2 * WAKE_SECONDS, self._dispatch_state.changed.set)
         self._tasks.create_task(self._look_ahead(room, learner))
@@ -83,15 +83,17 @@ class WebhookEvents:
             log.warning("webhook.unused", room=room, why=str(error))
             return
         names = {one.agent_name for one in called if not is_handover(one.metadata)}
-        places = self._places()
+        capacity = self._capacity()
         wanted = {
             tutor.name
             for tutor in self._tutors.values()
-            if tutor.agent_name in names and places.has(tutor.name)
+            if tutor.agent_name in names and capacity.fits(tutor.name)
         }
         for tutor in wanted - self._served(room, learner.sid):
             user_id, agent_id = learner.attributes["user_id"], self._tutors[tutor].agent_id
-            log.info("learner.foreseen", room=room, tutor=tutor, user_id=user_id, agent_id=agent_id)
+            log.info(
+                "learner.prefetched", room=room, tutor=tutor, user_id=user_id, agent_id=agent_id
+            )
             self._prefetch(room, tutor, learner.identity)
 
     def _served(self, room: str, entry: str) -> frozenset[str]:

@@ -28,8 +28,8 @@ from loqua_host.livekit_internals import (
 __all__ = [
     "MAX_FRAME_BYTES",
     "STANDARD",
-    "distrust_jobs",
     "log_as_json",
+    "patch_ipc",
     "read_record",
     "write_record",
 ]
@@ -66,7 +66,7 @@ def log_as_json() -> None:
     write_to_host(write_record)
 
 
-def distrust_jobs() -> None:
+def patch_ipc() -> None:
     """Accept from jobs only records and messages that are valid and short."""
     read_from_jobs(
         record=_read_slowly,
@@ -88,11 +88,11 @@ class _Record(BaseModel):
 def write_record(record: logging.LogRecord) -> bytes:
     """Return a record as JSON; one too long for a frame loses its fields and its end."""
     text = str(record.msg)
-    told = {"name": record.name, "levelno": record.levelno, "msg": text}
+    summary = {"name": record.name, "levelno": record.levelno, "msg": text}
     fields = {name: value for name, value in vars(record).items() if name not in STANDARD}
-    data = _as_json(fields | told)
+    data = _as_json(fields | summary)
     if len(data) > MAX_FRAME_BYTES:
-        data = _as_json(told | {"msg": text[:MAX_TEXT], "shortened": True})
+        data = _as_json(summary | {"msg": text[:MAX_TEXT], "shortened": True})
     return data
 
 
@@ -123,7 +123,7 @@ class _Pace(threading.local):
         self._at = time.monotonic()
 
     def wait(self, size: int) -> None:
-        """Sleep until that many bytes may have been read; the job waits, nobody else does."""
+        """Sleep until that many bytes may be read; only this job waits."""
         now = time.monotonic()
         earned = (now - self._at) * LOG_BYTES_PER_SECOND
         self._left = min(LOG_BURST_BYTES, self._left + earned) - size

@@ -219,7 +219,7 @@ class CallSpecialist(BaseModel):
 
     type: Literal["call_specialist"] = "call_specialist"
     agent_name: Name
-    wish: HandoffRequest
+    request: HandoffRequest
     sentences: Annotated[tuple[Utterance, ...], Field(max_length=10)] = ()
 
 

@@ -1,7 +1,7 @@
-"""Tries the way of every lesson: a process is started as jobs are, and reaches the host as they do.
+"""A probe of what every lesson needs: start a process like a job's, and connect to the host.
 
-The process that jobs are forked from may stand still, the user may have reached a limit of
-processes, or the host's end of the link may not answer. Nothing but a trial tells.
+The forkserver may hang, the user may have reached a limit of processes, or the host's end of the
+link may not respond. Only a trial detects these.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ UNANSWERED = 3
 
 
 class JobProbe:
-    """Starts a process and has it ask the host whether it is there; one at a time.
+    """Start a process that connects to the host over the link; one at a time.
 
     Args:
         host: The host's end of the link.
@@ -62,8 +62,8 @@ HINT = "free memory and processes (ulimit -u, pids.max), or start the host again
 def _try(host: SocketHandle) -> int | None:
     """Return the exit status, None if the process hangs.
 
-    Not by `Process.start`, which polls all others' children (multiprocessing.process._cleanup) and
-    so would race with whoever waits for the end of a job.
+    `Process.start` polls all child processes (multiprocessing.process._cleanup), which would race
+    with the code that waits for the end of a job.
     """
     process = multiprocessing.get_context("forkserver").Process(target=_ask, args=(host,))
     child = Popen(process)

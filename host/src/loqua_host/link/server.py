@@ -145,7 +145,7 @@ class JobLink:
         return None
 
     async def close(self) -> None:
-        """Hang up; whoever receives is told that the job is gone."""
+        """Close the connection; the receiver learns that the job is gone."""
         await self._socket.close(code=WSCloseCode.GOING_AWAY, drain=False)
 
     async def _next_frame(self) -> WSMessage | None:

@@ -1,7 +1,7 @@
 """Spans of a job, as data.
 
-They carry no trace's id: which one they belong to is the host's to say. How much of a span is told
-is OpenTelemetry's own limits, and what of it `without_speech`.
+They carry no trace id: the host assigns them to a trace. OpenTelemetry's limits bound their size,
+and `without_speech` removes what learners said.
 """
 
 from typing import Annotated, Final

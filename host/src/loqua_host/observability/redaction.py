@@ -48,9 +48,9 @@ NAMING: Final = frozenset(
 
 
 class Redaction(logging.Filter):
-    """Leaves of each record, unless it is the host's own, what its source code says.
+    """Reduce records of others than the host to the message in their source code.
 
-    For a handler: it looks for the code on the stack of whoever logs.
+    For a handler: it finds the code on the stack of the caller.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -69,7 +69,7 @@ def format_exception(error: BaseException) -> str:
 
 
 def report_uncaught() -> None:
-    """Log what Python would write to stderr by itself, values and all: errors not caught."""
+    """Log uncaught errors, which Python would otherwise write to stderr with their values."""
     sys.excepthook = lambda _kind, error, _trace: _report("process", error)
     sys.unraisablehook = lambda seen: _report("collection", seen.exc_value)
     threading.excepthook = lambda seen: _report("thread", seen.exc_value)

@@ -29,15 +29,15 @@ class StatusCollector(Collector):
         health = self._judge(status)
         order = list(HealthState)
         yield _gauge("ready", "Whether new lessons should come here", health.ready)
-        told = "Whether what config/ says is what runs"
-        yield _gauge("config_current", told, status.stale_config is None)
-        told = "Whether LiveKit's key is used as secrets have it"
-        yield _gauge("livekit_key_current", told, status.refused_key is None)
+        help_text = "Whether the running configuration is the one in config/"
+        yield _gauge("config_current", help_text, status.stale_config is None)
+        help_text = "Whether the LiveKit key in use is the current secret"
+        yield _gauge("livekit_key_current", help_text, status.refused_key is None)
         levels = (((level.name,), order.index(level.state)) for level in health.levels)
         yield _family("health", "0 ok, 1 degraded, 2 failed", ("level",), levels)
         yield from _resources(status)
         yield from _teaching(status)
-        yield from _owing(status)
+        yield from _backlog(status)
         yield from _regions(status)
         states = (
             ((name,), one.breaker is not BreakerState.CLOSED)
@@ -54,14 +54,14 @@ def _resources(status: HostStatus) -> Iterator[Metric]:
     yield _gauge("cpu_load_ratio", "Runnable processes per CPU, last minute", status.cpu_load)
     yield _gauge("disk_free_ratio", "Free share of the ledger's disk", status.disk_free)
     if status.certificate_left is not None:
-        told = "Life left in the ops address's certificate"
-        yield _gauge("ops_certificate_seconds_left", told, status.certificate_left)
-    told = "Time the ledger's connection was in use"
-    yield CounterMetricFamily("loqua_ledger_busy_seconds", told, value=status.ledger_busy)
-    told = "Work that the ledger's database did not do"
-    yield CounterMetricFamily("loqua_ledger_failures", told, value=status.ledger_failures)
-    told = "Look-ups of secrets that failed"
-    yield CounterMetricFamily("loqua_secret_failures", told, value=status.secret_failures)
+        help_text = "Time until the certificate of the ops address expires"
+        yield _gauge("ops_certificate_seconds_left", help_text, status.certificate_left)
+    help_text = "Time the ledger's connection was in use"
+    yield CounterMetricFamily("loqua_ledger_busy_seconds", help_text, value=status.ledger_busy)
+    help_text = "Work items that the ledger's database failed"
+    yield CounterMetricFamily("loqua_ledger_failures", help_text, value=status.ledger_failures)
+    help_text = "Look-ups of secrets that failed"
+    yield CounterMetricFamily("loqua_secret_failures", help_text, value=status.secret_failures)
 
 
 def _teaching(status: HostStatus) -> Iterator[Metric]:
@@ -72,8 +72,8 @@ def _teaching(status: HostStatus) -> Iterator[Metric]:
     yield _family("worker_jobs", "Jobs that run", ("tutor",), busy)
     places = (((one.tutor,), one.places) for one in workers)
     yield _family("worker_max_jobs", "Jobs that may run", ("tutor",), places)
-    told = "Lessons that the host takes now on top of those that run"
-    yield _gauge("lessons_free", told, max(0, status.headroom.lessons))
+    help_text = "Lessons that the host can accept in addition to the running ones"
+    yield _gauge("lessons_free", help_text, max(0, status.headroom.lessons))
     lessons = Counter({(one.tutor, "full"): 0 for one in workers})
     lessons.update((one.tutor, one.mode) for one in status.lessons)
     yield _family("lessons_live", "Lessons that run", ("tutor", "mode"), lessons.items())
@@ -82,15 +82,13 @@ def _teaching(status: HostStatus) -> Iterator[Metric]:
         for one in status.lessons
         for kind, index in one.engines.items()
     )
-    told = "Lessons by the engine of a list that serves them"
-    yield _family("engine_lessons", told, ("tutor", "kind", "index"), served.items())
-    yield _gauge(
-        "learners_waiting", "Learners without the tutor they are owed", len(status.waiting)
-    )
+    help_text = "Lessons by the serving engine of a fallback list"
+    yield _family("engine_lessons", help_text, ("tutor", "kind", "index"), served.items())
+    yield _gauge("learners_waiting", "Learners waiting for a tutor", len(status.waiting))
     yield _gauge("learner_longest_wait_seconds", "The longest of their waits", status.alone)
 
 
-def _owing(status: HostStatus) -> Iterator[Metric]:
+def _backlog(status: HostStatus) -> Iterator[Metric]:
     backlog = status.backlog
     oldest = 0.0 if backlog.oldest is None else max(0.0, status.unix - backlog.oldest)
     yield _gauge("outbox_pending", "Records the API does not have yet", backlog.records)
@@ -104,16 +102,18 @@ def _owing(status: HostStatus) -> Iterator[Metric]:
         yield _gauge("agent_jwt_seconds_left", "Life left in AGENT_JWT_TOKEN", left)
     if status.user_token_left is not None:
         left = status.user_token_left
-        yield _gauge("user_token_seconds_left", "Least life left in a learner's token", left)
+        yield _gauge("user_token_seconds_left", "Minimum time until a user token expires", left)
 
 
 def _api_version(status: HostStatus) -> Iterator[Metric]:
     spoken, label = status.api_version, ("version",)
-    told = "Whether the API has announced the end of the version in use"
-    yield _family("api_version_deprecated", told, label, [((spoken.version,), spoken.deprecated)])
+    help_text = "Whether the API has announced the end of the version in use"
+    yield _family(
+        "api_version_deprecated", help_text, label, [((spoken.version,), spoken.deprecated)]
+    )
     if spoken.sunset is not None:
-        told, left = "Time until the API stops to serve it", spoken.sunset - status.unix
-        yield _family("api_version_seconds_left", told, label, [((spoken.version,), left)])
+        help_text, left = "Time until the API stops serving it", spoken.sunset - status.unix
+        yield _family("api_version_seconds_left", help_text, label, [((spoken.version,), left)])
 
 
 def _regions(status: HostStatus) -> Iterator[Metric]:
@@ -128,14 +128,17 @@ def _regions(status: HostStatus) -> Iterator[Metric]:
     yield _gauge("region_failed_over", "Whether the secondary region teaches", failed_over)
 
 
-def _gauge(name: str, told: str, value: float) -> Metric:
-    return GaugeMetricFamily(f"loqua_{name}", told, value=float(value))
+def _gauge(name: str, help_text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"loqua_{name}", help_text, value=float(value))
 
 
 def _family(
-    name: str, told: str, labels: tuple[str, ...], values: Iterable[tuple[tuple[str, ...], float]]
+    name: str,
+    help_text: str,
+    labels: tuple[str, ...],
+    values: Iterable[tuple[tuple[str, ...], float]],
 ) -> Metric:
-    family = GaugeMetricFamily(f"loqua_{name}", told, labels=labels)
+    family = GaugeMetricFamily(f"loqua_{name}", help_text, labels=labels)
     for key, value in values:
         family.add_metric(key, float(value))
     return family

@@ -217,8 +217,8 @@ def _engines(status: HostStatus) -> HealthFinding:
     )
     if not served:
         return HealthFinding("engines", HealthState.OK, "no lesson is served by a fallback")
-    told = "; ".join(f"{what} serves {_lessons(count)}" for what, count in sorted(served.items()))
-    return HealthFinding("engines", HealthState.DEGRADED, told)
+    text = "; ".join(f"{what} serves {_lessons(count)}" for what, count in sorted(served.items()))
+    return HealthFinding("engines", HealthState.DEGRADED, text)
 
 
 def _lessons(count: int) -> str:
@@ -281,19 +281,19 @@ def _api(status: HostStatus, jwt_warn_before: float) -> Iterator[HealthFinding]:
 def _endpoint(endpoint: str, status: HostStatus) -> HealthFinding:
     last = status.endpoints[endpoint]
     age = status.now - last.at
-    told = _ago(age)
+    text = _ago(age)
     if last.breaker is BreakerState.OPEN:
         cause = last.failure or "it failed repeatedly"
         why = f"calls fail at once, because the breaker is open: {cause}"
         return HealthFinding(endpoint, HealthState.FAILED, why, last.seconds, age)
     if last.failure:
         return HealthFinding(
-            endpoint, HealthState.DEGRADED, f"{last.failure}, {told}", last.seconds, age
+            endpoint, HealthState.DEGRADED, f"{last.failure}, {text}", last.seconds, age
         )
     if last.seconds > SLOW_SECONDS:
-        why = f"slower than {SLOW_SECONDS:g} s, {told}"
+        why = f"slower than {SLOW_SECONDS:g} s, {text}"
         return HealthFinding(endpoint, HealthState.DEGRADED, why, last.seconds, age)
-    return HealthFinding(endpoint, HealthState.OK, f"answered {told}", last.seconds, age)
+    return HealthFinding(endpoint, HealthState.OK, f"answered {text}", last.seconds, age)
 
 
 def _agent_jwt(left: float | None, warn_before: float) -> HealthFinding:
@@ -331,28 +331,28 @@ def _database(status: HostStatus) -> Iterator[HealthFinding]:
 
 def _outbox(status: HostStatus) -> HealthFinding:
     backlog = status.backlog
-    told = f"{backlog.records} records and {backlog.progress} progress updates are pending"
+    text = f"{backlog.records} records and {backlog.progress} progress updates are pending"
     age = 0.0 if backlog.oldest is None else status.unix - backlog.oldest
     if overdue := age > OVERDUE_SECONDS:
-        told += f", the oldest for {age / 60:.0f} min"
+        text += f", the oldest for {age / 60:.0f} min"
     if backlog.dead:
-        told += f"; {backlog.dead} were refused for good"
+        text += f"; {backlog.dead} were refused for good"
     return HealthFinding(
-        "outbox", HealthState.DEGRADED if overdue or backlog.dead else HealthState.OK, told
+        "outbox", HealthState.DEGRADED if overdue or backlog.dead else HealthState.OK, text
     )
 
 
 def _regions(regions: RegionSettings, state: RegionState | None) -> HealthFinding:
     if state is None:
         return HealthFinding("regions", HealthState.DEGRADED, "the ledger has not been read yet")
-    told = f"{state.active} teaches, and this host is in {regions.here}"
+    text = f"{state.active} teaches, and this host is in {regions.here}"
     missing = {regions.primary, regions.secondary} - state.ready_hosts.keys()
     if missing:
-        told += f"; no host is ready in {' and '.join(sorted(missing))}"
+        text += f"; no host is ready in {' and '.join(sorted(missing))}"
     if away := state.active != regions.primary:
-        told += f"; once {regions.primary} is sound, `loqua-host region activate {regions.primary}`"
+        text += f"; once {regions.primary} is sound, `loqua-host region activate {regions.primary}`"
     degraded = away or bool(missing)
-    return HealthFinding("regions", HealthState.DEGRADED if degraded else HealthState.OK, told)
+    return HealthFinding("regions", HealthState.DEGRADED if degraded else HealthState.OK, text)
 
 
 def _probe(name: str, last: Outcome | None, now: float) -> HealthFinding:

@@ -18,11 +18,11 @@ STANDARD: Final = frozenset(vars(logging.makeLogRecord({})))
 
 
 @dataclass(slots=True)
-class _Window:
+class _JobWindow:
     begun: float
     allowed: int
     logged: int = 0
-    told: bool = False
+    reported: bool = False
 
 
 class JobLogLimit(logging.Filter):
@@ -40,7 +40,7 @@ class JobLogLimit(logging.Filter):
         super().__init__()
         self._limit_of = limit_of
         self._monotonic = monotonic
-        self._windows: dict[int, _Window] = {}
+        self._windows: dict[int, _JobWindow] = {}
         self._lock = threading.Lock()  # each job's log is read in a thread of its own
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -53,7 +53,7 @@ class JobLogLimit(logging.Filter):
             window = self._window(pid, job_id)
             window.logged += _size(record)
             fits = window.logged <= window.allowed * KILOBYTE
-            first, window.told = not (fits or window.told), window.told or not fits
+            first, window.reported = not (fits or window.reported), window.reported or not fits
         if first:
             log.warning(
                 "job.log_limited",
@@ -66,11 +66,11 @@ class JobLogLimit(logging.Filter):
             )
         return fits
 
-    def _window(self, pid: int, job_id: str | None) -> _Window:
+    def _window(self, pid: int, job_id: str | None) -> _JobWindow:
         now = self._monotonic()
         if pid not in self._windows or now - self._windows[pid].begun >= MINUTE:
             recent = {key: it for key, it in self._windows.items() if now - it.begun < MINUTE}
-            self._windows = recent | {pid: _Window(now, self._limit_of(job_id))}
+            self._windows = recent | {pid: _JobWindow(now, self._limit_of(job_id))}
         return self._windows[pid]
 
 

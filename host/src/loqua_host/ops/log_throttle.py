@@ -12,19 +12,19 @@ __all__ = ["LimitedHandler", "LogThrottle"]
 
 T = TypeVar("T")
 
-EVERY: Final = 60.0
+SUMMARY_SECONDS: Final = 60.0
 """Seconds between summaries of a repeated warning."""
 
-TOLD: Final = 5
+REPEATS_LOGGED: Final = 5
 """How often a warning is logged before it is summarised; one API call makes four attempts."""
 
-KEPT: Final = 1000
+MAX_TRACKED: Final = 1000
 """Maximum of distinct warnings and errors that are tracked."""
 
 VARYING: Final = frozenset({"timestamp", "attempt", "failures"})
 """Fields that do not distinguish warnings; neither do measurements, which are floats."""
 
-PLACES: Final = frozenset({"room", "job_id"})
+LOCATION_FIELDS: Final = frozenset({"room", "job_id"})
 """Fields that do not distinguish warnings without a lesson, such as refusals for capacity."""
 
 NUMBER: Final = re.compile(r"\d+(?:\.\d+)?")
@@ -35,7 +35,7 @@ _STANDARD: Final = frozenset({*vars(logging.makeLogRecord({})), "message", "_log
 class _Window(Generic[T]):
     begun: float
     last: T
-    told: int = 1
+    logged: int = 1
     repeated: int = 0
 
 
@@ -57,8 +57,8 @@ class LogThrottle(Generic[T]):
         if window is None:
             self._windows[key] = _Window(self._monotonic(), said)
             yield said, 0
-        elif window.told < TOLD:
-            window.told += 1
+        elif window.logged < REPEATS_LOGGED:
+            window.logged += 1
             yield said, 0
         else:
             window.last, window.repeated = said, window.repeated + 1
@@ -68,11 +68,11 @@ class LogThrottle(Generic[T]):
         now = self._monotonic()
         while self._windows:
             key, window = next(iter(self._windows.items()))
-            if now - window.begun < EVERY and len(self._windows) <= KEPT:
+            if now - window.begun < SUMMARY_SECONDS and len(self._windows) <= MAX_TRACKED:
                 return
             del self._windows[key]
             if window.repeated:
-                self._windows[key] = _Window(now, window.last, TOLD)
+                self._windows[key] = _Window(now, window.last, REPEATS_LOGGED)
                 yield window.last, window.repeated
 
 
@@ -86,18 +86,18 @@ class LimitedHandler(logging.StreamHandler[TextIO]):
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record, unless it is to be summarised, and all summaries that are due."""
         if record.levelno < logging.WARNING:
-            telling = [*self._repeats.due(), (record, 0)]
+            emitted = [*self._repeats.due(), (record, 0)]
         else:
-            telling = list(self._repeats.take(_key(record), record))
-        for told, repeated in telling:
-            super().emit(_counted(told, repeated) if repeated else told)
+            emitted = list(self._repeats.take(_key(record), record))
+        for kept, repeated in emitted:
+            super().emit(_counted(kept, repeated) if repeated else kept)
 
 
 def _key(record: logging.LogRecord) -> int:
     """Return the key of a record: everything except measurements and counts."""
     fields = _fields(record)
     meant = "session_id" in fields or "user_id" in fields or record.levelno > logging.WARNING
-    ignored = VARYING if meant else VARYING | PLACES
+    ignored = VARYING if meant else VARYING | LOCATION_FIELDS
     kept = (
         (name, str(value))
         for name, value in fields.items()

@@ -47,7 +47,7 @@ def configure_logs(
     rest may be a learner's (see redaction.py).
 
     Processors are shown the host's own lines, of whatever level, and not those of jobs.
-    A warning or an error that repeats is told some times, then once a minute with its count.
+    A repeated warning or error is logged five times, then summarised once a minute.
     """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -96,7 +96,7 @@ def configure_logs(
 
 
 def limit_job_logs(limit: logging.Filter) -> None:
-    """Have every handler of this process drop what a filter refuses."""
+    """Add a filter to every handler of this process."""
     for handler in logging.getLogger().handlers:
         handler.addFilter(limit)
 
@@ -111,8 +111,8 @@ def _render_line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
     head = [str(event.pop("timestamp", "-")), str(event.pop("level", "info")).upper(), *bound]
     said = str(event.pop("event", ""))
     trace = event.pop("exception", None)
-    told = ((key, value) for key, value in event.items() if value is not None)
-    fields = "".join(f" {_one_line(key)}={_printable(value)}" for key, value in told)
+    present = ((key, value) for key, value in event.items() if value is not None)
+    fields = "".join(f" {_one_line(key)}={_printable(value)}" for key, value in present)
     line = " ".join(f"[{_one_line(part)}]" for part in head) + f" {_one_line(said)}{fields}"
     return line if trace is None else f"{line}\n{_indented(str(trace))}"
 

@@ -14,7 +14,7 @@ __all__ = ["ServedCertificate"]
 
 log = structlog.get_logger()
 
-LOOK_EVERY = 60.0
+POLL_SECONDS = 60.0
 """Seconds between checks of the files."""
 
 
@@ -53,7 +53,7 @@ class ServedCertificate:
         """
         served = _digests(self._tls)
         while True:
-            await self._clock.sleep(LOOK_EVERY)
+            await self._clock.sleep(POLL_SECONDS)
             found = _digests(self._tls)
             if found == served:
                 continue

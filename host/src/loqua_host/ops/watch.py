@@ -38,7 +38,7 @@ BEAT_SECONDS = 0.5
 BEATS_KEPT = 60
 
 
-class Worker(Protocol):
+class WorkerSource(Protocol):
     """What the status needs of a tutor's worker."""
 
     @property
@@ -90,7 +90,7 @@ class Watched:
     refused_key: Callable[[], str | None]
     certificate_left: Callable[[], float | None]
     secret_failures: Callable[[], int]
-    workers: Callable[[], Sequence[Worker]]
+    workers: Callable[[], Sequence[WorkerSource]]
     lessons: Lessons
     headroom: Callable[[], Headroom]
     usage: Callable[[], Usage]
@@ -140,7 +140,7 @@ class Watch:
             forkserver=forkserver_runs(),
             jobs=self._jobs_outcome,
             disk_free=_disk_free(host.local_state),
-            workers=self._see_workers(),
+            workers=self._worker_statuses(),
             lessons=self._live(),
             # A draining host dispatches nobody.
             waiting=host.waiting() if phase is Phase.SERVING else (),
@@ -162,12 +162,12 @@ class Watch:
             region_state=host.regions.state if host.regions else None,
         )
 
-    def _see_workers(self) -> tuple[WorkerStatus, ...]:
+    def _worker_statuses(self) -> tuple[WorkerStatus, ...]:
         """Return the status of a tutor's workers as one; several exist during a takeover."""
-        by_tutor: dict[str, list[Worker]] = {}
+        by_tutor: dict[str, list[WorkerSource]] = {}
         for worker in self._host.workers():
             by_tutor.setdefault(worker.tutor.name, []).append(worker)
-        return tuple(_see(workers) for workers in by_tutor.values())
+        return tuple(_worker_status(workers) for workers in by_tutor.values())
 
     def _live(self) -> tuple[LessonStatus, ...]:
         return tuple(
@@ -207,7 +207,7 @@ class Watch:
         return Outcome(ended, ended - begun, failure), answer
 
 
-def _see(workers: Sequence[Worker]) -> WorkerStatus:
+def _worker_status(workers: Sequence[WorkerSource]) -> WorkerStatus:
     serving = [worker for worker in workers if not worker.leaving.is_set()]
     tutor = workers[-1].tutor
     return WorkerStatus(

@@ -110,7 +110,7 @@ def unlock(rules: Iterable[AchievementRule], facts: Mapping[str, float]) -> Iter
     for rule in rules:
         bounds = rule.when.given()
         if all(facts.get(fact, -math.inf) >= bound for fact, bound in bounds.items()):
-            yield Derived(rule.name, _told(facts, bounds, "of"))
+            yield Derived(rule.name, _reason(facts, bounds, "of"))
 
 
 def recommend(
@@ -120,10 +120,10 @@ def recommend(
     for rule in rules:
         bounds = rule.below.given()
         if all(facts.get(fact, math.inf) < bound for fact, bound in bounds.items()):
-            yield Derived(rule.say, _told(facts, bounds, "below"))
+            yield Derived(rule.say, _reason(facts, bounds, "below"))
 
 
-def _told(facts: Mapping[str, float], bounds: Mapping[str, float], how: str) -> str:
+def _reason(facts: Mapping[str, float], bounds: Mapping[str, float], how: str) -> str:
     return "; ".join(
         f"{fact} is {facts[fact]:g}, {how} {bound:g}" for fact, bound in bounds.items()
     )

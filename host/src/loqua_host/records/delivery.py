@@ -222,7 +222,7 @@ class Delivery:
         return min(max(due - self._clock.monotonic(), 0.0), MAX_PAUSE)
 
     async def _attempt(self, row: OutboxRow) -> None:
-        told = log.bind(row=row.kind)
+        row_log = log.bind(row=row.kind)
         what = "record" if row.kind is Kind.RECORD else "progress"
         try:
             if not await self._sent(row):
@@ -233,12 +233,12 @@ class Delivery:
             )
             await self._dead_letter(row, why)
             self._metrics.attempts.labels(what, "dead").inc()
-            told.error(f"{what}.dead", why=why)
+            row_log.error(f"{what}.dead", why=why)
         except UnreachableError as error:
             pause = max(self._backoff(row), error.retry_after or 0.0)
             await self._postpone(row, pause, maybe_delivered=row.maybe_delivered or error.sent)
             self._metrics.attempts.labels(what, "postponed").inc()
-            told.warning(f"{what}.postponed", why=str(error), seconds=round(pause, 1))
+            row_log.warning(f"{what}.postponed", why=str(error), seconds=round(pause, 1))
         except RefusedError as error:
             final = self._is_final(row, error)
             if final:
@@ -247,13 +247,13 @@ class Delivery:
                 await self._postpone(row, MAX_PAUSE, maybe_delivered=row.maybe_delivered)
             outcome = "dead" if final else "refused"
             self._metrics.attempts.labels(what, outcome).inc()
-            told.error(f"{what}.{outcome}", why=str(error), status=error.status)
+            row_log.error(f"{what}.{outcome}", why=str(error), status=error.status)
         else:
             await self._ledger.mark_delivered(row)
             self._metrics.attempts.labels(what, "delivered").inc()
             # Ticks are already logged as `progress.made` and `api.called`.
-            tell = told.debug if row.kind is Kind.IN_PROGRESS else told.info
-            tell(f"{what}.delivered")
+            log_delivered = row_log.debug if row.kind is Kind.IN_PROGRESS else row_log.info
+            log_delivered(f"{what}.delivered")
 
     async def _sent(self, row: OutboxRow) -> bool:
         """Send an entry, unless the API already has it (v1 may ignore idempotency keys).

@@ -86,9 +86,9 @@ def release(db: DatabaseConnection, host: str, lesson: str) -> None:
     now. A lesson that another host already owns stays with it.
     """
     release_claim(db, host, lesson)
-    heir = f"{host}-released"
-    db.execute(QUERIES["begin_lease"], {"host": heir, "lease": 0.0})
-    values = {"heir": heir, "lesson": lesson, "host": host}
+    successor = f"{host}-released"
+    db.execute(QUERIES["begin_lease"], {"host": successor, "lease": 0.0})
+    values = {"heir": successor, "lesson": lesson, "host": host}
     db.execute(QUERIES["release_lesson"], values)
     db.execute(QUERIES["release_entries"], values)
 

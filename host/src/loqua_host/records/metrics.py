@@ -10,7 +10,7 @@ class DeliveryMetrics:
 
     def __init__(self, instruments: Instruments) -> None:
         self.attempts = instruments.counter(
-            "deliveries", "Attempts at what is owed", "what", "outcome"
+            "deliveries", "Attempts to deliver outbox entries", "what", "outcome"
         )
         for what in ("record", "progress"):
             for outcome in ("delivered", "postponed", "dead"):

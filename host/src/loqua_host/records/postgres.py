@@ -33,7 +33,7 @@ DEFAULTS: dict[str, Any] = {
 }
 """Defaults that the URL may override. They detect a dead server within ten seconds."""
 
-PLACE = "LEDGER_URL"
+SETTING = "LEDGER_URL"
 
 PLACEHOLDER = re.compile(r"(?<!:):([a-z_]+)")
 """A named placeholder, but not the second colon of a cast (`::`)."""
@@ -121,7 +121,7 @@ class PostgresDatabase:
         """Connect beside the hosts."""
         with self._named():
             try:
-                check_current(MIGRATIONS, _version(self._connect()), PLACE)
+                check_current(MIGRATIONS, _version(self._connect()), SETTING)
             except BaseException:
                 self.close()
                 raise
@@ -144,7 +144,7 @@ class PostgresDatabase:
     ) -> psycopg.Cursor[dict[str, Any]]:
         """Run one query of the transaction."""
         if self._connection is None:
-            raise LedgerError(f"{PLACE}: is not open")
+            raise LedgerError(f"{SETTING}: is not open")
         return self._connection.execute(_with_placeholders(query), values)
 
     def erase_deleted(self) -> None:
@@ -176,7 +176,7 @@ class PostgresDatabase:
             wanted = {**DEFAULTS, **conninfo_to_dict(self._url)}
         except psycopg.ProgrammingError:  # its message may contain the password
             hint = "write postgresql://user:password@host/database, with %-escapes where needed"
-            raise LedgerError(f"{PLACE}: is no address of a Postgres; {hint}") from None
+            raise LedgerError(f"{SETTING}: is no address of a Postgres; {hint}") from None
         self._connection = connection = _Connection.connect(
             **wanted, autocommit=True, row_factory=dict_row
         )
@@ -193,7 +193,7 @@ class PostgresDatabase:
         with connection.patient(), self.transaction():
             self.execute("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
             self.execute("SELECT pg_advisory_xact_lock(:lock)", {"lock": MIGRATION_LOCK})
-            for migration in find_pending(MIGRATIONS, _version(connection), PLACE):
+            for migration in find_pending(MIGRATIONS, _version(connection), SETTING):
                 connection.execute(migration.script.encode())
                 self.execute(QUERIES["insert_schema_version"], {"version": migration.version})
 
@@ -206,8 +206,8 @@ class PostgresDatabase:
             hints = (HINTS[known] for known in HINTS if state.startswith(known))
             hint = next(hints, "see the server's log" if state else UNREACHABLE)
             # Details quote rows; without a server's answer there are none.
-            told = error.diag.message_primary or " ".join(str(error).split())
-            raise LedgerError(f"{PLACE}: {told}; {hint}") from error
+            reason = error.diag.message_primary or " ".join(str(error).split())
+            raise LedgerError(f"{SETTING}: {reason}; {hint}") from error
 
 
 def _is_direct(connection: _Connection) -> bool:

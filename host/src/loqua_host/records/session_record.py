@@ -28,14 +28,14 @@ class Composed:
         progress: The final progress. A failed lesson always has one, because only progress tells
             the API about the failure.
         reasons: Why the host derived what it did; they quote nobody.
-        told_reasons: The tutor's own reasons, which may quote the learner and are not logged.
+        quoted_reasons: The tutor's own reasons, which may quote the learner and are not logged.
     """
 
     record: SessionRecord
     outcome: Kind
     progress: Progress | None
     reasons: tuple[str, ...]
-    told_reasons: tuple[str, ...] = ()
+    quoted_reasons: tuple[str, ...] = ()
 
 
 def compose_record(
@@ -57,32 +57,36 @@ def compose_record(
         context: The learner's context, if the API returned one; its achievements are not new.
         failed: Whether the lesson lost its tutor, or failed otherwise.
     """
-    told = report or LessonReport()
+    report_or_empty = report or LessonReport()
     rules = rules or RecordRules()
     progress = lesson.progress or Progress()
     minutes = min(round(seconds / 60, 2), MAX_MINUTES)
     facts = facts_of(progress, minutes, context, resumed=lesson.restarts > 0)
-    judged = judge_performance(told, progress, rules.grades)
+    judged = judge_performance(report_or_empty, progress, rules.grades)
     unlocked = context.progress.achievements_unlocked if context else ()
     earned = [new for new in unlock(rules.achievements, facts) if new.value not in unlocked]
     advised = list(recommend(rules.recommendations, facts))
     record = SessionRecord(
         session_id=lesson.session_id,
         duration_minutes=minutes,
-        topics_covered=told.topics_covered,
-        new_vocabulary=told.new_vocabulary,
-        grammar_points=told.grammar_points or progress.grammar_points,
-        pronunciation_practice_count=told.pronunciation_practice_count,
+        topics_covered=report_or_empty.topics_covered,
+        new_vocabulary=report_or_empty.new_vocabulary,
+        grammar_points=report_or_empty.grammar_points or progress.grammar_points,
+        pronunciation_practice_count=report_or_empty.pronunciation_practice_count,
         overall_performance=judged.value,
-        achievements=_joined(told.achievements, (new.value for new in earned)),
-        next_session_recommendations=_joined(told.recommendations, (new.value for new in advised)),
+        achievements=_joined(report_or_empty.achievements, (new.value for new in earned)),
+        next_session_recommendations=_joined(
+            report_or_empty.recommendations, (new.value for new in advised)
+        ),
     )
     reasons = [f"{new.value}: {new.reason}" for new in (*earned, *advised)]
     reasons.insert(0, f"{judged.value}: {judged.reason}")
     if report is None:
         reasons.insert(0, "no report: as the last progress says")
     own = (*record.achievements, *record.next_session_recommendations)
-    quoted = tuple(f"{it}: {told.reasons[it]}" for it in own if it in told.reasons)
+    quoted = tuple(
+        f"{it}: {report_or_empty.reasons[it]}" for it in own if it in report_or_empty.reasons
+    )
     if not failed:
         return Composed(record, Kind.COMPLETED, lesson.progress, tuple(reasons), quoted)
     outcome = _judge_failed(facts, rules)

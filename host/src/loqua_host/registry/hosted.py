@@ -31,8 +31,8 @@ LONGEST_TEXT: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """What an agent was told: its own instructions, the learner's description, both as text."""
+class _Description:
+    """The instructions set for an agent: its own, the learner's description, and both as text."""
 
     own: Instructions
     known: str
@@ -53,8 +53,8 @@ class HostedAgent:
     def __init__(self, name: str, agent_class: type[Agent]) -> None:
         self._name = name
         self._create: Callable[[], Agent] = agent_class
-        self._told: WeakKeyDictionary[Agent, _Told] = WeakKeyDictionary()
-        self._telling: set[asyncio.Task[None]] = set()
+        self._described: WeakKeyDictionary[Agent, _Description] = WeakKeyDictionary()
+        self._describing: set[asyncio.Task[None]] = set()
         self.agent_class = agent_class
 
     @hookimpl
@@ -66,13 +66,13 @@ class HostedAgent:
     async def create_agent(self, lesson: Lesson) -> Agent:
         """Create the agent, and add the learner's context to its instructions."""
         agent = self._create()
-        await self._tell(agent, lesson, running=False)
+        await self._describe(agent, lesson, running=False)
 
         def on_item(event: ConversationItemAddedEvent) -> None:
             if isinstance(event.item, AgentHandoff):
-                telling = asyncio.ensure_future(self._tell(lesson.session.current_agent, lesson))
-                self._telling.add(telling)
-                telling.add_done_callback(self._telling.discard)
+                task = asyncio.ensure_future(self._describe(lesson.session.current_agent, lesson))
+                self._describing.add(task)
+                task.add_done_callback(self._describing.discard)
             elif isinstance(event.item, ChatMessage):
                 _count(lesson, event.item)
 
@@ -82,23 +82,25 @@ class HostedAgent:
     @hookimpl
     async def on_progress_tick(self, lesson: Lesson) -> Progress:
         """Count the learner's turns, and add a context that has arrived to the instructions."""
-        for agent in list(self._told):
-            await self._tell(agent, lesson)
+        for agent in list(self._described):
+            await self._describe(agent, lesson)
         return _progress(lesson)
 
-    async def _tell(self, agent: Agent, lesson: Lesson, *, running: bool = True) -> None:
+    async def _describe(self, agent: Agent, lesson: Lesson, *, running: bool = True) -> None:
         """Add what is known of the learner to an agent's instructions, unless it is there.
 
         Instructions that the agent has changed since are left alone.
         """
-        known, told = describe_learner(lesson), self._told.get(agent)
-        if told and (told.known == known or agent.instructions is not told.text):
+        known, known_before = describe_learner(lesson), self._described.get(agent)
+        if known_before and (
+            known_before.known == known or agent.instructions is not known_before.text
+        ):
             return
-        own = told.own if told else _parts(agent.instructions)
+        own = known_before.own if known_before else _parts(agent.instructions)
         text = _with(own, known)
         # A running agent takes text alone (livekit-agents 1.8.9, AgentConfigUpdate).
         shown: Any = text.render(modality="audio") if running else text
-        self._told[agent] = _Told(own, known, shown)
+        self._described[agent] = _Description(own, known, shown)
         await agent.update_instructions(shown)
 
     @hookimpl
@@ -111,9 +113,9 @@ def _parts(instructions: str | Instructions) -> Instructions:
     return instructions if isinstance(instructions, Instructions) else Instructions(instructions)
 
 
-def _with(own: Instructions, told: str) -> Instructions:
+def _with(own: Instructions, known_before: str) -> Instructions:
     """Return instructions with a description of the learner in their variable part."""
-    dynamic = f"{own.dynamic}\n\n{told}" if own.dynamic else told
+    dynamic = f"{own.dynamic}\n\n{known_before}" if own.dynamic else known_before
     return Instructions(own.common, audio=own.audio, text=own.text, dynamic=dynamic)
 
 
@@ -124,12 +126,12 @@ def describe_learner(lesson: Lesson) -> str:
 
 
 def _facts(lesson: Lesson) -> Iterator[tuple[str, object]]:
-    wishes, reached = lesson.context.preferences, lesson.context.progress
+    wanted, reached = lesson.context.preferences, lesson.context.progress
     yield "name", lesson.learner.display_name[:LONGEST_TEXT]
     yield "language_taught", lesson.language
-    yield "native_language", wishes.native_language
-    yield "learning_pace", wishes.learning_pace
-    yield "focus_areas", _texts(wishes.focus_areas)
+    yield "native_language", wanted.native_language
+    yield "learning_pace", wanted.learning_pace
+    yield "focus_areas", _texts(wanted.focus_areas)
     yield "sessions_so_far", reached.total_sessions
     yield "words_learned_so_far", reached.words_learned
     yield "phrases_practiced_so_far", reached.phrases_practiced

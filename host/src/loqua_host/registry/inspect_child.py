@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from loqua_host.errors import Problem
 from loqua_host.settings.engines import Engine
-from loqua_host.settings.problems import Place, model_problems, spelled
+from loqua_host.settings.problems import KeyPath, model_problems, spelled
 from loqua_host.system.sandbox import Sandbox, confine
 
 from .inspection import HINT, InspectionAnswer, InspectionQuestion, TutorDeclaration
@@ -34,17 +34,17 @@ class Examination:
 
     def examine(self) -> InspectionAnswer:
         """Import everything the question names, and find what is wrong with it."""
-        for spot, engine in self._question.engines.items():
-            self._looking_at = spot
-            self._problems += _engine_problems(spot, engine)
+        for location, engine in self._question.engines.items():
+            self._looking_at = location
+            self._problems += _engine_problems(location, engine)
         self._looking_at = self._question.file
         return self._answer(self._declaration())
 
     def crashed(self, error: BaseException) -> InspectionAnswer:
         """Answer with what the foreign code raised, and where."""
         frames = traceback.extract_tb(error.__traceback__)
-        place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-        what = f"its import raised {type(error).__name__}: {error}{place}"
+        path = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+        what = f"its import raised {type(error).__name__}: {error}{path}"
         self._problems.append(Problem(self._looking_at, what, HINT))
         return self._answer(None)
 
@@ -76,31 +76,31 @@ def _settings_problems(question: InspectionQuestion, loaded: LoadedTutor) -> lis
         return model_problems(
             error,
             loaded.tutor.settings,
-            lambda place: _where(question, ("settings", *place)),
+            lambda path: _where(question, ("settings", *path)),
         )
     return []
 
 
-def _where(question: InspectionQuestion, place: Place) -> str:
-    found = (question.variables.get(spelled(place[:depth])) for depth in range(len(place), 1, -1))
-    return next(filter(None, found), f"{question.file}: {spelled(place)}")
+def _where(question: InspectionQuestion, path: KeyPath) -> str:
+    found = (question.variables.get(spelled(path[:depth])) for depth in range(len(path), 1, -1))
+    return next(filter(None, found), f"{question.file}: {spelled(path)}")
 
 
-def _engine_problems(spot: str, engine: Engine) -> Iterator[Problem]:
+def _engine_problems(location: str, engine: Engine) -> Iterator[Problem]:
     try:
         target = import_string(engine.use)
     except (ImportError, AttributeError) as error:
         hint = "install its distribution, or write the import string of an engine that is there"
-        yield Problem(f"{spot}.use", f"{engine.use} cannot be imported: {error}", hint)
+        yield Problem(f"{location}.use", f"{engine.use} cannot be imported: {error}", hint)
         return
-    if spot.endswith("]") and isinstance(target, type) and issubclass(target, RealtimeModel):
+    if location.endswith("]") and isinstance(target, type) and issubclass(target, RealtimeModel):
         what = f"{engine.use} hears and speaks for itself, which no other engine can replace"
-        yield Problem(f"{spot}.use", what, "write it by itself, without a list")
+        yield Problem(f"{location}.use", what, "write it by itself, without a list")
     try:
         inspect.signature(target).bind(**engine.options, **engine.secrets)
     except TypeError as error:
         yield Problem(
-            f"{spot}.options", f"does not fit {engine.use}: {error}", "write its arguments"
+            f"{location}.options", f"does not fit {engine.use}: {error}", "write its arguments"
         )
     except ValueError:
         return  # what is written in C need not tell its arguments

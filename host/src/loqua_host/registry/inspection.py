@@ -24,7 +24,7 @@ from loqua_host.settings.engines import Engine, Engines
 from loqua_host.settings.load import installed_plugins
 from loqua_host.settings.problems import printable, spelled
 from loqua_host.settings.sources import ConfigSources, VariablesSource, read_sources, tutor_file
-from loqua_host.settings.tutors import TutorSettings, engine_places
+from loqua_host.settings.tutors import TutorSettings, engine_locations
 from loqua_host.system.forked import fork
 from loqua_host.system.process import safe_environ, start_forkserver
 
@@ -156,17 +156,17 @@ async def inspect_tutors(
 
 
 def version_of(tutor: TutorSettings) -> str | None:
-    """Return the version of the distribution that a tutor's plugin comes with, if any has it."""
+    """Return the version of the distribution that contains a tutor's plugin, or None."""
     points = entry_points(group=PROJECT, name=tutor.plugin) if tutor.plugin else ()
     return next((point.dist.version for point in points if point.dist), None)
 
 
 def _question(sources: ConfigSources, tutor: TutorSettings, shared: Engines) -> InspectionQuestion:
     used = {}
-    for keys, engine in engine_places(tutor.engines_over(shared)):
+    for keys, engine in engine_locations(tutor.engines_over(shared)):
         own = keys[1] in tutor.engines.model_fields_set
-        spot = sources.where_tutor(tutor.name, *keys) if own else sources.host.where(keys)
-        used[spot] = engine
+        location = sources.where_tutor(tutor.name, *keys) if own else sources.host.where(keys)
+        used[location] = engine
     return InspectionQuestion(
         file=str(tutor_file(sources.config, tutor.name)),
         tutor=tutor,

@@ -79,8 +79,8 @@ def load_plugin(*, plugin: str | None = None, agent: str | None = None) -> Loade
     hosted = _host_agent(agent) if agent else _import_plugin(source)
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(hookspecs)
-    if misfits := list(_misfits(manager, hosted)):
-        raise BrokenTutorError(source, misfits)
+    if hook_errors := list(_hook_errors(manager, hosted)):
+        raise BrokenTutorError(source, hook_errors)
     try:
         manager.register(hosted, source)
     except pluggy.PluginValidationError as error:
@@ -121,7 +121,7 @@ def _import_plugin(name: str) -> object:
     return plugin
 
 
-def _misfits(manager: pluggy.PluginManager, plugin: object) -> Iterator[str]:
+def _hook_errors(manager: pluggy.PluginManager, plugin: object) -> Iterator[str]:
     """Yield unknown hooks and arguments, with clearer messages than pluggy's."""
     hooks = _hooks()
     for name in dir(plugin):

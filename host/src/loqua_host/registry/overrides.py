@@ -63,8 +63,8 @@ def _faults(owner: type, name: str, base: Callable[..., Any]) -> Iterator[str]:
     if wrong:
         colour = "async def" if inspect.iscoroutinefunction(base) else "def"
         arguments = ", ".join(inspect.signature(base).parameters)
-        told = f"{owner.__qualname__}.{name}{place_of(override)}: {', '.join(wrong)}"
-        yield f"{told}; write {colour} {name}({arguments})"
+        what = f"{owner.__qualname__}.{name}{place_of(override)}: {', '.join(wrong)}"
+        yield f"{what}; write {colour} {name}({arguments})"
 
 
 def _not_taken(own: list[inspect.Parameter], expected: list[inspect.Parameter]) -> Iterator[str]:

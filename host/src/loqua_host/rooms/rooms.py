@@ -61,7 +61,7 @@ class Rooms:
         async with aiohttp.ClientSession(timeout=timeout, cookie_jar=jar, proxy=proxy) as session:
             yield cls(url, key, session)
 
-    async def adopt(self, key: LiveKitKey) -> None:
+    async def use_key(self, key: LiveKitKey) -> None:
         """Use another API key from now on, if LiveKit accepts it.
 
         Raises:
@@ -158,7 +158,7 @@ class Rooms:
         return []
 
 
-_FORESEEN = (aiohttp.ClientError, OSError, DecodeError, AttributeError)
+_EXPECTED_ERRORS = (aiohttp.ClientError, OSError, DecodeError, AttributeError)
 """AttributeError: raised by livekit-api 1.2.2 for an error whose JSON is not an object."""
 
 
@@ -174,7 +174,7 @@ def _asking() -> Iterator[None]:
                 "check LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET"
             ) from None
     except Exception as error:
-        if not isinstance(error, _FORESEEN):
+        if not isinstance(error, _EXPECTED_ERRORS):
             log_fault("rooms", error)
         raise RoomsError(
             f"LiveKit's rooms API is out of reach: {type(error).__name__}; check LIVEKIT_URL"

@@ -9,7 +9,7 @@ from cryptography import x509
 from loqua_host.errors import Problem
 
 from .host import Environment, OpsSettings, TlsSettings
-from .problems import Place
+from .problems import KeyPath
 
 __all__ = [
     "expired",
@@ -54,7 +54,7 @@ def expires_at(tls: TlsSettings) -> float | None:
     return certificate.not_valid_after_utc.timestamp()
 
 
-def expired(ops: OpsSettings, where: Callable[[Place], str]) -> Iterator[Problem]:
+def expired(ops: OpsSettings, where: Callable[[KeyPath], str]) -> Iterator[Problem]:
     """Yield a problem if the certificate has expired, because clients would refuse it."""
     until = expires_at(ops.tls) if ops.tls else None
     if until is not None and until <= time.time():
@@ -74,7 +74,7 @@ def trusting_context(tls: TlsSettings) -> ssl.SSLContext:
 
 
 def ops_problems(
-    ops: OpsSettings, environment: Environment, where: Callable[[Place], str]
+    ops: OpsSettings, environment: Environment, where: Callable[[KeyPath], str]
 ) -> Iterator[Problem]:
     """Find what makes the ops address unsafe.
 
@@ -94,7 +94,7 @@ def ops_problems(
         )
 
 
-def _tls_problems(tls: TlsSettings, where: Callable[[Place], str]) -> Iterator[Problem]:
+def _tls_problems(tls: TlsSettings, where: Callable[[KeyPath], str]) -> Iterator[Problem]:
     try:
         serving_context(tls)
     except ssl.SSLError:

@@ -6,13 +6,15 @@ from pydantic import BaseModel
 
 from .host import HostSettings
 
-__all__ = ["adopt", "changed_keys"]
+__all__ = ["apply_changes", "changed_keys"]
 
 LIVE = frozenset({"agent_id", "engines", "lessons", "messages", "records", "tutors"})
 """The sections of `HostSettings` that can change without a restart."""
 
 
-def adopt(running: HostSettings, written: HostSettings) -> tuple[HostSettings, tuple[str, ...]]:
+def apply_changes(
+    running: HostSettings, written: HostSettings
+) -> tuple[HostSettings, tuple[str, ...]]:
     """Return the settings that a host can apply now, and the keys that need a restart."""
     fixed = {name: getattr(running, name) for name in type(running).model_fields.keys() - LIVE}
     settings = written.model_copy(update=fixed)

@@ -13,7 +13,7 @@ from loqua_host.system.process import is_kept
 from .host import Environment, HostSettings
 from .loopback import is_loopback
 from .network import network_problems
-from .problems import Place, printable, setting_places
+from .problems import KeyPath, printable, setting_paths
 from .resources import RESOURCES
 from .secrets import HOST_SECRETS
 from .sources import ConfigSources
@@ -101,9 +101,9 @@ def variable_problems(sources: ConfigSources) -> Iterator[Problem]:
 def _variables_by_words(tutors: Iterable[str]) -> dict[str, str]:
     """Return all known variables, by their words."""
     names = [ENVIRONMENT, *ADDRESSES.values(), *HOST_SECRETS]
-    names += [variable_name(PREFIX, place) for place in setting_places(HostSettings)]
+    names += [variable_name(PREFIX, place) for place in setting_paths(HostSettings)]
     for prefix in map(tutor_prefix, tutors):
-        names += [variable_name(prefix, place) for place in setting_places(TutorSettings)]
+        names += [variable_name(prefix, place) for place in setting_paths(TutorSettings)]
     return {_words(name): name for name in reversed(names)}
 
 
@@ -165,7 +165,7 @@ def grant_problems(names: Iterable[str], where: str) -> Iterator[Problem]:
 
 
 def address_problems(
-    texts: Iterable[tuple[Place, str]], where: Callable[[Place], str]
+    texts: Iterable[tuple[KeyPath, str]], where: Callable[[KeyPath], str]
 ) -> Iterator[Problem]:
     """Find addresses beyond loopback that are not encrypted."""
     for place, text in texts:

@@ -10,7 +10,7 @@ from typing import Final
 from loqua_host.errors import Problem
 
 from .host import HostSettings
-from .problems import Place, printable
+from .problems import KeyPath, printable
 
 __all__ = ["directory_problems", "ledger_fault"]
 
@@ -27,7 +27,7 @@ _LONGEST_PATH: Final = 500
 def directory_problems(
     settings: HostSettings,
     environ: Mapping[str, str],
-    where: Callable[[Place], str],
+    where: Callable[[KeyPath], str],
     *,
     in_file: bool,
 ) -> Iterator[Problem]:

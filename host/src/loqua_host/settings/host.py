@@ -21,7 +21,7 @@ from .regions import RegionSettings
 from .rules import RecordRules
 from .sandbox import SandboxSettings
 from .section import Section
-from .tutors import AgentId, SecretPlace, TutorSettings, engine_secret_places
+from .tutors import AgentId, SecretLocation, TutorSettings, engine_secret_locations
 
 __all__ = [
     "Environment",
@@ -167,16 +167,16 @@ class HostSettings(LayeredSettings):
     @property
     def secret_names(self) -> frozenset[str]:
         """The names of all secrets that engines and enabled tutors use."""
-        return frozenset(self.secret_places)
+        return frozenset(self.secret_locations)
 
     @property
-    def secret_places(self) -> dict[str, SecretPlace]:
+    def secret_locations(self) -> dict[str, SecretLocation]:
         """The first place that names each of these secrets."""
-        named: list[tuple[str, SecretPlace]] = [
-            (name, (None, keys)) for keys, name in engine_secret_places(self.engines)
+        named: list[tuple[str, SecretLocation]] = [
+            (name, (None, keys)) for keys, name in engine_secret_locations(self.engines)
         ]
         for tutor in self.enabled_tutors:
-            named += [(name, (tutor.name, keys)) for keys, name in tutor.secret_places]
+            named += [(name, (tutor.name, keys)) for keys, name in tutor.secret_locations]
         return dict(reversed(named))
 
     def engines_for(self, tutor: TutorSettings) -> Engines:

@@ -25,7 +25,7 @@ from .network import network_advice
 from .problems import model_problems, unwritable_keys
 from .secrets import misplaced_secret
 from .sources import ConfigSources, FileSource, Sources, read_sources
-from .tutors import TutorSettings, engine_secret_places
+from .tutors import TutorSettings, engine_secret_locations
 from .variables import choose_environment
 
 __all__ = ["Draft", "draft", "installed_plugins", "load_settings"]
@@ -64,12 +64,12 @@ def draft(config: Path, environ: Mapping[str, str]) -> Draft:
     """Read the valid parts of the settings, and find all problems."""
     environment = choose_environment(environ)
     sources = read_sources(config, environ)
-    tutors, misfits = _read_tutors(sources)
+    tutors, mismatches = _read_tutors(sources)
     settings, mistakes = _read_host(sources, environment, tutors)
     problems = [*environ_problems(config, environ), *variable_problems(sources), *sources.broken]
-    problems += [*mistakes, *sources.broken_tutors, *misfits]
+    problems += [*mistakes, *sources.broken_tutors, *mismatches]
     problems += _dispatch_problems(sources, tutors)
-    if not (sources.broken_tutors or misfits or any(tutor.enabled for tutor in tutors)):
+    if not (sources.broken_tutors or mismatches or any(tutor.enabled for tutor in tutors)):
         hint = "write one with enabled: true"
         problems.append(Problem(str(config / "tutors"), "has no enabled tutor", hint))
     advice = [*network_advice(environ)]
@@ -122,7 +122,7 @@ def _unwritable(sources: Sources, model: type[LayeredSettings]) -> list[Problem]
 
 
 def _host_problems(sources: ConfigSources, settings: HostSettings) -> Iterator[Problem]:
-    for keys, name in engine_secret_places(settings.engines):
+    for keys, name in engine_secret_locations(settings.engines):
         yield from grant_problems([name], sources.host.where(keys))
     yield from ops_problems(settings.ops, settings.environment, sources.host.where)
     if settings.lessons.timeline and settings.environment is not Environment.DEVELOPMENT:
@@ -135,7 +135,7 @@ def _dispatch_problems(
 ) -> Iterator[Problem]:
     yield from tutor_problems(tutors, installed_plugins(), sources.where_tutor)
     for tutor in tutors:
-        for keys, name in tutor.secret_places:
+        for keys, name in tutor.secret_locations:
             yield from grant_problems([name], sources.where_tutor(tutor.name, *keys))
 
 

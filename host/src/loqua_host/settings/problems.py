@@ -14,17 +14,17 @@ from pydantic_core import ErrorDetails
 from loqua_host.errors import Problem
 
 __all__ = [
+    "KeyPath",
     "NotJson",
-    "Place",
     "model_problems",
     "printable",
-    "setting_places",
+    "setting_paths",
     "spelled",
     "takes",
     "unwritable_keys",
 ]
 
-Place = Sequence[str | int]
+KeyPath = Sequence[str | int]
 """The keys that lead to a value, outermost first."""
 
 
@@ -53,10 +53,10 @@ KINDS: Final[dict[Any, str]] = {
 def model_problems(
     error: ValidationError,
     model: type[BaseModel],
-    where: Callable[[Place], str],
+    where: Callable[[KeyPath], str],
     *,
-    counts: Callable[[Place], bool] = lambda _: True,
-    unknown: Callable[[Place], str | None] = lambda _: None,
+    counts: Callable[[KeyPath], bool] = lambda _: True,
+    unknown: Callable[[KeyPath], str | None] = lambda _: None,
 ) -> list[Problem]:
     """Return the problems of a failed validation.
 
@@ -77,7 +77,7 @@ def model_problems(
 
 
 def unwritable_keys(
-    data: Iterable[str], model: type[BaseModel], where: Callable[[Place], str]
+    data: Iterable[str], model: type[BaseModel], where: Callable[[KeyPath], str]
 ) -> Iterator[Problem]:
     """Find keys of fields that files must not set."""
     for key in data:
@@ -85,27 +85,27 @@ def unwritable_keys(
             yield Problem(where((key,)), _UNKNOWN, _known_keys(model, (key,)))
 
 
-def takes(model: type[BaseModel], place: Place) -> bool:
+def takes(model: type[BaseModel], path: KeyPath) -> bool:
     """Return whether a place is a setting of the model, a section, or within a mapping."""
-    field = _fields(model).get(str(place[0])) if place else None
-    if field is None or not place[1:]:
+    field = _fields(model).get(str(path[0])) if path else None
+    if field is None or not path[1:]:
         return field is not None
     inner = _model_of(field.annotation)
-    return _is_mapping(field.annotation) or (inner is not None and takes(inner, place[1:]))
+    return _is_mapping(field.annotation) or (inner is not None and takes(inner, path[1:]))
 
 
-def setting_places(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[Place]:
+def setting_paths(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[KeyPath]:
     """Yield the place of each section and setting of a model."""
     for key, field in _fields(model).items():
         yield (*above, key)
         inner = _model_of(field.annotation)
         if inner is not None and not _is_mapping(field.annotation):
-            yield from setting_places(inner, (*above, key))
+            yield from setting_paths(inner, (*above, key))
 
 
-def spelled(place: Place) -> str:
+def spelled(path: KeyPath) -> str:
     """Return a place as text, such as `engines.tts[1].use`."""
-    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in place)
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
     return "".join(steps).removeprefix(".")
 
 
@@ -119,34 +119,36 @@ def printable(text: str, limit: int = 300) -> str:
 def _problem(
     fault: ErrorDetails,
     model: type[BaseModel],
-    where: Callable[[Place], str],
-    unknown: Callable[[Place], str | None],
+    where: Callable[[KeyPath], str],
+    unknown: Callable[[KeyPath], str | None],
 ) -> Problem:
-    place = fault["loc"]
-    spot = printable(where(place))
+    path = fault["loc"]
+    location = printable(where(path))
     if fault["type"] == "extra_forbidden":
-        return Problem(spot, _UNKNOWN, unknown(place) or _known_keys(model, place))
-    field, depth = _field(model, place)
+        return Problem(location, _UNKNOWN, unknown(path) or _known_keys(model, path))
+    field, depth = _field(model, path)
     wanted = _wanted(field) if field else "what the message says"
     if fault["type"] == "missing":
-        return Problem(spot, "is missing", f"write {wanted}")
+        return Problem(location, "is missing", f"write {wanted}")
     if isinstance(fault["input"], NotJson):
-        return Problem(spot, "is not JSON", f"write as JSON {wanted}")
+        return Problem(location, "is not JSON", f"write as JSON {wanted}")
     if depth == 0:
-        return Problem(spot, _sentence(fault["msg"]), "change one of them")
-    return Problem(spot, _sentence(fault["msg"]), f"write {wanted}")
+        return Problem(location, _sentence(fault["msg"]), "change one of them")
+    return Problem(location, _sentence(fault["msg"]), f"write {wanted}")
 
 
 def _wanted(field: FieldInfo) -> str:
     """Return what to write for a field: its keys, its words, or its description."""
     section, words = _model_of(field.annotation), _words(field.annotation)
-    told = field.description or ""
+    meaning = field.description or ""
     keys = _section(section) if section else ""
     if keys and field.annotation is section:
         return keys
-    if words and not all(word in told for word in words):
+    if words and not all(word in meaning for word in words):
         return f"{'one of ' if words[1:] else ''}{', '.join(words)}"
-    return told or " or ".join(dict.fromkeys(_kinds(field.annotation))) or "what the message says"
+    return (
+        meaning or " or ".join(dict.fromkeys(_kinds(field.annotation))) or "what the message says"
+    )
 
 
 def _section(model: type[BaseModel]) -> str:
@@ -189,12 +191,12 @@ def _sentence(message: str) -> str:
     return printable(plain[:1].lower() + plain[1:])
 
 
-def _known_keys(model: type[BaseModel], place: Place) -> str:
-    parent = _model_at(model, place[:-1])
+def _known_keys(model: type[BaseModel], path: KeyPath) -> str:
+    parent = _model_at(model, path[:-1])
     known = _keys(parent) if parent else []
     if not known:
         return "remove it: no keys are allowed here"
-    near = difflib.get_close_matches(str(place[-1]), known, n=1)
+    near = difflib.get_close_matches(str(path[-1]), known, n=1)
     return f"write {near[0]}" if near else f"remove it or write one of {', '.join(known)}"
 
 
@@ -202,14 +204,14 @@ def _keys(model: type[BaseModel]) -> list[str]:
     return sorted(_fields(model))
 
 
-def _field(model: type[BaseModel], place: Place) -> tuple[FieldInfo | None, int]:
+def _field(model: type[BaseModel], path: KeyPath) -> tuple[FieldInfo | None, int]:
     """Return the innermost field around a place, and its depth.
 
     Steps that are not keys, such as an item's index, belong to the field around them.
     """
     found, depth = None, 0
     current: type[BaseModel] | None = model
-    for reached, step in enumerate(place, start=1):
+    for reached, step in enumerate(path, start=1):
         field = _fields(current).get(str(step)) if current else None
         if field is not None:
             found, depth = field, reached
@@ -217,9 +219,9 @@ def _field(model: type[BaseModel], place: Place) -> tuple[FieldInfo | None, int]
     return found, depth
 
 
-def _model_at(model: type[BaseModel], place: Place) -> type[BaseModel] | None:
+def _model_at(model: type[BaseModel], path: KeyPath) -> type[BaseModel] | None:
     current: type[BaseModel] | None = model
-    for step in place:
+    for step in path:
         field = _fields(current).get(str(step)) if current else None
         # Other steps: an item's index, a mapping's key, pydantic's name of a union's member.
         if field is not None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from loqua_host.core.secrets import LENT
+from loqua_host.core.secrets import VAULT_LOGIN_PREFIXES
 
 from .host import HostSettings
 
@@ -38,5 +38,5 @@ def protected_files(settings: HostSettings, environ: Mapping[str, str]) -> Itera
     if settings.ops.tls:
         yield settings.ops.tls.key
     for name, value in environ.items():
-        if name.startswith(LENT) and name.endswith(_NAMES_A_FILE) and value:
+        if name.startswith(VAULT_LOGIN_PREFIXES) and name.endswith(_NAMES_A_FILE) and value:
             yield Path(value)

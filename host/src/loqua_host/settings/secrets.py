@@ -23,10 +23,10 @@ from loqua_host.errors import ConfigError, Problem, SecretsError, UnusableSecret
 
 from .host import Environment, HostSettings
 from .postgres import postgres_problems
-from .problems import Place
+from .problems import KeyPath
 from .sources import read_sources
 from .tracing import COLLECTOR_HEADERS
-from .tutors import SecretPlace
+from .tutors import SecretLocation
 from .variables import choose_environment, read_environ
 
 __all__ = [
@@ -107,7 +107,7 @@ class WantedSecrets:
     granted: frozenset[str] = frozenset()
     ops_token: bool = False
     shared_ledger: bool = False
-    named: Mapping[str, SecretPlace] = field(default_factory=dict)
+    named: Mapping[str, SecretLocation] = field(default_factory=dict)
 
     @classmethod
     def by(cls, settings: HostSettings | None) -> "WantedSecrets":
@@ -120,7 +120,7 @@ class WantedSecrets:
             settings.secret_names,
             ops_token=not settings.ops.is_private,
             shared_ledger=settings.regions is not None,
-            named=settings.secret_places,
+            named=settings.secret_locations,
         )
 
 
@@ -336,7 +336,7 @@ def read_ops_tokens(
     return found["OPS_TOKEN"].values() if found else ()
 
 
-def misplaced_secret(place: Place) -> str | None:
+def misplaced_secret(place: KeyPath) -> str | None:
     """Return a hint for an unknown key with the name of a secret, else None."""
     names = (str(place[-1]).upper(), "_".join(map(str, place)).upper())
     secret = next((name for name in names if name in HOST_SECRETS), None)
@@ -380,7 +380,7 @@ def _missing(name: str, source: SecretsSource, user: str | None = None) -> Probl
     return Problem(name, f"is not in {source.place}{named}", "put the secret there under this name")
 
 
-def _user(config: Path, environ: Mapping[str, str], place: SecretPlace) -> str:
+def _user(config: Path, environ: Mapping[str, str], place: SecretLocation) -> str:
     tutor, keys = place
     sources = read_sources(config, environ)
     return sources.where_tutor(tutor, *keys) if tutor else sources.host.where(keys)

@@ -16,7 +16,7 @@ from loqua_host.errors import Problem
 
 from .host import Environment, HostSettings
 from .layered import LayeredSettings
-from .problems import NotJson, Place, printable, spelled
+from .problems import KeyPath, NotJson, printable, spelled
 from .tutors import TutorSettings
 from .variables import (
     ADDRESSES,
@@ -91,7 +91,7 @@ class VariablesSource(EnvSettingsSource):
         decoded = self.decode_complex_value("", field, value)
         return value if isinstance(decoded, NotJson) else decoded
 
-    def where(self, place: Place) -> str:
+    def where(self, place: KeyPath) -> str:
         """Return the variable that sets a place, or would, with the keys within its JSON."""
         for depth in range(len(place), 0, -1):
             if variable := self._variables.get(variable_name(self.env_prefix, place[:depth])):
@@ -110,11 +110,11 @@ class FileSource(InitSettingsSource):
         super().__init__(settings, data)
         self.data, self._file = data, file
 
-    def where(self, place: Place) -> str:
+    def where(self, place: KeyPath) -> str:
         """Return the file and the key."""
         return f"{self._file}: {spelled(place)}"
 
-    def origin(self, _: Place) -> str:
+    def origin(self, _: KeyPath) -> str:
         """Return the file's name."""
         return str(self._file)
 
@@ -137,7 +137,7 @@ class Sources:
     all: tuple[Source, ...]
     addresses: Mapping[tuple[str, ...], str] = field(default_factory=dict)
 
-    def where(self, place: Place) -> str:
+    def where(self, place: KeyPath) -> str:
         """Return the variable, or file and key, that sets a value or should set it."""
         if holder := self._holder(place):
             return holder.where(place)
@@ -146,24 +146,24 @@ class Sources:
         deepest = max(self.all, key=lambda source: _follow(source.data, place)[0])
         return (deepest if _follow(deepest.data, place)[0] else self.all[-1]).where(place)
 
-    def origin(self, place: Place) -> str:
+    def origin(self, place: KeyPath) -> str:
         """Return the variable or the file that set a value, or `default`."""
         holder = self._holder(place)
         return holder.origin(place) if holder else "default"
 
-    def values(self) -> Iterator[tuple[Place, Any, Source]]:
+    def values(self) -> Iterator[tuple[KeyPath, Any, Source]]:
         """Yield place, value and source of each effective value."""
         for source in self.all:
             for place, value in _leaves(source.data, ()):
                 if self._holder(place) is source:
                     yield place, value, source
 
-    def has_value(self, place: Place) -> bool:
+    def has_value(self, place: KeyPath) -> bool:
         """Return whether a source sets a value, not a section, at a place."""
         holder = self._holder(place)
         return holder is not None and not isinstance(_follow(holder.data, place)[1], dict)
 
-    def _holder(self, place: Place) -> Source | None:
+    def _holder(self, place: KeyPath) -> Source | None:
         for source in self.all:
             depth, value = _follow(source.data, place)
             if depth == len(place):
@@ -274,7 +274,7 @@ def _tutor_files(files: list[Path]) -> tuple[dict[str, FileSource], list[Problem
     return sources, problems
 
 
-def _follow(data: Any, place: Place) -> tuple[int, Any]:
+def _follow(data: Any, place: KeyPath) -> tuple[int, Any]:
     """Follow a place through data; return how many steps exist, and the value there."""
     for depth, step in enumerate(place):
         if isinstance(data, list) and isinstance(step, str) and len(data) == 1:
@@ -288,7 +288,7 @@ def _follow(data: Any, place: Place) -> tuple[int, Any]:
     return len(place), data
 
 
-def _leaves(data: Any, place: tuple[str | int, ...]) -> Iterator[tuple[Place, Any]]:
+def _leaves(data: Any, place: tuple[str | int, ...]) -> Iterator[tuple[KeyPath, Any]]:
     inner = data.items() if isinstance(data, dict) else enumerate(data)
     for step, value in inner:
         if isinstance(value, dict | list):

@@ -22,10 +22,10 @@ from .sandbox import TutorLimits, TutorSandbox
 
 __all__ = [
     "AgentId",
-    "SecretPlace",
+    "SecretLocation",
     "TutorSettings",
-    "engine_places",
-    "engine_secret_places",
+    "engine_locations",
+    "engine_secret_locations",
     "engine_secrets",
 ]
 
@@ -36,7 +36,7 @@ Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
 Keys = tuple[str | int, ...]
 """The keys that lead to a value in a file, outermost first."""
 
-SecretPlace = tuple[str | None, Keys]
+SecretLocation = tuple[str | None, Keys]
 """The place that names a secret: the tutor (None for the host), and the keys."""
 
 
@@ -110,15 +110,15 @@ class TutorSettings(LayeredSettings):
         return self.agent or self.plugin or ""
 
     @property
-    def secret_places(self) -> tuple[tuple[Keys, str], ...]:
+    def secret_locations(self) -> tuple[tuple[Keys, str], ...]:
         """The secrets of its engines and its own, each with the keys that lead to it."""
         own = ((("secrets",), name) for name in self.secrets)
-        return (*engine_secret_places(self.engines), *own)
+        return (*engine_secret_locations(self.engines), *own)
 
     @property
     def secret_names(self) -> frozenset[str]:
         """The names of its own secrets and those of its own engines."""
-        return frozenset(name for _, name in self.secret_places)
+        return frozenset(name for _, name in self.secret_locations)
 
     def engines_over(self, shared: Engines) -> Engines:
         """Return its engines: its own, or else the shared ones, for each kind."""
@@ -126,7 +126,7 @@ class TutorSettings(LayeredSettings):
         return shared.model_copy(update=own)
 
 
-def engine_places(engines: Engines) -> Iterator[tuple[Keys, Engine]]:
+def engine_locations(engines: Engines) -> Iterator[tuple[Keys, Engine]]:
     """Yield each engine with the keys that lead to it. A single engine has no index."""
     for kind in ENGINE_KINDS:
         listed = engines.of(kind)
@@ -134,12 +134,12 @@ def engine_places(engines: Engines) -> Iterator[tuple[Keys, Engine]]:
             yield ("engines", kind, *((index,) if listed[1:] else ())), engine
 
 
-def engine_secret_places(engines: Engines) -> Iterator[tuple[Keys, str]]:
+def engine_secret_locations(engines: Engines) -> Iterator[tuple[Keys, str]]:
     """Yield the name of each engine's secret, with the keys that lead to that engine."""
-    for keys, engine in engine_places(engines):
+    for keys, engine in engine_locations(engines):
         yield from ((keys, name) for name in engine.secrets.values())
 
 
 def engine_secrets(engines: Engines) -> frozenset[str]:
     """Return the names of all secrets that the engines use."""
-    return frozenset(name for _, name in engine_secret_places(engines))
+    return frozenset(name for _, name in engine_secret_locations(engines))

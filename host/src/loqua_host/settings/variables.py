@@ -9,7 +9,7 @@ from typing import Final
 from dotenv import dotenv_values
 
 from .host import Environment, HostSettings
-from .problems import Place, takes
+from .problems import KeyPath, takes
 from .tutors import TutorSettings
 
 __all__ = [
@@ -49,7 +49,7 @@ _HOST: Final = "_SERVICE_HOST"
 _TUTORS: Final = f"{PREFIX}TUTORS{DELIMITER}"
 
 
-def variable_name(prefix: str, place: Place) -> str:
+def variable_name(prefix: str, place: KeyPath) -> str:
     """Return the name of the variable that sets a place in settings."""
     return prefix + DELIMITER.join(map(str, place)).upper()
 

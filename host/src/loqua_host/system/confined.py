@@ -1,7 +1,7 @@
 """Confines the process that imports it, as the one that jobs are forked from does first of all."""
 
-from .sandbox import confine_as_told
+from .sandbox import confine_from_environ
 
 __all__: list[str] = []
 
-confine_as_told()
+confine_from_environ()

@@ -70,12 +70,12 @@ class Ruleset:
             OSError: If the kernel refuses.
         """
         version = landlock_version()
-        told = [files]
+        parts = [files]
         if version >= NETWORK_VERSION:
-            told.append(CONNECT_TCP if network else 0)
+            parts.append(CONNECT_TCP if network else 0)
         if version >= SCOPE_VERSION:
-            told.append(SCOPE_ABSTRACT_SOCKETS | SCOPE_SIGNALS if scoped else 0)
-        attributes = struct.pack(f"={len(told)}Q", *told)
+            parts.append(SCOPE_ABSTRACT_SOCKETS | SCOPE_SIGNALS if scoped else 0)
+        attributes = struct.pack(f"={len(parts)}Q", *parts)
         descriptor = _call(CREATE_RULESET, attributes, len(attributes), 0)
         try:
             yield cls(descriptor)

@@ -33,14 +33,14 @@ __all__ = [
     "forkserver_runs",
     "hide_memory",
     "is_kept",
-    "restart_sealed",
+    "restart_with_clean_environ",
     "safe_environ",
-    "seal",
     "start_forkserver",
+    "take_startup_environ",
     "temporary_environ",
 ]
 
-SEALED = "LOQUA_SEALED_ENVIRONMENT"
+STARTUP_ENVIRON = "LOQUA_STARTUP_ENVIRON"
 PR_SET_DUMPABLE = 4
 
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
@@ -52,14 +52,14 @@ KEPT = frozenset(
 KEPT_PREFIXES = ("LC_", "PYTHON", "XDG_", "COVERAGE_")
 
 
-def seal(arguments: Sequence[str]) -> Mapping[str, str]:
-    """Return the environment that the host was started with, from a process that no longer has it.
+def take_startup_environ(arguments: Sequence[str]) -> Mapping[str, str]:
+    """Return the startup environment after re-executing this process without it.
 
-    The first call replaces this process by itself, started again with `arguments`; the second
-    returns. From then on the process's memory is hidden.
+    The first call replaces this process by a new run of the program with `arguments`. The second
+    call, in that run, returns, and hides the process's memory.
     """
-    restart_sealed(arguments)
-    with os.fdopen(int(os.environ.pop(SEALED))) as file:
+    restart_with_clean_environ(arguments)
+    with os.fdopen(int(os.environ.pop(STARTUP_ENVIRON))) as file:
         environ: dict[str, str] = json.load(file)
     hide_memory()
     return environ
@@ -67,7 +67,7 @@ def seal(arguments: Sequence[str]) -> Mapping[str, str]:
 
 def forget_environment() -> None:
     """Close, unread, the environment that this process was handed; for a child that gets none."""
-    os.close(int(os.environ.pop(SEALED)))
+    os.close(int(os.environ.pop(STARTUP_ENVIRON)))
 
 
 def hide_memory() -> None:
@@ -81,23 +81,23 @@ def hide_memory() -> None:
         raise LoquaError("this kernel does not let a process become non-dumpable (prctl)")
 
 
-def restart_sealed(arguments: Sequence[str]) -> None:
+def restart_with_clean_environ(arguments: Sequence[str]) -> None:
     """Replace this process by `loqua-host` with a clean environment, unless that has been done."""
-    if SEALED in os.environ:
+    if STARTUP_ENVIRON in os.environ:
         return
     memory = os.memfd_create("loqua-environment", 0)
     os.write(memory, json.dumps(dict(os.environ)).encode())
     os.lseek(memory, 0, os.SEEK_SET)
-    clean = {**safe_environ(os.environ), **ONE_THREAD, SEALED: str(memory)}
+    clean = {**safe_environ(os.environ), **ONE_THREAD, STARTUP_ENVIRON: str(memory)}
     command = [sys.executable, "-m", "loqua_host", *arguments]
     os.execve(sys.executable, command, clean)  # noqa: S606  # no shell is wanted
 
 
 def safe_environ(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that this process keeps, and whoever it starts may have.
+    """Return the variables that this process and its children keep.
 
-    No client is to log in by what the user's ~/.netrc has for a server. requests, which the clients
-    of vaults and of traces use, has a variable of its own for whom to trust.
+    NETRC is disabled, so that no client logs in with the user's ~/.netrc. The clients of vaults and
+    traces use requests, which has its own variable for certificates.
     """
     kept = {
         name: value
@@ -116,17 +116,17 @@ def is_kept(name: str) -> bool:
 
 @contextmanager
 def temporary_environ(environ: Mapping[str, str], *prefixes: str) -> Iterator[None]:
-    """Have what begins with a prefix back in this process's environment for the length of a block.
+    """Restore the variables with these prefixes in `os.environ` for the duration of a block.
 
-    For clients that look for their own variables there when they are made.
+    For clients that read their own variables when they are created.
     """
     before = dict(os.environ)
-    lent = {name: value for name, value in environ.items() if name.startswith(prefixes)}
-    os.environ.update(lent)
+    restored = {name: value for name, value in environ.items() if name.startswith(prefixes)}
+    os.environ.update(restored)
     try:
         yield
     finally:
-        for name in lent:
+        for name in restored:
             del os.environ[name]
         os.environ.update(before)
 
@@ -160,7 +160,7 @@ def start_forkserver(
         current = multiprocessing.current_process()._config  # type: ignore[attr-defined]  # noqa: SLF001  # where it looks for a directory
         current["tempdir"] = directory
         try:
-            with zygote.standing_in() if zygote else nullcontext():
+            with zygote.as_forkserver() if zygote else nullcontext():
                 forkserver.ensure_running()
         finally:
             del current["tempdir"]
@@ -170,7 +170,7 @@ def start_forkserver(
 
 @contextmanager
 def _only(environ: Mapping[str, str]) -> Iterator[None]:
-    """Have these alone in this process's environment for the length of a block."""
+    """Replace `os.environ` by these variables for the duration of a block."""
     before = dict(os.environ)
     os.environ.clear()
     os.environ.update(environ)
@@ -197,7 +197,7 @@ def _forkserver_pid() -> int | None:
 
 
 async def forkserver_ended() -> None:
-    """Return when the process that jobs are forked from has ended, which nobody asked it to.
+    """Return when the forkserver has ended unexpectedly.
 
     Python would start another at the next job, but with it the parent of all running jobs is
     gone, and with that the way to learn of their ends.

@@ -23,9 +23,16 @@ from .landlock import (
 )
 from .seccomp import ARCHITECTURE, filter_calls, has_filter
 
-__all__ = ["Sandbox", "confine", "confine_as_told", "is_possible", "protected_in", "sandbox_gaps"]
+__all__ = [
+    "Sandbox",
+    "confine",
+    "confine_from_environ",
+    "is_possible",
+    "protected_in",
+    "sandbox_gaps",
+]
 
-WITHHELD: Final = "LOQUA_WITHHELD"
+PROTECTED_PATHS: Final = "LOQUA_PROTECTED_PATHS"
 
 WRITE_FILE: Final = 1 << 1
 READ_FILE: Final = 1 << 2
@@ -134,8 +141,8 @@ def is_possible() -> bool:
 
 def protected_in(paths: Iterable[Path]) -> dict[str, str]:
     """Return the variable that has a process keep from these files and directories."""
-    told = os.pathsep.join(str(path.absolute()) for path in paths)
-    return {WITHHELD: told} if told else {}
+    joined = os.pathsep.join(str(path.absolute()) for path in paths)
+    return {PROTECTED_PATHS: joined} if joined else {}
 
 
 def confine(paths: Iterable[Path]) -> None:
@@ -158,10 +165,10 @@ def confine(paths: Iterable[Path]) -> None:
         rules.enter()
 
 
-def confine_as_told() -> None:
+def confine_from_environ() -> None:
     """Confine this thread by the variable of `protected_in`, which is gone then."""
-    if told := os.environ.pop(WITHHELD, ""):
-        confine(map(Path, told.split(os.pathsep)))
+    if joined := os.environ.pop(PROTECTED_PATHS, ""):
+        confine(map(Path, joined.split(os.pathsep)))
 
 
 def _others(paths: Iterable[Path]) -> Iterator[Path]:

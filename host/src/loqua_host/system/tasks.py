@@ -64,7 +64,7 @@ class _Supervised(asyncio.TaskGroup):
         name: str | None = None,
         context: Context | None = None,
     ) -> asyncio.Task[T]:
-        """Start a task; None comes of one that fails."""
+        """Start a task; its result is None if it fails."""
         logged: Coroutine[Any, Any, Any] = _logged(coro)
         task = super().create_task(logged, name=name, context=context)
         task.add_done_callback(lambda _task: coro.close())  # of one cancelled before it began

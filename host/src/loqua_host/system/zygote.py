@@ -55,7 +55,7 @@ class Zygote:
         self._channel = channel
 
     @contextmanager
-    def standing_in(self) -> Iterator[None]:
+    def as_forkserver(self) -> Iterator[None]:
         """Make multiprocessing take this process for the forkserver that it starts in the block."""
         resource_tracker.ensure_running()  # It is started in the same way.
         spawn = util.spawnv_passfds

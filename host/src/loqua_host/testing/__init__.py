@@ -1,6 +1,6 @@
 """The test kit for authors of tutors.
 
-A lesson's script says what happens and what must come of it. `play_lesson` runs it on virtual time,
+A lesson's script lists what happens and what is expected. `play_lesson` runs it on virtual time,
 with the host's own code and without a server, in milliseconds.
 """
 

@@ -83,7 +83,7 @@ class _Cancelling:
             try:
                 sent = yield awaited
             except BaseException as error:  # noqa: BLE001  # it is the hook's, of any kind
-                resume = _thrower(hook, error)
+                resume = _throw_into(hook, error)
             else:
                 resume = _sender(hook, sent)
         return None
@@ -93,5 +93,5 @@ def _sender(hook: Coroutine[Any, Any, Any], value: Any) -> Callable[[], Any]:
     return lambda: hook.send(value)
 
 
-def _thrower(hook: Coroutine[Any, Any, Any], error: BaseException) -> Callable[[], Any]:
+def _throw_into(hook: Coroutine[Any, Any, Any], error: BaseException) -> Callable[[], Any]:
     return lambda: hook.throw(error)

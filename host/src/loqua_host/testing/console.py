@@ -1,4 +1,4 @@
-"""A lesson in the terminal: the learner is whoever types."""
+"""A lesson in the terminal, in which the user is the learner."""
 
 import asyncio
 import json
@@ -70,7 +70,7 @@ class Console:
                 await self._host.begun()
                 await self._greeted()
                 while (line := await self._next_line()) is not None:
-                    await self._obey(line)
+                    await self._handle(line)
                 await self._player.end()
             self._show_end()
 
@@ -110,7 +110,7 @@ class Console:
         self._host.replace_tutor(loaded)
         await self._player.take(KillJob())
 
-    async def _obey(self, line: str) -> None:
+    async def _handle(self, line: str) -> None:
         """Do what a line says."""
         if line in {"", "/state"}:
             self._show_state()
@@ -138,14 +138,14 @@ class Console:
             yield
         finally:
             showing.cancel()
-            self._show_news()
+            self._show_updates()
 
     async def _show_forever(self) -> None:
         while True:
             await asyncio.sleep(SHOW_SECONDS)
-            self._show_news()
+            self._show_updates()
 
-    def _show_news(self) -> None:
+    def _show_updates(self) -> None:
         """Show what has happened since the last look."""
         said, sent = self._host.said[self._said :], self._host.sent[self._sent :]
         failures = list(find_failures(self._log))
@@ -153,7 +153,7 @@ class Console:
         for one in said:
             if one.speaker == "tutor":
                 self._show(f"tutor: {one.text}")
-        for line in (*_news(sent), *(f"! {it}" for it in failures[self._failed :])):
+        for line in (*_updates(sent), *(f"! {it}" for it in failures[self._failed :])):
             self._show(line)
         self._failed = len(failures)
 
@@ -179,7 +179,7 @@ class Console:
             self._show(f"{name}: {made.model_dump_json(indent=2) if made else 'none'}")
 
 
-def _news(sent: list[FromJob]) -> Iterator[str]:
+def _updates(sent: list[FromJob]) -> Iterator[str]:
     for message in sent:
         match message:
             case HookTimed(hook=hook, seconds=seconds, failed=failed):

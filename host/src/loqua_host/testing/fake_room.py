@@ -30,7 +30,7 @@ class FakeParticipant:
         self.texts.append((topic, text, tuple(destination_identities)))
 
     async def stream_text(self, **_: Any) -> "FakeWriter":
-        """Send a text piece by piece, which nobody reads."""
+        """Discard a text that is sent piece by piece."""
         return FakeWriter()
 
 
@@ -56,15 +56,15 @@ class FakeRoom(EventEmitter[str]):
         self.readers: dict[str, Callable[[Any, str], None]] = {}
 
     def register_text_stream_handler(self, topic: str, handler: Callable[[Any, str], None]) -> None:
-        """Have somebody read what is sent under a topic."""
+        """Register a handler of a topic's text streams."""
         self.readers[topic] = handler
 
     def unregister_text_stream_handler(self, topic: str) -> None:
-        """Have nobody read it any more."""
+        """Remove the handler of a topic."""
         del self.readers[topic]
 
     async def write(self, identity: str, *pieces: str) -> "FakeText":
-        """Have somebody type into the chat, and wait until that has come to what it comes to."""
+        """Send a chat message as a participant, and wait until it has been handled."""
         text = FakeText(pieces)
         self.readers[TOPIC_CHAT](text, identity)
         await asyncio.sleep(0.01)
@@ -79,7 +79,7 @@ class FakeRoom(EventEmitter[str]):
         sid: str = "",
         **attributes: str,
     ) -> None:
-        """Have a participant come in."""
+        """Add a participant."""
         rights = SimpleNamespace(
             can_subscribe=True, can_publish=not observes, can_publish_data=not observes
         )
@@ -102,7 +102,7 @@ class FakeRoom(EventEmitter[str]):
         return tuple(self.remote_participants[one].sid for one in identities)
 
     def leave(self, identity: str) -> None:
-        """Have a participant go."""
+        """Remove a participant."""
         self.emit("participant_disconnected", self.remote_participants.pop(identity))
 
     async def disconnect(self) -> None:

@@ -17,9 +17,9 @@ __all__ = ["BLOCKED_SECONDS", "BlockingCall", "LoopWatch"]
 BLOCKED_SECONDS: Final = 0.1
 """Seconds from which a call counts as blocking: a learner's audio comes every 20 ms."""
 
-LOOK_SECONDS: Final = 0.02
+POLL_SECONDS: Final = 0.02
 
-LOOK: Final = signal.SIGUSR2
+STACK_SIGNAL: Final = signal.SIGUSR2
 """Has the main thread look at its own stack, in a handler.
 
 To walk the stack of a thread that runs on meanwhile crashes Python now and then (seen in 3.11.7).
@@ -63,7 +63,7 @@ class LoopWatch:
     def watching(self) -> Iterator[None]:
         """Watch the main thread, which is the current one, for the duration of a block."""
         over = threading.Event()
-        before = signal.signal(LOOK, lambda _number, frame: self._look(frame))
+        before = signal.signal(STACK_SIGNAL, lambda _number, frame: self._look(frame))
         thread = threading.Thread(target=_signal_regularly, args=(threading.get_ident(), over))
         thread.start()
         try:
@@ -71,7 +71,7 @@ class LoopWatch:
         finally:
             over.set()
             thread.join()
-            signal.signal(LOOK, before)
+            signal.signal(STACK_SIGNAL, before)
 
     def _look(self, frame: FrameType | None) -> None:
         stack = self._author.stack(frame)
@@ -84,8 +84,8 @@ class LoopWatch:
 
 
 def _signal_regularly(main: int, over: threading.Event) -> None:
-    while not over.wait(LOOK_SECONDS):
-        signal.pthread_kill(main, LOOK)
+    while not over.wait(POLL_SECONDS):
+        signal.pthread_kill(main, STACK_SIGNAL)
 
 
 def _place(stack: list[FrameType]) -> str:

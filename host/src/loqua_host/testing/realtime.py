@@ -34,7 +34,7 @@ RATE = 24_000
 
 
 class ScriptedRealtime(llm.RealtimeModel):
-    """A model that hears and speaks by itself, and says nothing once its replies are used up.
+    """A realtime model that answers with scripted replies, then stays silent.
 
     Args:
         replies: What it answers, in order.
@@ -56,7 +56,7 @@ class ScriptedRealtimeSession(llm.RealtimeSession[Never]):
     """The conversation of one agent with its model.
 
     Attributes:
-        instructions: What the agent is told.
+        instructions: The agent's instructions.
     """
 
     def __init__(self, model: ScriptedRealtime) -> None:
@@ -90,7 +90,7 @@ class ScriptedRealtimeSession(llm.RealtimeSession[Never]):
         tool_choice: NotGivenOr[llm.ToolChoice] = NOT_GIVEN,  # noqa: ARG002  # LiveKit's signature
         tools: NotGivenOr[list[llm.Tool]] = NOT_GIVEN,  # noqa: ARG002  # LiveKit's signature
     ) -> "asyncio.Future[llm.GenerationCreatedEvent]":
-        """Answer with the next reply, or with the sentence that it is told to say."""
+        """Answer with the next reply, or with the requested sentence."""
         told = instructions or ""
         reply: Reply = told.removeprefix(VERBATIM) if told.startswith(VERBATIM) else ""
         if not reply and self._model.replies:

@@ -93,7 +93,7 @@ def _turn(turn: Utterance) -> Written:
 
 
 def _call(call: CallSpecialist) -> Written:
-    told = {"focus": call.wish.focus, "words": list(call.wish.words)}
+    told = {"focus": call.request.focus, "words": list(call.request.words)}
     return {"agent_name": call.agent_name} | {name: it for name, it in told.items() if it}
 
 

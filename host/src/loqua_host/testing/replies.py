@@ -28,6 +28,6 @@ Reply = str | CallsTool
 
 
 def function_call(reply: CallsTool) -> FunctionCall:
-    """Return the call as LiveKit has it."""
+    """Return the call as LiveKit's `FunctionCall`."""
     arguments = json.dumps(reply.arguments or {})
     return FunctionCall(call_id=shortuuid("call_"), name=reply.tool, arguments=arguments)

@@ -19,8 +19,8 @@ __all__ = [
     "find_cause",
     "find_failures",
     "find_problems",
+    "render_lesson",
     "result_of",
-    "tell_lesson",
 ]
 
 LogEntry = Mapping[str, Any]
@@ -168,7 +168,7 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def tell_lesson(said: Sequence[Utterance], log: Sequence[LogEntry]) -> str:
+def render_lesson(said: Sequence[Utterance], log: Sequence[LogEntry]) -> str:
     """Return the lesson so far, for the message of a failure."""
     lines = [f"  {one.speaker}: {one.text}" for one in said]
     faults = [f"  {failure}" for failure in find_failures(log)]

@@ -26,7 +26,7 @@ from loqua_host.system.tasks import background
 
 from .meaning import Claim
 from .player import ANSWER_SECONDS, START_SECONDS, LessonFailedError
-from .result import LessonResult, find_failures, tell_lesson
+from .result import LessonResult, find_failures, render_lesson
 from .room_host import TUTOR, RoomHost, check_playable, write_room_config
 from .room_learner import RoomLearner
 from .room_specialist import CALLED
@@ -118,7 +118,7 @@ class _RoomLesson:
                 await self._play()
                 await self._end()
             except LessonFailedError as failed:
-                told = tell_lesson(self._said, self._host.log)
+                told = render_lesson(self._said, self._host.log)
                 raise LessonFailedError(f"{failed}\n{told}") from None
             finally:
                 for learner in self._learners.values():

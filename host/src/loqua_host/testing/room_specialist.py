@@ -27,8 +27,8 @@ class _Specialist(Agent):
         """Tell what it is called for, and end its lesson after a while."""
         lesson = current_lesson()
         if lesson.handover is not None:
-            name, wish = get_job_context().job.agent_name, lesson.handover
-            lesson.log.info(CALLED, agent_name=name, focus=wish.focus, words=list(wish.words))
+            name, request = get_job_context().job.agent_name, lesson.handover
+            lesson.log.info(CALLED, agent_name=name, focus=request.focus, words=list(request.words))
         await asyncio.sleep(self.seconds)
         lesson.end(self.reason)
 

@@ -1,4 +1,4 @@
-"""A lesson's script: a tutor, what happens in a lesson with it, and what must come of it."""
+"""A lesson's script: a tutor, the steps of a lesson, and the expectations."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,7 +23,7 @@ class ScriptError(Exception):
 
 
 class LessonExpectations(BaseModel):
-    """What must have come of a lesson; None means that anything may.
+    """The expectations of a lesson; None accepts anything.
 
     Attributes:
         hooks: The hooks that were called, in order, ticks included.

@@ -56,7 +56,7 @@ class ScriptedApi:
         self._outages = 0
 
     def register(self, user_id: str, context: LearnerContext) -> None:
-        """Have the API know a learner."""
+        """Add a learner to the API."""
         self._api.store.register(user_id, registered(context))
 
     @asynccontextmanager

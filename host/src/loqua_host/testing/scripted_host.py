@@ -160,7 +160,7 @@ class ScriptedHost:
             metrics=LessonMetrics(Instruments()),
         )
         self._lessons, self._delivery = Lessons(services), delivery
-        reconciler = Reconciler(services, self._places, self._lessons, lambda _: None)
+        reconciler = Reconciler(services, self._capacity, self._lessons, lambda _: None)
         await recover(services)
         for work in (delivery.run(), keep_lease(services), reconciler.run()):
             self._tasks.create_task(work)
@@ -176,7 +176,7 @@ class ScriptedHost:
     def _tutors(self) -> dict[str, RunningTutor]:
         return {one.name: one for one in (self._tutor, *self._specialists)}
 
-    def _places(self) -> Capacity:
+    def _capacity(self) -> Capacity:
         busy = self.job is not None
         return Capacity(2, {one: 1 - busy * (one == self._tutor.name) for one in self._tutors()})
 
@@ -202,7 +202,7 @@ class ScriptedHost:
         self.rooms.leave(user_id)
 
     def replace_tutor(self, loaded: LoadedTutor) -> None:
-        """Have the next job teach with another version of the tutor."""
+        """Use another version of the tutor in the next job."""
         self._loaded = loaded
 
     def note(self, speaker: Literal["learner", "tutor"], text: str, learner: str = "") -> None:

@@ -140,7 +140,7 @@ class TutorSuite:
 
 
 class _Auditor:
-    """Notes audit events while it is told to: Python never removes an audit hook."""
+    """Record audit events while switched on: Python never removes an audit hook."""
 
     noting: list[str] | None = None
     installed = False

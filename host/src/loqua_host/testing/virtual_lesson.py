@@ -15,7 +15,7 @@ from loqua_host.registry.loader import LoadedTutor, load_plugin
 
 from .meaning import find_misjudged
 from .player import LessonFailedError, LessonPlayer
-from .result import LessonResult, find_cause, find_problems, result_of, tell_lesson
+from .result import LessonResult, find_cause, find_problems, render_lesson, result_of
 from .script import LessonScript, ScriptError
 from .virtual_time import VirtualLoop, outside, run_virtually
 
@@ -51,7 +51,7 @@ def play_lesson(
         result = _play_in_room(script, loaded) if livekit else run_script(script, loaded)
         problems = list(find_problems(script.expect, result))
         if problems := [*problems, *_misjudged(result, judge)]:
-            told = "\n".join((*problems, tell_lesson(result.said, result.log)))
+            told = "\n".join((*problems, render_lesson(result.said, result.log)))
             raise LessonFailedError(told) from find_cause(result.log)
     return result
 
@@ -88,7 +88,7 @@ def run_script(
     with capture_logs() as log, around_mcp_calls(outside):
         lesson = LessonPlayer(script, loaded)
         outcome, left = run_virtually(lesson.play(), make_loop)
-    told = tell_lesson(lesson.host.said, log)
+    told = render_lesson(lesson.host.said, log)
     if isinstance(outcome, BaseException) and not isinstance(outcome, LessonFailedError):
         raise outcome
     author = Author(loaded.packages)
@@ -99,6 +99,6 @@ def run_script(
 
 
 def _uncancelled(task: "asyncio.Task[Any]", author: Author) -> str:
-    """Return what to do about a task that goes on after it was cancelled."""
+    """Return the hint for a task that keeps running after it was cancelled."""
     what = author.waiting(task) or task.get_name()
     return f"{what} goes on after it was cancelled; let CancelledError through"

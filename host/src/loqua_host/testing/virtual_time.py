@@ -140,7 +140,7 @@ def run_virtually(
 ) -> tuple[T | BaseException, frozenset["asyncio.Task[Any]"]]:
     """Run a coroutine in a loop of its own, and end what it leaves.
 
-    `asyncio.run` waits for ever for a task that goes on after it was cancelled.
+    `asyncio.run` waits forever for a task that keeps running after it was cancelled.
 
     Args:
         main: The coroutine.

@@ -47,11 +47,11 @@ class TextSession(LessonSession):
     """
 
     def __init__(self, model: "llm.LLM[Any] | llm.RealtimeModel | None" = None) -> None:
-        self._ears = TranscriptSTT()
+        self._recogniser = TranscriptSTT()
         self._levels: Levels | None = None
         self._realtime = isinstance(model, llm.RealtimeModel)
         super().__init__(
-            stt=NOT_GIVEN if self._realtime else self._ears,
+            stt=NOT_GIVEN if self._realtime else self._recogniser,
             llm=model or NOT_GIVEN,
             vad=None,
             turn_handling={
@@ -81,7 +81,7 @@ class TextSession(LessonSession):
             return
         if self._levels is not None:
             self._levels.add(identity, LOUD, time.time())
-        listener = self.current_agent.realtime_llm_session if self._realtime else self._ears
+        listener = self.current_agent.realtime_llm_session if self._realtime else self._recogniser
         if isinstance(listener, ScriptedRealtimeSession | TranscriptSTT):
             listener.hear(text)
 

@@ -34,7 +34,7 @@ export interface Correction {
   message: string;
 }
 
-/** What is due for a review. Each message replaces the one before. */
+/** What is due for review. Each message replaces the previous one. */
 export interface DueTopics {
   /** Topics of earlier sessions, with the API's names, the longest overdue first. */
   topics: string[];

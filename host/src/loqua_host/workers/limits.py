@@ -19,7 +19,7 @@ __all__ = ["LimitWatch", "ProcessUsage", "kill_job", "read_usage"]
 
 log = structlog.get_logger()
 
-LOOK_SECONDS: Final = 1.0
+POLL_SECONDS: Final = 1.0
 
 WINDOW: Final = 30
 """Number of measurements over which CPU time is averaged: a start or an answer may take a CPU for
@@ -41,8 +41,8 @@ class ProcessUsage:
     memory: int
 
 
-class Worker(Protocol):
-    """What is needed of a tutor's worker."""
+class LimitedWorker(Protocol):
+    """What limits need of a tutor's worker."""
 
     @property
     def tutor(self) -> RunningTutor:
@@ -73,7 +73,7 @@ class LimitWatch:
 
     def __init__(
         self,
-        workers: Callable[[], Iterable[Worker]],
+        workers: Callable[[], Iterable[LimitedWorker]],
         read: Callable[[int], ProcessUsage | None],
         kill: Callable[[int], None],
         clock: Clock,
@@ -87,7 +87,7 @@ class LimitWatch:
     async def run(self) -> None:
         """Look every second, until cancelled."""
         while True:
-            await self._clock.sleep(LOOK_SECONDS)
+            await self._clock.sleep(POLL_SECONDS)
             self._look()
 
     def _look(self) -> None:

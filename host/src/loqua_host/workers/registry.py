@@ -56,7 +56,7 @@ class WorkerRegistry:
         if all(one.tutor.name != worker.tutor.name for one in self._workers):
             del self._tutors[worker.tutor.name]
 
-    def places(self) -> dict[str, int]:
+    def job_limits(self) -> dict[str, int]:
         """Return the free capacity of each tutor that accepts jobs, 0 if its worker is stuck.
 
         Jobs of a draining worker count until they end.

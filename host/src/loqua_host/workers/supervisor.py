@@ -69,10 +69,10 @@ class Supervisor:
         self._registry.add(worker)
         self._tasks.create_task(self._keep(worker))
 
-    def adopt(self, key: LiveKitKey) -> None:
+    def use_key(self, key: LiveKitKey) -> None:
         """Make all workers use another API key from their next registration on."""
         for worker in self._registry.workers:
-            worker.adopt(key)
+            worker.use_key(key)
 
     async def registered(self) -> None:
         """Wait until every worker is registered with LiveKit, or drains.

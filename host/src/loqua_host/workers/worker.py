@@ -151,7 +151,7 @@ class TutorWorker:
             self._server, self._started = None, False
             await server.aclose()
 
-    def adopt(self, key: LiveKitKey) -> None:
+    def use_key(self, key: LiveKitKey) -> None:
         """Use another API key from the next registration on.
 
         LiveKit checks the key only at registration. A server that no longer knows the old key has

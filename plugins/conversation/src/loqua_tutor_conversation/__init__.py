@@ -44,7 +44,7 @@ _LONGEST_TOPIC = 100
 
 
 class Specialists(BaseModel):
-    """Whom to call for what, by agent name; nobody where it is null."""
+    """The specialist to call for each kind of error, by agent name; null for none."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -110,7 +110,7 @@ def begun_scenarios(state: ConversationState, course: Course) -> tuple[str, ...]
 
 
 def current_turn(state: ConversationState, course: Course) -> ScenarioTurn | None:
-    """Return the turn that is to be answered, or None at the end of the plan."""
+    """Return the current turn, or None at the end of the plan."""
     if state.position >= len(state.plan):
         return None
     name, _, key = state.plan[state.position].partition(".")

@@ -9,7 +9,7 @@ _SCENARIO_SECONDS = 300.0
 
 
 class LessonClock:
-    """The time taught, from the host's ticks, and what is left of the preferred length.
+    """The time taught, from the host's ticks, and the rest of the preferred length.
 
     Args:
         clock: The time in seconds.

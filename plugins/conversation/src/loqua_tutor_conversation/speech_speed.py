@@ -6,7 +6,7 @@ __all__ = ["set_speed"]
 
 
 def set_speed(voice: object, speed: float) -> None:
-    """Set the speed of a voice, if its engine can be told; else it speaks as it does.
+    """Set the speed of a voice, if its engine supports it.
 
     LiveKit's plugins have no common option for it, but those of OpenAI and others, and thereby
     the offline engine, take `update_options(speed=…)`. A list of engines with fallbacks does not.

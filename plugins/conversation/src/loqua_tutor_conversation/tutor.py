@@ -284,7 +284,7 @@ class ConversationTutor(Agent):
         return self._record(record_word(self.state, self.course, text, word, translation))
 
     def _record(self, state: ConversationState | None) -> str:
-        """Keep a new state, and tell the model what to do next."""
+        """Store a new state, and add the next step to the model's context."""
         if state is None:
             return f"Not recorded: the message does not have it, or it is known. Say: {self._reply}"
         self.state = state

@@ -156,7 +156,7 @@ def add_text(state: PracticeState, text: str) -> PracticeState:
 
 
 def current_text(state: PracticeState) -> str:
-    """Return the sentence that is to be said; empty when there is none left."""
+    """Return the current sentence; empty after the last one."""
     return "" if is_done(state) else state.exercises[state.passed].text
 
 

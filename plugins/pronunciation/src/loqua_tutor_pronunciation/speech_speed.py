@@ -25,7 +25,7 @@ def asks_for_slower(text: str, language: SpokenLanguage) -> bool:
 
 
 def speak_slowly(voice: object) -> None:
-    """Slow a voice down, if its engine can be told; else it speaks as it does.
+    """Slow a voice down, if its engine supports it.
 
     LiveKit's plugins have no common option for it, but those of OpenAI and others, and thereby
     the offline engine, take `update_options(speed=…)`. A list of engines with fallbacks does not.

@@ -27,7 +27,7 @@ __all__ = ["PronunciationTutor"]
 
 
 class PronunciationTutor(Agent):
-    """Has sentences repeated, one by one; it needs no language model.
+    """Ask the learner to repeat sentences, one by one; needs no language model.
 
     Attributes:
         state: What happened so far.

@@ -1,4 +1,4 @@
-"""Everything this package refuses, in words for whoever has to fix it.
+"""The errors of this package, with messages for operators.
 
 SpeechError
 ├── WeightsError            a model is missing or not the one it claims to be

@@ -1,7 +1,7 @@
-"""Texts that Whisper makes up where nobody speaks.
+"""Texts that Whisper invents without speech.
 
-Whisper was trained on subtitles; over noise it writes what often stands under pictures without
-speech. Nobody says such a sentence to a tutor.
+Whisper was trained on subtitles; for noise it returns what subtitles often contain without speech.
+Learners do not say such sentences to a tutor.
 """
 
 import re

@@ -37,7 +37,7 @@ class Transcript:
 
     @property
     def text(self) -> str:
-        """The whole text; empty where nobody speaks."""
+        """The whole text; empty without speech."""
         return " ".join(one.passage.text for one in self.heard)
 
 

@@ -84,7 +84,7 @@ class Passage:
     """What was heard in up to 13 s of audio.
 
     Attributes:
-        text: Empty where nobody speaks.
+        text: The text; empty without speech.
         language: ISO 639-1 code: the asked one, unless another was certainly spoken.
         tokens: Whisper's tokens of the text.
         log_probability: Mean of the tokens' of the likeliest text.

@@ -95,7 +95,7 @@ class STT(stt.STT[Never]):
 
 
 def speech_data(response: TranscriptionVerbose) -> stt.SpeechData:
-    """Return a transcript as LiveKit has it.
+    """Return a transcript as LiveKit's `SpeechData`.
 
     The confidence is the likelihood of a token, from 0 to 1: the geometric mean over the segments.
     0 means unknown, as everywhere in LiveKit.

@@ -20,11 +20,11 @@ from .port import (
 )
 from .secret_cache import SecretCache
 from .settings import Address, SecretsSettings
-from .source import LENT, open_source
+from .source import VAULT_LOGIN_PREFIXES, open_source
 
 __all__ = [
     "JWT",
-    "LENT",
+    "VAULT_LOGIN_PREFIXES",
     "Address",
     "CoreSecret",
     "EnvironmentSecrets",

@@ -27,7 +27,7 @@ class Sealed(SecretStr):
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A secret's value and, while it is being rotated, the one before."""
+    """A secret's value and, while it is being rotated, its previous value."""
 
     current: Sealed
     previous: Sealed | None = None

@@ -29,7 +29,7 @@ async def _nothing() -> None:
 
 
 class SecretCache:
-    """Keeps secrets and looks them up again; each look-up is told, and no value ever is.
+    """Cache secrets and refresh them. Each look-up is logged, values never are.
 
     When a secret has changed, its old value stays as the previous one: the API may still use
     it. When the place gives no answer, or what cannot be used, the last value stays.
@@ -86,7 +86,7 @@ class SecretCache:
         self._variables[name] = name
         self._kept[name] = _Kept(secret, self._clock.monotonic())
         self._locks[name] = asyncio.Lock()
-        self._tell(name, changed=False)
+        self._notify(name, changed=False)
 
     async def watch(self, then: Callable[[], Awaitable[None]] = _nothing) -> None:
         """Tell of the first look-up, then look all secrets up at every interval.
@@ -95,7 +95,7 @@ class SecretCache:
             then: Awaited each time that all have been looked up.
         """
         for name in tuple(self._variables):
-            self._tell(name, changed=False)
+            self._notify(name, changed=False)
         while True:
             await self._clock.sleep(self._interval)
             for name in tuple(self._variables):
@@ -123,11 +123,11 @@ class SecretCache:
             self._miss(name, "it is not there any more")
             return kept
         changed = found.current != kept.current
-        self._tell(name, changed=changed)
+        self._notify(name, changed=changed)
         before = kept.current if changed else kept.previous
         return found if found.previous else replace(found, previous=before)
 
-    def _tell(self, name: str, *, changed: bool) -> None:
+    def _notify(self, name: str, *, changed: bool) -> None:
         log.info("secret.read", secret=name, place=self._source.place, changed=changed)
 
     def _miss(self, name: str, why: str) -> None:

@@ -131,7 +131,7 @@ class SecretsSettings(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _is_told_where(self) -> Self:
+    def _has_location(self) -> Self:
         if self.place in ("azure", "vault") and getattr(self, self.place) is None:
             raise ValueError(f"from: {self.place} needs a section {self.place}: with url:")
         return self

@@ -14,9 +14,9 @@ from .files import FileSecrets
 from .port import SecretsSource
 from .settings import SecretsSettings, VaultSettings
 
-__all__ = ["LENT", "open_source"]
+__all__ = ["VAULT_LOGIN_PREFIXES", "open_source"]
 
-LENT = ("AWS_", "AZURE_", "IDENTITY_", "MSI_")
+VAULT_LOGIN_PREFIXES = ("AWS_", "AZURE_", "IDENTITY_", "MSI_")
 """The variables that clients of vaults find their own identity in."""
 
 VAULT_LOGINS = {
@@ -40,7 +40,7 @@ def open_source(settings: SecretsSettings, environ: Mapping[str, str]) -> Secret
             return FileSecrets(settings.files.directory)
     where = f"secrets: from: {settings.place}"
     try:
-        with temporary_environ(environ, *LENT):
+        with temporary_environ(environ, *VAULT_LOGIN_PREFIXES):
             return _connect(settings, environ)
     except ModuleNotFoundError as error:
         hint = f"install loqua-host[{settings.place}]"

@@ -13,7 +13,7 @@ from . import console, endpoints
 from .body_limit import BodyLimit
 from .calls import DevApi
 from .errors import ApiRefusedError, invalid_request, moment
-from .misbehaviour import FaultBoard, Misbehaviour
+from .misbehaviour import ActiveFaults, Misbehaviour
 from .settings import DevApiSettings
 from .store import Store
 from .versioning import Versioning
@@ -35,9 +35,9 @@ def create_app(
     Args:
         settings: What it is started with.
         clock: Unix time; tokens expire by it.
-        chance: A number from 0 to 1, for faults that strike a share of requests.
+        chance: A number from 0 to 1, for faults that affect a share of requests.
     """
-    api = DevApi(settings, Store(settings.learners), FaultBoard(settings.faults, chance))
+    api = DevApi(settings, Store(settings.learners), ActiveFaults(settings.faults, chance))
     app = FastAPI(title="Loqua dev API", docs_url=None, redoc_url=None)
     app.state.api = api
     app.include_router(endpoints.v1)

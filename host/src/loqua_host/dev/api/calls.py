@@ -1,4 +1,4 @@
-"""One request as a handler sees it: the API, the time, what faults bend, and who calls."""
+"""One request as a handler sees it: the API, the time, the faults' overrides, and the caller."""
 
 import secrets
 from collections.abc import Callable, Mapping
@@ -15,8 +15,8 @@ from pydantic import BaseModel
 
 from . import models
 from .errors import ApiRefusedError, moment
-from .faults import Bend
-from .misbehaviour import FaultBoard
+from .faults import ResponseOverrides
+from .misbehaviour import ActiveFaults
 from .settings import DevApiSettings
 from .store import Kind, Store
 from .tokens import AgentClaims, UserClaims, verified
@@ -31,7 +31,7 @@ class DevApi:
 
     settings: DevApiSettings
     store: Store
-    board: FaultBoard
+    board: ActiveFaults
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class ApiCall:
     """One request: `now` is the API's own clock, in Unix seconds."""
 
     api: DevApi
-    bend: Bend
+    overrides: ResponseOverrides
     now: float
     path: str
     headers: Mapping[str, str]
@@ -77,7 +77,7 @@ class ApiCall:
 async def _call(request: Request) -> ApiCall:
     state = request.state
     api: DevApi = request.app.state.api
-    return ApiCall(api, state.bend, state.now, request.url.path, request.headers)
+    return ApiCall(api, state.overrides, state.now, request.url.path, request.headers)
 
 
 CallNow = Annotated[ApiCall, Depends(_call)]

@@ -55,7 +55,7 @@ async def events(
 
 @router.get("/dev/faults")
 async def faults_in_force(call: CallNow) -> Faults:
-    """Tells which faults still strike, and how often."""
+    """Show the active faults and their remaining counts."""
     return Faults(faults=call.api.board.in_force())
 
 

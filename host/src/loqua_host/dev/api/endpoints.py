@@ -23,7 +23,7 @@ from .calls import (
 )
 from .errors import ApiRefusedError
 from .learners import HeldSession
-from .tokens import PERMISSIONS, UserClaims, encrypt, join_token, seal, sign
+from .tokens import PERMISSIONS, UserClaims, encrypt, join_token, sign, take_startup_environ
 
 _IV_BYTES = 16
 
@@ -171,7 +171,7 @@ v2.include_router(every_version)
 
 
 def _user_claims(body: models.TokenRequest, call: ApiCall) -> UserClaims:
-    bend, issued_at = call.bend, int(call.now)
+    overrides, issued_at = call.overrides, int(call.now)
     lifetime = call.api.settings.token_lifetime
     return UserClaims(
         sub=body.user_id,
@@ -179,8 +179,9 @@ def _user_claims(body: models.TokenRequest, call: ApiCall) -> UserClaims:
         room=body.room_name,
         agent_id=body.agent_id,
         iat=issued_at,
-        exp=issued_at + (lifetime if bend.token_lifetime is None else bend.token_lifetime),
-        permissions=PERMISSIONS if bend.permissions is None else bend.permissions,
+        exp=issued_at
+        + (lifetime if overrides.token_lifetime is None else overrides.token_lifetime),
+        permissions=PERMISSIONS if overrides.permissions is None else overrides.permissions,
     )
 
 
@@ -188,7 +189,7 @@ def _encrypted(claims: UserClaims, call: ApiCall) -> str:
     settings = call.api.settings
     token = sign(claims, settings.user_signing_secret.get_secret_value())
     shared = settings.shared_secret.get_secret_value()
-    secret = secrets.token_hex(16) if call.bend.wrong_key else shared
+    secret = secrets.token_hex(16) if call.overrides.wrong_key else shared
     return encrypt(token, secret, secrets.token_bytes(_IV_BYTES))
 
 
@@ -196,7 +197,7 @@ def _sealed(claims: UserClaims, call: ApiCall, public_key: str) -> str:
     token = sign(claims, call.api.settings.user_signing_secret.get_secret_value())
     purpose = ephemeral.purpose(Caller(claims.user_id, claims.room, claims.agent_id))
     try:
-        return seal(token, public_key, purpose)
+        return take_startup_environ(token, public_key, purpose)
     except ValueError:
         message = f"{ephemeral.HEADER}: is no X25519 key in base64url"
         raise ApiRefusedError(HTTPStatus.BAD_REQUEST, "INVALID_FIELD", message) from None

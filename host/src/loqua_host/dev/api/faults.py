@@ -1,6 +1,6 @@
-"""Faults on demand: how the API misbehaves when told to.
+"""Faults on demand.
 
-A fault wraps the honest API (`wrap`), or changes what the API does for one request (`bend`).
+A fault wraps the API (`wrap`), or changes what the API does for one request (`override`).
 Several in force at once nest in their order, the first outermost.
 """
 
@@ -26,7 +26,7 @@ HeaderValue = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]([\x20-\x7e
 
 
 @dataclass(frozen=True, slots=True)
-class Bend:
+class ResponseOverrides:
     """What the faults in force change about one request's handling.
 
     Attributes:
@@ -47,8 +47,8 @@ class Fault(BaseModel):
 
     Attributes:
         endpoint: None is every endpoint of the guide.
-        count: How many requests it strikes before it ends by itself; None is no end.
-        rate: The share of requests that it strikes, from 0 to 1.
+        count: How many requests it affects before it ends; None is no limit.
+        rate: The share of requests that it affects, from 0 to 1.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,9 +57,9 @@ class Fault(BaseModel):
     count: int | None = Field(default=None, ge=1)
     rate: float = Field(default=1, ge=0, le=1)
 
-    def bend(self, bend: Bend) -> Bend:
+    def override(self, overrides: ResponseOverrides) -> ResponseOverrides:
         """What handlers are to do otherwise."""
-        return bend
+        return overrides
 
     def wrap(self, app: ASGIApp) -> ASGIApp:
         """The API with this fault around it."""
@@ -209,9 +209,9 @@ class WrongCiphertext(Fault):
     kind: Literal["wrong_ciphertext"] = "wrong_ciphertext"
 
     @override
-    def bend(self, bend: Bend) -> Bend:
+    def override(self, overrides: ResponseOverrides) -> ResponseOverrides:
         """With another secret."""
-        return replace(bend, wrong_key=True)
+        return replace(overrides, wrong_key=True)
 
 
 class ShortLivedToken(Fault):
@@ -221,9 +221,9 @@ class ShortLivedToken(Fault):
     expires_in: Annotated[int, Field(ge=0, le=86_400)]
 
     @override
-    def bend(self, bend: Bend) -> Bend:
+    def override(self, overrides: ResponseOverrides) -> ResponseOverrides:
         """With this lifetime."""
-        return replace(bend, token_lifetime=self.expires_in)
+        return replace(overrides, token_lifetime=self.expires_in)
 
 
 class FewerPermissions(Fault):
@@ -233,9 +233,9 @@ class FewerPermissions(Fault):
     permissions: tuple[str, ...] = ()
 
     @override
-    def bend(self, bend: Bend) -> Bend:
+    def override(self, overrides: ResponseOverrides) -> ResponseOverrides:
         """With these permissions."""
-        return replace(bend, permissions=self.permissions)
+        return replace(overrides, permissions=self.permissions)
 
 
 class ClockSkew(Fault):
@@ -245,9 +245,9 @@ class ClockSkew(Fault):
     seconds: Annotated[float, Field(ge=-86_400, le=86_400, allow_inf_nan=False)]
 
     @override
-    def bend(self, bend: Bend) -> Bend:
+    def override(self, overrides: ResponseOverrides) -> ResponseOverrides:
         """At another time."""
-        return replace(bend, skew=bend.skew + self.seconds)
+        return replace(overrides, skew=overrides.skew + self.seconds)
 
 
 AnyFault = Annotated[

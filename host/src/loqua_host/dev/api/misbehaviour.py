@@ -1,4 +1,4 @@
-"""The faults in force, and the middleware that lets them strike."""
+"""The active faults, and the middleware that applies them."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -8,7 +8,7 @@ from typing import cast, get_args
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .faults import AnyFault, Bend, Endpoint, Fault, with_headers
+from .faults import AnyFault, Endpoint, Fault, ResponseOverrides, with_headers
 
 _PATH = re.compile(r"/api/v\d/agent/(?:user/[^/]+/)?([^/]+)")
 
@@ -20,8 +20,8 @@ def endpoint_of(path: str) -> Endpoint | None:
     return cast(Endpoint, match[1]) if match and known else None
 
 
-class FaultBoard:
-    """The faults in force, each with the number of times it still strikes."""
+class ActiveFaults:
+    """The active faults, each with its remaining count."""
 
     def __init__(self, faults: Iterable[AnyFault], random: Callable[[], float]) -> None:
         self._faults = list(faults)
@@ -32,40 +32,40 @@ class FaultBoard:
         self._faults = list(faults)
 
     def in_force(self) -> tuple[AnyFault, ...]:
-        """The faults that still strike, counts as they are left."""
+        """The active faults, with their remaining counts."""
         return tuple(self._faults)
 
-    def strike(self, endpoint: Endpoint | None) -> list[Fault]:
-        """The faults that strike one request now, which uses up their counts."""
-        struck: list[Fault] = []
+    def take(self, endpoint: Endpoint | None) -> list[Fault]:
+        """Return the faults that affect one request, and decrement their counts."""
+        taken: list[Fault] = []
         left: list[AnyFault] = []
         for fault in self._faults:
-            strikes = self._strikes(fault, endpoint)
-            struck += [fault] if strikes else []
-            left += _after(fault) if strikes else [fault]
+            applies = self._applies(fault, endpoint)
+            taken += [fault] if applies else []
+            left += _after(fault) if applies else [fault]
         self._faults = left
-        return struck
+        return taken
 
-    def _strikes(self, fault: Fault, endpoint: Endpoint | None) -> bool:
+    def _applies(self, fault: Fault, endpoint: Endpoint | None) -> bool:
         concerned = endpoint is not None and fault.endpoint in {None, endpoint}
         return concerned and self._random() < fault.rate
 
 
 def _after(fault: AnyFault) -> list[AnyFault]:
-    """What is left of a fault that struck once: itself, or nothing."""
+    """The fault after one request: with a lower count, or none."""
     if fault.count is None:
         return [fault]
     return [fault.model_copy(update={"count": fault.count - 1})] if fault.count > 1 else []
 
 
 class Misbehaviour:
-    """Middleware that wraps each request in the faults that strike it, and dates the answer.
+    """Middleware that applies faults to each request, and dates the response.
 
-    Handlers find what they are to do otherwise in `request.state.bend`, and the time in
+    Handlers find what they are to do otherwise in `request.state.overrides`, and the time in
     `request.state.now`.
     """
 
-    def __init__(self, app: ASGIApp, board: FaultBoard, clock: Callable[[], float]) -> None:
+    def __init__(self, app: ASGIApp, board: ActiveFaults, clock: Callable[[], float]) -> None:
         self._app, self._board, self._clock = app, board, clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,12 +73,16 @@ class Misbehaviour:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        faults = self._board.strike(endpoint_of(scope["path"]))
-        bend = reduce(lambda bent, fault: fault.bend(bent), faults, Bend())
-        scope.setdefault("state", {}).update(bend=bend, now=self._clock() + bend.skew)
+        faults = self._board.take(endpoint_of(scope["path"]))
+        overrides = reduce(
+            lambda overridden, fault: fault.override(overridden), faults, ResponseOverrides()
+        )
+        scope.setdefault("state", {}).update(
+            overrides=overrides, now=self._clock() + overrides.skew
+        )
 
         def date() -> dict[str, str]:
-            return {"Date": formatdate(self._clock() + bend.skew, usegmt=True)}
+            return {"Date": formatdate(self._clock() + overrides.skew, usegmt=True)}
 
         app = reduce(lambda app, fault: fault.wrap(app), reversed(faults), self._app)
         await app(scope, receive, with_headers(send, date))

@@ -221,7 +221,7 @@ class AccessBody(AnswerBody):
 
 
 class Context(AnswerBody):
-    """All that an agent is told about a learner; the history's newest session first."""
+    """The context of a learner for an agent; the newest session of the history first."""
 
     user_id: str
     preferences: PreferencesBody

@@ -87,7 +87,7 @@ def encrypt(token: str, secret: str, iv: bytes) -> str:
     return f"{iv.hex()}:{data.hex()}"
 
 
-def seal(token: str, public_key: str, purpose: bytes) -> str:
+def take_startup_environ(token: str, public_key: str, purpose: bytes) -> str:
     """The token sealed to an agent's X25519 key, in base64url (HPKE, RFC 9180).
 
     Raises:

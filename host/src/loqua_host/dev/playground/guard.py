@@ -7,11 +7,11 @@ from aiohttp.typedefs import Handler
 
 from loqua_host.settings.loopback import is_loopback
 
-__all__ = ["refuse_strangers"]
+__all__ = ["require_same_origin"]
 
 
 @web.middleware
-async def refuse_strangers(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def require_same_origin(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse requests under another name or from another page.
 
     A site whose name resolves to 127.0.0.1 (DNS rebinding) is found out by `Host`, any other one by

@@ -12,8 +12,8 @@ import httpx
 from aiohttp import web
 from pydantic import ValidationError
 
-from .guard import refuse_strangers
-from .visits import ApiUnusableError, Visits, VisitWish
+from .guard import require_same_origin
+from .visits import ApiUnusableError, VisitRequest, Visits
 
 __all__ = ["OfferedTutor", "PlaygroundSettings", "build_playground", "serve_playground"]
 
@@ -93,10 +93,10 @@ def build_playground(settings: PlaygroundSettings, visits: Visits) -> web.Applic
 
     async def begin(request: web.Request) -> web.Response:
         try:
-            wish = VisitWish.model_validate_json(await request.read())
+            wanted = VisitRequest.model_validate_json(await request.read())
         except ValidationError:
             return web.json_response({"error": "wish_invalid"}, status=400)
-        return web.json_response((await visits.begin(wish)).model_dump())
+        return web.json_response((await visits.begin(wanted)).model_dump())
 
     async def records(request: web.Request) -> web.Response:
         found = await visits.records(request.match_info["learner"], request.match_info["visit"])
@@ -106,7 +106,7 @@ def build_playground(settings: PlaygroundSettings, visits: Visits) -> web.Applic
         held = await visits.history(request.match_info["learner"])
         return web.json_response({"sessions": [one.model_dump(mode="json") for one in held]})
 
-    app = web.Application(middlewares=[refuse_strangers, _explain], client_max_size=16 * 1024)
+    app = web.Application(middlewares=[require_same_origin, _explain], client_max_size=16 * 1024)
     app.on_response_prepare.append(_header_writer(settings.livekit_url))
     app.router.add_get("/api/choices", choices)
     app.router.add_post("/api/visits", begin)

@@ -18,7 +18,7 @@ __all__ = [
     "KnownLearner",
     "NewLearner",
     "Visit",
-    "VisitWish",
+    "VisitRequest",
     "Visits",
 ]
 
@@ -47,7 +47,7 @@ class NewLearner(BaseModel):
     level: Level
 
 
-class VisitWish(BaseModel):
+class VisitRequest(BaseModel):
     """What a person chooses: a known or a new learner, a tutor, and, to return, the room.
 
     Attributes:
@@ -123,17 +123,17 @@ class Visits:
             _known(user_id, RegisteredLearner.model_validate(one)) for user_id, one in known.items()
         ]
 
-    async def begin(self, wish: VisitWish) -> Visit:
+    async def begin(self, wanted: VisitRequest) -> Visit:
         """Register the learner, if new, and let them into a room.
 
         Raises:
             ApiUnusableError: If the dev API cannot be used, or does not know the learner.
         """
-        user_id = await self._find(wish.learner)
-        room = wish.room or f"play-{secrets.token_hex(6)}"
+        user_id = await self._find(wanted.learner)
+        room = wanted.room or f"play-{secrets.token_hex(6)}"
         body = {"user_id": user_id, "room_name": room}
-        if wish.tutor:
-            body["agent_name"] = wish.tutor
+        if wanted.tutor:
+            body["agent_name"] = wanted.tutor
         answer = await self._request("POST", "/api/v1/rooms/join", body)
         joined = JoinAnswer.model_validate(answer)
         return Visit(

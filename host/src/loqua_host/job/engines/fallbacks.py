@@ -256,7 +256,7 @@ class FallbackSTT(stt.FallbackAdapter):
         """Return a recognition stream."""
         return _Hearing(self, language, conn_options)
 
-    def distrust(self) -> None:
+    def mark_unhealthy(self) -> None:
         """Mark the current engine as failed, because it returns no words."""
         engine = self.failover.serving or 0
         self.failover.note_failure(engine, APIConnectionError("no words"))

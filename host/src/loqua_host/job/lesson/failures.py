@@ -43,10 +43,10 @@ UNCLAIMED_SECONDS: Final = 1.0
 MOST_REMEMBERED: Final = 32
 """Maximum of remembered errors, which may be logged again by callers."""
 
-LOOK_SECONDS: Final = 1.5
+POLL_SECONDS: Final = 1.5
 """Seconds between checks whether a failure has left the learner in silence."""
 
-DEAFENING: Final = frozenset({"stt_node"})
+STT_NODES: Final = frozenset({"stt_node"})
 """Callbacks whose failure stops LiveKit's speech recognition (voice/audio_recognition.py)."""
 
 
@@ -96,10 +96,10 @@ class FailureWatch(logging.Filter):
             return False
         self._known.append(error)
         # Report later: the caller still handles the error, perhaps in another thread.
-        self._loop.call_soon_threadsafe(self._tell, error)
+        self._loop.call_soon_threadsafe(self._forward, error)
         return True
 
-    def _tell(self, error: BaseException) -> None:
+    def _forward(self, error: BaseException) -> None:
         if failure := self._author.failure(error):
             self._author.cut(error)
             self._report(failure)
@@ -108,14 +108,14 @@ class FailureWatch(logging.Filter):
         self, loop: asyncio.AbstractEventLoop, coro: Any, **options: Any
     ) -> "asyncio.Task[Any]":
         task = asyncio.Task(coro, loop=loop, **options)
-        task.add_done_callback(self._look_later)
+        task.add_done_callback(self._check_later)
         return task
 
-    def _look_later(self, task: "asyncio.Task[Any]") -> None:
+    def _check_later(self, task: "asyncio.Task[Any]") -> None:
         if _is_unclaimed(task):
-            self._loop.call_later(UNCLAIMED_SECONDS, self._look, task)
+            self._loop.call_later(UNCLAIMED_SECONDS, self._check, task)
 
-    def _look(self, task: "asyncio.Task[Any]") -> None:
+    def _check(self, task: "asyncio.Task[Any]") -> None:
         """Report a failed task whose exception nobody has retrieved."""
         error = task._exception if _is_unclaimed(task) else None  # noqa: SLF001  # `exception()` would claim it
         if error is not None and self._take(error):
@@ -168,7 +168,7 @@ class Failures:
         self._give_up = give_up
         self._turns_failed = 0
         self._failed = self._spoke = False
-        self._looking: asyncio.TimerHandle | None = None
+        self._check_timer: asyncio.TimerHandle | None = None
 
     def watch(self) -> None:
         """Start to follow the session."""
@@ -181,13 +181,13 @@ class Failures:
         self._session.off("user_state_changed", self._on_learner)
         self._session.off("agent_state_changed", self._on_tutor)
         self._session.off("conversation_item_added", self._on_item)
-        self._stop_looking()
+        self._cancel_check()
         self._most = 0
 
     def begin_turn(self) -> None:
         """Start a new turn of the learner."""
         self._failed = False
-        self._stop_looking()
+        self._cancel_check()
 
     def on_failure(self, failure: Failure) -> None:
         """Report a failure and, unless the tutor speaks anyway, apologise to the learner."""
@@ -196,25 +196,25 @@ class Failures:
             return
         self._failed, self._spoke = True, False
         self._turns_failed += 1
-        if self._turns_failed >= self._most or DEAFENING.intersection(failure.functions):
+        if self._turns_failed >= self._most or STT_NODES.intersection(failure.functions):
             self._give_up()
         else:
-            self._look_later()
+            self._check_later()
 
-    def _look_later(self) -> None:
+    def _check_later(self) -> None:
         loop = asyncio.get_running_loop()
-        self._looking = loop.call_later(LOOK_SECONDS, self._look)
+        self._check_timer = loop.call_later(POLL_SECONDS, self._check)
 
-    def _stop_looking(self) -> None:
-        if self._looking is not None:
-            self._looking.cancel()
-            self._looking = None
+    def _cancel_check(self) -> None:
+        if self._check_timer is not None:
+            self._check_timer.cancel()
+            self._check_timer = None
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         """Apologise, unless the tutor speaks. Wait while it thinks."""
-        self._looking = None
+        self._check_timer = None
         if self._session.agent_state == "thinking":
-            self._look_later()
+            self._check_later()
         elif not self._spoke and self._session.agent_state != "speaking":
             self._apologise()
 

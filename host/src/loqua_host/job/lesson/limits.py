@@ -27,7 +27,7 @@ __all__ = ["Deadline", "Silence", "Step", "TimeLimits", "keep_limits"]
 
 log = structlog.get_logger()
 
-LOOK_SECONDS = 1.0
+POLL_SECONDS = 1.0
 NOTICE_SECONDS = 120.0
 """Seconds before the end at which `TimeRunningOut` comes; in a short lesson, its last fifth."""
 
@@ -233,7 +233,7 @@ async def keep_limits(
         deadline,
     )
     while True:
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(POLL_SECONDS)
         if not silence.listening:  # The learner is away, or a specialist teaches.
             if -deadline.seconds_left >= deadline.overtime:
                 lesson.end(deadline.reason)

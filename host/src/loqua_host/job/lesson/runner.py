@@ -22,7 +22,7 @@ from loqua_host.job.room.events import EventRelay
 from loqua_host.job.room.floor import Floor, until_free
 from loqua_host.job.room.handoffs import HandoffClient
 from loqua_host.job.room.listeners import Listeners
-from loqua_host.job.room.presence import Attendance, Presence
+from loqua_host.job.room.presence import Presence, PresenceState
 from loqua_host.job.voice.audio_gate import AudioGate
 from loqua_host.job.voice.audio_input import MixedAudioInput
 from loqua_host.job.voice.greeting import Greeting
@@ -101,7 +101,7 @@ class Runner:
         self._session = job.lesson.session
         self.reason: str | None = None
         self._giving_up = asyncio.Event()
-        self._strangers = asyncio.Queue[str]()
+        self._unidentified = asyncio.Queue[str]()
         self._follow_session()
         self._follow_room()
         self._follow_voices()
@@ -149,7 +149,7 @@ class Runner:
             lesson.learner.identity,
             settings.lesson.reconnect_timeout,
             on_change=self._on_presence,
-            ask=self._strangers.put_nowait,
+            ask=self._unidentified.put_nowait,
         )
         self._connection = RoomConnection(
             room,
@@ -162,13 +162,13 @@ class Runner:
         """Create the audio input and what identifies speakers."""
         room, lesson = self._ctx.room, self._lesson
         self._microphone = Microphone(room, lesson)
-        ears = self._ears = (
+        mixed_audio = self._mixed_audio = (
             MixedAudioInput(room) if self._settings.tutor.audio_input == "all" else None
         )
-        self._speakers = Speakers(lesson, ears.levels if ears else None)
-        self._transcripts = Transcripts(room, lesson, ears.track_of) if ears else None
-        self._listeners = Listeners(room, lesson, ears, self._speakers)
-        met_by = (
+        self._speakers = Speakers(lesson, mixed_audio.levels if mixed_audio else None)
+        self._transcripts = Transcripts(room, lesson, mixed_audio.track_of) if mixed_audio else None
+        self._listeners = Listeners(room, lesson, mixed_audio, self._speakers)
+        attached = (
             UnansweredTurns(
                 self._session
             ),  # the innermost, which adds turns as the others mark them
@@ -189,7 +189,7 @@ class Runner:
             self._vitals,
             self._greeting,
             self._own_voice,
-            Agents(self._session, [one.meet for one in met_by]),
+            Agents(self._session, [one.attach for one in attached]),
             self._microphone,
             self._camera,
             self._listeners,
@@ -204,7 +204,7 @@ class Runner:
     async def until_ended(self, teaching: Coroutine[None, None, None]) -> None:
         """Run `teaching` and its companions until the lesson is ended."""
         async with asyncio.TaskGroup() as tasks:
-            running = [tasks.create_task(one) for one in (teaching, *self._companions())]
+            running = [tasks.create_task(one) for one in (teaching, *self._background())]
             self._watch()
             with (
                 measured(self._session, self._telemetry.queue),
@@ -218,7 +218,7 @@ class Runner:
         expects = self._lesson.expects
         return expects is not None and expects(words)
 
-    def _companions(self) -> Iterator[Coroutine[None, None, None]]:
+    def _background(self) -> Iterator[Coroutine[None, None, None]]:
         """Yield the coroutines that run beside teaching."""
         lesson, settings, put = self._lesson, self._settings, self._events.put
         yield self._follow_host()
@@ -324,8 +324,8 @@ class Runner:
         self._session.on("close", self._on_close)
         if self._lesson.turns:
             await recall(self._session, agent, self._lesson.turns)
-        if self._ears is not None:
-            self._session.input.audio = self._ears
+        if self._mixed_audio is not None:
+            self._session.input.audio = self._mixed_audio
             self._listeners.update()
         await self._session.start(
             agent,
@@ -336,7 +336,7 @@ class Runner:
             room_options=room_io.RoomOptions(
                 participant_identity=self._lesson.learner.identity,
                 close_on_disconnect=False,
-                audio_input=self._ears is None,
+                audio_input=self._mixed_audio is None,
                 video_input=True,  # of what is subscribed to: nothing, unless the tutor asks for it
                 text_input=False,
             ),
@@ -380,33 +380,33 @@ class Runner:
     async def _ask_host(self) -> None:
         """Ask the host about each participant that joins while the learner is away."""
         while True:
-            stranger = await self._strangers.get()
+            unidentified = await self._unidentified.get()
             with contextlib.suppress(LinkError):  # the link's reader handles it
-                await self._link.send(Join(identity=stranger))
+                await self._link.send(Join(identity=unidentified))
 
     def _on_attributes(self, changed: dict[str, str], participant: rtc.Participant) -> None:
         """Ask the host to verify the learner after their attributes have changed."""
         if "user_id" in changed and participant.identity == self._lesson.learner.identity:
-            self._strangers.put_nowait(participant.identity)
+            self._unidentified.put_nowait(participant.identity)
 
     def _on_connection(self, connected: bool) -> None:
         """Check the learner's presence and identity again when the connection is back."""
         log.warning("lesson.reconnected" if connected else "lesson.reconnecting")
         if connected:
             self._presence.look()
-            self._strangers.put_nowait(self._lesson.learner.identity)
+            self._unidentified.put_nowait(self._lesson.learner.identity)
         self._gate.set_clock()
 
     def _on_room_closed(self) -> None:
         self.end(Reason.ROOM_CLOSED if self._presence.here else Reason.LEARNER_LEFT)
 
-    def _on_presence(self, attendance: Attendance) -> None:
+    def _on_presence(self, change: PresenceState) -> None:
         """Close the audio gate while the learner is away, and open it when they return."""
-        if attendance is Attendance.GONE:
+        if change is PresenceState.GONE:
             connected = self._connection.connected
             self.end(Reason.LEARNER_LEFT if connected else Reason.CONNECTION_LOST)
             return
-        here = attendance is Attendance.HERE
+        here = change is PresenceState.HERE
         log.info("lesson.learner_back" if here else "lesson.learner_away")
         self._events.put(LearnerReturned() if here else LearnerLeft())
         self._change_gate(opens=here)
@@ -428,7 +428,7 @@ class Runner:
         while (message := await self._link.receive()) is not None:
             match message:
                 case WrapUp() | StepOut():
-                    self._end_as_told(message)
+                    self._end_for(message)
                 case ModeChanged(mode=mode):
                     self._lesson.mode = mode
                 case ContextLoaded(context=context):
@@ -445,14 +445,14 @@ class Runner:
                     log.warning("link.unexpected", kind=message.type)
         self.end(Reason.HOST_LOST)
 
-    def _end_as_told(self, message: WrapUp | StepOut) -> None:
+    def _end_for(self, message: WrapUp | StepOut) -> None:
         """End the lesson within the host's deadline, or leave it to a later job.
 
         It is left only while the learner is away and not about to return.
         """
         if isinstance(message, StepOut):
             if not (self._presence.here or self._presence.may_be_back):
-                self.end(Reason.PLACE_NEEDED)
+                self.end(Reason.CAPACITY_NEEDED)
         elif message.seconds:
             log.info("lesson.ends_within", seconds=round(message.seconds), why=message.reason)
             self._deadline.set(message.seconds, message.reason)
@@ -474,7 +474,7 @@ class Runner:
 
     async def close_session(self) -> None:
         """Close the voice session."""
-        if not await close_voice(self._session, self._ears):
+        if not await close_voice(self._session, self._mixed_audio):
             log.error("lesson.voice_not_closed", tutor=self._settings.tutor.name)
             forget_session(self._ctx)
 

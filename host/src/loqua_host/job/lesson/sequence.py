@@ -57,7 +57,7 @@ class Reason(StrEnum):
     JOB_FAILED = "job_failed"
     CONNECTION_LOST = "connection_lost"
     HOST_LOST = "host_lost"
-    PLACE_NEEDED = "place_needed"
+    CAPACITY_NEEDED = "capacity_needed"
 
 
 REASONS: Final = {
@@ -74,7 +74,7 @@ REASONS: Final = {
     Reason.JOB_FAILED: "an unexpected error in the job",
     Reason.CONNECTION_LOST: "the job lost LiveKit or was cancelled",
     Reason.HOST_LOST: "the job lost its connection to the host",
-    Reason.PLACE_NEEDED: "the learner is away and another one waits",
+    Reason.CAPACITY_NEEDED: "the learner is away and another one waits",
 }
 """What each of them means."""
 
@@ -91,7 +91,7 @@ def after_lesson(reason: str) -> AfterLesson:
     """Return what becomes of a lesson that ends for a reason."""
     if reason in {Reason.CONNECTION_LOST, Reason.VOICE_LOST}:
         return AfterLesson.RESUME
-    return AfterLesson.RECORD_OR_RESUME if reason == Reason.PLACE_NEEDED else AfterLesson.RECORD
+    return AfterLesson.RECORD_OR_RESUME if reason == Reason.CAPACITY_NEEDED else AfterLesson.RECORD
 
 
 class Steps(Protocol):

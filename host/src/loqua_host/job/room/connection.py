@@ -7,7 +7,7 @@ from livekit import rtc
 
 __all__ = ["RoomConnection"]
 
-MENDING_SECONDS = 15.0
+RECONNECT_SECONDS = 15.0
 """Seconds for LiveKit to reconnect. The learner hears nothing meanwhile; after that, another job
 is faster."""
 
@@ -54,23 +54,23 @@ class RoomConnection:
     def watch(self) -> None:
         """Start to follow it."""
         self._room.on("reconnecting", self._on_broken)
-        self._room.on("reconnected", self._on_mended)
+        self._room.on("reconnected", self._on_reconnected)
         self._room.on("disconnected", self._on_disconnected)
 
     def unwatch(self) -> None:
         """Stop following it."""
         self._room.off("reconnecting", self._on_broken)
-        self._room.off("reconnected", self._on_mended)
+        self._room.off("reconnected", self._on_reconnected)
         self._room.off("disconnected", self._on_disconnected)
         if self._timer is not None:
             self._timer.cancel()
 
     def _on_broken(self) -> None:
         if self.connected:
-            self._timer = asyncio.get_running_loop().call_later(MENDING_SECONDS, self._on_loss)
+            self._timer = asyncio.get_running_loop().call_later(RECONNECT_SECONDS, self._on_loss)
             self._on_change(False)
 
-    def _on_mended(self) -> None:
+    def _on_reconnected(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

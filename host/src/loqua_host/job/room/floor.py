@@ -48,9 +48,10 @@ def _holds(participant: rtc.Participant) -> bool:
 
 
 class Floor:
-    """The state of the floor: this tutor has it, or specialists until the last has left.
+    """The state of the floor: this tutor has it, or specialists until the last one has left.
 
-    During a call to a specialist (`lend`), only `give` and `take_back` change it: the specialist
+    During a call to a specialist (`begin_call`),
+    only `give` and `take_back` change it: the specialist
     may join while this tutor still announces it, and may be restored after a crash.
 
     Args:
@@ -70,10 +71,10 @@ class Floor:
         self._lent = False
         if held:
             self._free.set()
-        self._looks: dict[EventTypes, Callable[..., None]] = {
-            "participant_connected": self._look,
+        self._handlers: dict[EventTypes, Callable[..., None]] = {
+            "participant_connected": self._update,
             "participant_attributes_changed": self._look_again,
-            "participant_disconnected": self._look,
+            "participant_disconnected": self._update,
         }
 
     @property
@@ -83,17 +84,17 @@ class Floor:
 
     def watch(self) -> None:
         """Start to follow the room."""
-        for event, look in self._looks.items():
-            self._room.on(event, look)
-        self._look()
+        for event, handler in self._handlers.items():
+            self._room.on(event, handler)
+        self._update()
 
     def unwatch(self) -> None:
         """Stop following the room."""
-        for event, look in self._looks.items():
-            self._room.off(event, look)
+        for event, handler in self._handlers.items():
+            self._room.off(event, handler)
 
-    def lend(self) -> None:
-        """Keep the floor until `give`, whoever joins, and be without it until `take_back`."""
+    def begin_call(self) -> None:
+        """Keep the floor until `give`, whoever joins, and leave it to others until `take_back`."""
         self._lent = True
 
     def give(self) -> None:
@@ -108,7 +109,7 @@ class Floor:
     def take_back(self) -> None:
         """End the call: this tutor gets the floor when no specialist is in the room."""
         self._lent = False
-        self._look()
+        self._update()
 
     async def free(self) -> None:
         """Wait until this tutor has the floor."""
@@ -122,14 +123,14 @@ class Floor:
         """Show the room whether this tutor has the floor, until cancelled."""
         while True:
             self._changed.clear()
-            told = {FLOOR: "true" if self.held else "false"}
-            await self._room.local_participant.set_attributes(told)
+            shown = {FLOOR: "true" if self.held else "false"}
+            await self._room.local_participant.set_attributes(shown)
             await self._changed.wait()
 
     def _look_again(self, _changed: dict[str, str], participant: rtc.Participant) -> None:
-        self._look(participant)
+        self._update(participant)
 
-    def _look(self, _participant: rtc.Participant | None = None) -> None:
+    def _update(self, _participant: rtc.Participant | None = None) -> None:
         wanted = any(is_specialist(other) for other in self._room.remote_participants.values())
         (self._wanted.set if wanted else self._wanted.clear)()
         if not self._lent:

@@ -65,14 +65,14 @@ class HandoffClient:
     async def _hand_over(self, call: SpecialistCall) -> Handback:
         message = CallSpecialist(
             agent_name=call.agent_name,
-            wish=call.wish,
+            request=call.request,
             sentences=last_sentences(self._lesson.session, SENTENCES),
         )
-        self._floor.lend()
+        self._floor.begin_call()
         try:
             await self._link.send(message)
             async with background() as tasks:
-                tasks.create_task(self._make_way())
+                tasks.create_task(self._fall_silent())
                 answer = await self._answers.get()
         finally:
             self._floor.take_back()
@@ -82,7 +82,7 @@ class HandoffClient:
         log.info("lesson.handed_back", outcome=answer.handback.outcome)
         return answer.handback
 
-    async def _make_way(self) -> None:
+    async def _fall_silent(self) -> None:
         """Announce the specialist that has joined, and give it the floor."""
         await self._floor.wanted()
         await say_out(self._lesson.session, self._announcement)

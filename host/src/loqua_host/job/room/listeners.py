@@ -19,16 +19,20 @@ class Listeners:
     Args:
         room: The room.
         lesson: The lesson.
-        ears: Mixes the audio of several learners; None if the tutor hears its own learner only.
+        mixed_audio: Mixes the audio of several learners; None if the tutor hears only its own.
         speakers: Identifies speakers.
     """
 
     def __init__(
-        self, room: rtc.Room, lesson: Lesson, ears: MixedAudioInput | None, speakers: Speakers
+        self,
+        room: rtc.Room,
+        lesson: Lesson,
+        mixed_audio: MixedAudioInput | None,
+        speakers: Speakers,
     ) -> None:
         self._room = room
         self._lesson = lesson
-        self._ears = ears
+        self._mixed_audio = mixed_audio
         self._speakers = speakers
         self._entries: dict[str, str] = {}
 
@@ -42,9 +46,9 @@ class Listeners:
 
     def update(self, *_: object) -> None:
         """Update whose audio is mixed."""
-        if self._ears is not None:
+        if self._mixed_audio is not None:
             heard = self.learners()
-            self._ears.hear(heard)
+            self._mixed_audio.hear(heard)
             self._speakers.hear(heard.values())
 
     def set_others(self, message: Others) -> None:
@@ -56,7 +60,7 @@ class Listeners:
 
     def learners(self) -> Mapping[str, Learner]:
         """Return the selected learners, by identity."""
-        others = self._lesson.others if self._ears is not None else ()
+        others = self._lesson.others if self._mixed_audio is not None else ()
         known = [one for one in others if self._is_known(one.identity)]
         return {one.identity: one for one in (*known, self._lesson.learner)}
 

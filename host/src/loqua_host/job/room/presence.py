@@ -8,10 +8,10 @@ from livekit import rtc
 
 from .learner import may_learn
 
-__all__ = ["Attendance", "Presence"]
+__all__ = ["Presence", "PresenceState"]
 
 
-class Attendance(Enum):
+class PresenceState(Enum):
     """Where the learner of a lesson is."""
 
     HERE = auto()
@@ -38,7 +38,7 @@ class Presence:
         identity: str,
         reconnect_timeout: float,
         *,
-        on_change: Callable[[Attendance], None],
+        on_change: Callable[[PresenceState], None],
         ask: Callable[[str], None],
     ) -> None:
         self._room = room
@@ -82,7 +82,7 @@ class Presence:
             self._timer.cancel()
             self._timer = None
             self._identity = identity
-            self._on_change(Attendance.HERE)
+            self._on_change(PresenceState.HERE)
 
     def _on_left(self, participant: rtc.RemoteParticipant) -> None:
         if participant.identity == self._identity and self.here:
@@ -94,7 +94,7 @@ class Presence:
 
     def _lose(self) -> None:
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self._reconnect_timeout, self._on_change, Attendance.GONE)
-        self._on_change(Attendance.AWAY)
+        self._timer = loop.call_later(self._reconnect_timeout, self._on_change, PresenceState.GONE)
+        self._on_change(PresenceState.AWAY)
         for participant in self._room.remote_participants.values():
             self._on_entered(participant)

@@ -41,13 +41,13 @@ class MixedAudioInput(AudioInput):
         self._heard: dict[str, _Sound] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._attached = True
-        room.on("track_subscribed", self._look)
-        room.on("track_unsubscribed", self._look)
+        room.on("track_subscribed", self._update_tracks)
+        room.on("track_unsubscribed", self._update_tracks)
 
     def hear(self, identities: Iterable[str]) -> None:
         """Mix the audio of these participants from now on."""
         self._identities = frozenset(identities)
-        self._look()
+        self._update_tracks()
 
     def track_of(self, identity: str) -> str | None:
         """Return the id of a participant's mixed track."""
@@ -71,13 +71,13 @@ class MixedAudioInput(AudioInput):
 
     async def aclose(self) -> None:
         """Close the input."""
-        self._room.off("track_subscribed", self._look)
-        self._room.off("track_unsubscribed", self._look)
+        self._room.off("track_subscribed", self._update_tracks)
+        self._room.off("track_unsubscribed", self._update_tracks)
         self.hear(())
         await asyncio.gather(*self._closing)
         await self._mixer.aclose()
 
-    def _look(self, *_: object) -> None:
+    def _update_tracks(self, *_: object) -> None:
         tracks = {
             voice.sid: (who.identity, voice.track)
             for who in self._room.remote_participants.values()

@@ -50,7 +50,7 @@ class Greeting:
         self._session = session
         self._open = True
         self._saying: list[_Said] = []
-        self._owed: list[_Said] = []
+        self._queued: list[_Said] = []
         self._say, self._reply = session.say, session.generate_reply
         self._interrupt = session.interrupt
         self._played = 0.0
@@ -74,7 +74,7 @@ class Greeting:
         """End the greeting: later speech is not part of it."""
         self._open = False
 
-    def meet(self, agent: Agent) -> None:
+    def attach(self, agent: Agent) -> None:
         """Wrap an agent's `on_user_turn_completed`, to repeat the greeting before its answer."""
         take = agent.on_user_turn_completed
 
@@ -100,7 +100,7 @@ class Greeting:
 
     def _forget(self) -> None:
         self._saying.clear()
-        self._owed.clear()
+        self._queued.clear()
 
     def _follow(self, say: Callable[[], SpeechHandle]) -> SpeechHandle:
         handle = say()
@@ -132,21 +132,21 @@ class Greeting:
         heard = self._played >= HEARD_SECONDS and self._spoke_at >= self._began_at
         self._played, self._began_at = 0.0, float("inf")
         if said.handle.interrupted and not heard:
-            self._owe(said)
+            self._queue(said)
         elif said.handle.interrupted:
             self._forget()
 
-    def _owe(self, said: _Said) -> None:
+    def _queue(self, said: _Said) -> None:
         """Queue a sentence for repetition, unless a model would call tools twice."""
         acted = any(isinstance(item, FunctionCall) for item in said.handle.chat_items)
         if said.times < TIMES and not acted:
-            self._owed.append(said)
+            self._queued.append(said)
         for behind in tuple(self._saying):
             with contextlib.suppress(RuntimeError):  # one that cannot be interrupted
                 behind.handle.interrupt()
 
     def _say_again(self) -> None:
-        owed, self._owed = self._owed, []
-        for said in owed:
+        queued, self._queued = self._queued, []
+        for said in queued:
             with contextlib.suppress(RuntimeError):  # a session that closes, or has no voice
                 self._note(_Said(said.again(), said.again, said.times + 1))

@@ -26,9 +26,9 @@ MEASURED: Final[Mapping[str, Stage]] = {
 
 
 @contextmanager
-def measured(session: "AgentSession[None]", tell: Callable[[VoiceTimed], None]) -> Iterator[None]:
+def measured(session: "AgentSession[None]", report: Callable[[VoiceTimed], None]) -> Iterator[None]:
     """Report the latency of replies and their stages for the duration of a block."""
-    listener = _Listener(tell)
+    listener = _Listener(report)
     session.on("user_state_changed", listener.on_user)
     session.on("agent_state_changed", listener.on_agent)
     session.on("conversation_item_added", listener.on_item)
@@ -41,13 +41,13 @@ def measured(session: "AgentSession[None]", tell: Callable[[VoiceTimed], None]) 
 
 
 class _Listener:
-    """Measures replies by who speaks: LiveKit times only those of a tutor with an LLM.
+    """Measure replies from the speakers' states: LiveKit times only those of a tutor with an LLM.
 
-    LiveKit dates the end of a learner's words back by the silence that it was told from.
+    LiveKit's end of a learner's words lies before the silence from which it was detected.
     """
 
-    def __init__(self, tell: Callable[[VoiceTimed], None]) -> None:
-        self._tell = tell
+    def __init__(self, report: Callable[[VoiceTimed], None]) -> None:
+        self._report = report
         self._last_word: float | None = None
 
     def on_user(self, event: UserStateChangedEvent) -> None:
@@ -58,11 +58,11 @@ class _Listener:
             took, self._last_word = event.created_at - self._last_word, None
             # After so long it is no reply.
             if 0 <= took <= LONGEST_STAGE:
-                self._tell(VoiceTimed(stages={"reply": took}))
+                self._report(VoiceTimed(stages={"reply": took}))
 
     def on_item(self, event: ConversationItemAddedEvent) -> None:
         if isinstance(event.item, ChatMessage) and (stages := _stages(event.item.metrics)):
-            self._tell(VoiceTimed(stages=stages))
+            self._report(VoiceTimed(stages=stages))
 
 
 def _stages(metrics: Mapping[str, Any]) -> dict[Stage, float]:

@@ -10,7 +10,7 @@ from livekit.agents.llm import AgentHandoff
 
 __all__ = ["Agents", "replace", "through"]
 
-Meet = Callable[[Agent], None]
+AgentHook = Callable[[Agent], None]
 
 
 class Agents:
@@ -18,13 +18,13 @@ class Agents:
 
     Args:
         session: The voice session.
-        meet: The functions, in order; those that wrap a node later are the outer wrappers.
+        attach: The functions, in order; those that wrap a node later are the outer wrappers.
     """
 
-    def __init__(self, session: "AgentSession[Any]", meet: Iterable[Meet]) -> None:
+    def __init__(self, session: "AgentSession[Any]", attach: Iterable[AgentHook]) -> None:
         self._session = session
-        self._meet = tuple(meet)
-        self._met: WeakSet[Agent] = WeakSet()
+        self._hooks = tuple(attach)
+        self._seen: WeakSet[Agent] = WeakSet()
 
     def watch(self) -> None:
         """Follow the session from now on."""
@@ -36,10 +36,10 @@ class Agents:
 
     def _on_item(self, event: ConversationItemAddedEvent) -> None:
         agent = self._session.current_agent if isinstance(event.item, AgentHandoff) else None
-        if agent is not None and agent not in self._met:
-            self._met.add(agent)
-            for meet in self._meet:
-                meet(agent)
+        if agent is not None and agent not in self._seen:
+            self._seen.add(agent)
+            for attach in self._hooks:
+                attach(agent)
 
 
 def replace(owner: object, method: str, function: Callable[..., Any]) -> None:

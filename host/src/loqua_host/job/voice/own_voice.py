@@ -78,7 +78,7 @@ class OwnVoice:
         self._session.off("agent_state_changed", self._on_tutor)
         self._session.off("user_state_changed", self._on_learner)
 
-    def meet(self, agent: Agent) -> None:
+    def attach(self, agent: Agent) -> None:
         """Observe what an agent says, and drop its echo from what it hears."""
         replace(agent, "tts_node", through(agent.tts_node, given=self._noted))
         replace(agent, "stt_node", through(agent.stt_node, gives=self._without_echo))

@@ -28,7 +28,7 @@ class Recognitions:
     def __init__(self) -> None:
         self._finals: deque[SpeechData] = deque(maxlen=_KEPT)
 
-    def meet(self, agent: Agent) -> None:
+    def attach(self, agent: Agent) -> None:
         """Note what an agent's recogniser says, and mark the agent's turns with it."""
         replace(agent, "stt_node", through(agent.stt_node, gives=self._noted))
         replace(agent, "on_user_turn_completed", self._marking(agent.on_user_turn_completed))

@@ -122,7 +122,7 @@ def build_session(
 
 
 def _eager(recogniser: Any, vad: VAD) -> Any:
-    """Have an engine that does not stream begin in a pause."""
+    """Make an engine that does not stream begin in a pause."""
     if not is_given(recogniser) or recogniser.capabilities.streaming:
         return recogniser
     return EagerSTT(stt=recogniser, vad=vad)
@@ -249,16 +249,16 @@ async def hear_out(session: "AgentSession[None]") -> None:
                 await speech.wait_for_playout()
 
 
-async def close_voice(session: "AgentSession[None]", ears: MixedAudioInput | None) -> bool:
+async def close_voice(session: "AgentSession[None]", mixed_audio: MixedAudioInput | None) -> bool:
     """Close session and audio; return False if that takes too long or fails."""
     try:
-        return await within(CLOSE_SECONDS, _close(session, ears))
+        return await within(CLOSE_SECONDS, _close(session, mixed_audio))
     except Exception:  # as said above
         log.exception("session did not close")
         return False
 
 
-async def _close(session: "AgentSession[None]", ears: MixedAudioInput | None) -> None:
+async def _close(session: "AgentSession[None]", mixed_audio: MixedAudioInput | None) -> None:
     await session.aclose()
-    if ears is not None:
-        await ears.aclose()
+    if mixed_audio is not None:
+        await mixed_audio.aclose()

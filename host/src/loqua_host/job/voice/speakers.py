@@ -73,7 +73,7 @@ class Speakers:
         self._turn_end = max(self._turn_end, end)
         return self._learners.get(identity, own) if identity else own
 
-    def meet(self, agent: Agent) -> None:
+    def attach(self, agent: Agent) -> None:
         """Mark the speaker of an agent's turns and, with several, of its transcripts."""
         replace(agent, "on_user_turn_completed", self._marking(agent.on_user_turn_completed))
         if self._segments is None:

@@ -1,7 +1,7 @@
-"""How long to wait for a learner to go on, by what was said.
+"""The time to wait for a learner to continue, chosen by the words so far.
 
-LiveKit's turn detector knows the sound only. Words tell more: nobody is done at "I live in a", and
-who has given the answer that the tutor expects is.
+LiveKit's turn detector uses sound only. Words add information: "I live in a" is unfinished, and the
+answer that the tutor expects is complete.
 """
 
 from collections.abc import Callable, Iterator

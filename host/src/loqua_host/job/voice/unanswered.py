@@ -22,7 +22,7 @@ class UnansweredTurns:
     def __init__(self, session: "AgentSession[Any]") -> None:
         self._session = session
 
-    def meet(self, agent: Agent) -> None:
+    def attach(self, agent: Agent) -> None:
         """Add an agent's turns before it handles them."""
         complete_turn = self._adding(agent, agent.on_user_turn_completed)
         replace(agent, "on_user_turn_completed", complete_turn)

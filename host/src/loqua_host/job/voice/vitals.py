@@ -26,11 +26,11 @@ from loqua_host.job.engines.fallbacks import FallbackSTT
 
 from .nodes import replace, through
 
-__all__ = ["DEAF_SECONDS", "MUTE_SECONDS", "Part", "Vitals"]
+__all__ = ["MUTE_SECONDS", "UNPROCESSED_SECONDS", "Part", "Vitals"]
 
 log = structlog.get_logger()
 
-DEAF_SECONDS: Final = 10.0
+UNPROCESSED_SECONDS: Final = 10.0
 """Seconds of unprocessed audio; voice activity detection reports every second."""
 
 MUTE_SECONDS: Final = 20.0
@@ -45,7 +45,7 @@ UTTERANCE_SECONDS: Final = 1.0
 UNHEARD: Final = 3
 """Consecutive utterances without a transcript, after which recognition is restarted."""
 
-LOOK_SECONDS: Final = 1.0
+POLL_SECONDS: Final = 1.0
 
 DETECTOR_SECONDS: Final = 1.0
 """Seconds of audio between two reports of voice activity detection."""
@@ -63,8 +63,8 @@ class Vitals:
         session: The voice session.
         clock: A monotonic clock in seconds.
         give_up: Called once with the part that is stuck.
-        tell_late: Called with the session's delay in seconds while it is late, and once when it no
-            longer is.
+        report_delay: Called with the session's delay in seconds while it is late, and once when
+            it no longer is.
     """
 
     def __init__(
@@ -72,17 +72,17 @@ class Vitals:
         session: "AgentSession[Any]",
         clock: Callable[[], float],
         give_up: Callable[[Part], None],
-        tell_late: Callable[[float], None],
+        report_delay: Callable[[float], None],
     ) -> None:
         self._session = session
         self._clock = clock
         self._give_up = give_up
-        self._tell_late = tell_late
+        self._report_delay = report_delay
         self._late = 0.0
         self._input: _Input | None = None
         self._output: _Output | None = None
         self._detector: VAD | None = None
-        self._looked_at = 0.0
+        self._processed_at = 0.0
         self._asked_at: float | None = None
         self._spoke_at = 0.0
         self._began_at: float | None = None
@@ -97,7 +97,7 @@ class Vitals:
         self._session.off("user_state_changed", self._on_learner)
         self._follow(None)
 
-    def meet(self, agent: Agent) -> None:
+    def attach(self, agent: Agent) -> None:
         """Observe an agent's input, transcripts and speech."""
         self._come_between()
         own = agent.vad
@@ -115,37 +115,37 @@ class Vitals:
     def _follow(self, detector: VAD | None) -> None:
         """Follow another voice activity detector, or none."""
         if self._detector is not None:
-            self._detector.off("metrics_collected", self._on_looked)
+            self._detector.off("metrics_collected", self._on_detector_metrics)
         if detector is not None:
-            detector.on("metrics_collected", self._on_looked)
+            detector.on("metrics_collected", self._on_detector_metrics)
         self._detector = detector
 
     async def run(self) -> None:
         """Check every second, until a part is stuck."""
         while True:
-            if stuck := self.look():
+            if stuck := self.find_stuck():
                 self._give_up(stuck)
                 return
-            due = self._clock() + LOOK_SECONDS
-            await asyncio.sleep(LOOK_SECONDS)
+            due = self._clock() + POLL_SECONDS
+            await asyncio.sleep(POLL_SECONDS)
             self._note_late(self._clock() - due)
 
-    def look(self) -> Part | None:
+    def find_stuck(self) -> Part | None:
         """Return the part that is stuck, or None."""
-        if self._is_deaf():
+        if self._is_unprocessed():
             return "hearing"
         return "speaking" if self._is_mute() else None
 
-    def _is_deaf(self) -> bool:
+    def _is_unprocessed(self) -> bool:
         if self._input is None:
             return False
         if not self._session.input.audio_enabled:
             self._input.excuse()
         if not self._session.input.audio_enabled or self._detector is None:
-            self._looked_at = self._input.seconds
+            self._processed_at = self._input.seconds
         return (
-            self._input.ignored > DEAF_SECONDS
-            or self._input.seconds - self._looked_at > DEAF_SECONDS
+            self._input.ignored > UNPROCESSED_SECONDS
+            or self._input.seconds - self._processed_at > UNPROCESSED_SECONDS
         )
 
     def _is_mute(self) -> bool:
@@ -161,14 +161,14 @@ class Vitals:
         """Report the delay of the event loop or of audio processing."""
         late = max(0.0, loop)
         if self._input is not None:
-            late = max(late, self._input.seconds - self._looked_at - DETECTOR_SECONDS)
+            late = max(late, self._input.seconds - self._processed_at - DETECTOR_SECONDS)
         if max(late, self._late) >= LATE_SECONDS:
-            self._tell_late(late)
+            self._report_delay(late)
         self._late = late
 
-    def _on_looked(self, _: VADMetrics) -> None:
+    def _on_detector_metrics(self, _: VADMetrics) -> None:
         if self._input is not None:
-            self._looked_at = self._input.seconds
+            self._processed_at = self._input.seconds
 
     def _on_learner(self, event: UserStateChangedEvent) -> None:
         """Count utterances that have no transcript by the end of the next one."""
@@ -182,14 +182,14 @@ class Vitals:
             if self._unheard > UNHEARD:
                 self._unheard = 0
                 log.warning("lesson.recogniser_restarted", utterances=UNHEARD)
-                self._distrust(self._session.stt)
+                self._mark_unhealthy(self._session.stt)
                 self._session.clear_user_turn()
 
-    def _distrust(self, recogniser: "STT[Any] | None") -> None:
+    def _mark_unhealthy(self, recogniser: "STT[Any] | None") -> None:
         if isinstance(recogniser, EagerSTT):
             recogniser = recogniser.wrapped_stt
         if isinstance(recogniser, FallbackSTT):
-            recogniser.distrust()
+            recogniser.mark_unhealthy()
 
     def _timed(self, node: Callable[..., Any]) -> Callable[..., Any]:
         """Return a node that is timed from its first input text to its first audio."""

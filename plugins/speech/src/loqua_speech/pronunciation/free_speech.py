@@ -45,7 +45,7 @@ def spoken_words(recognised: Iterable[RecognisedWord]) -> Iterator[SpokenWord]:
 def score_free_speech(
     scorer: Scorer, samples: NDArray[np.float32], heard: Sequence[SpokenWord], language: str
 ) -> Assessment | Refusal:
-    """Return how words were said that nobody knew beforehand.
+    """Return the assessment of free speech.
 
     Words that the recogniser is not sure of have no scores, and what fits no word is left out. The
     confidence is the known text's, times the mean of the recogniser's.

@@ -38,11 +38,11 @@ class ScoringQueue(ModelWorker):
         self._scorer = scorer
 
     async def score(self, audio: Samples, text: str, language: str) -> Assessment | Refusal:
-        """Return how the text was said, or why nobody can know.
+        """Return the assessment of the text, or the reason why there is none.
 
         Args:
             audio: Mono at `HEARING_RATE`.
-            text: What was to be said.
+            text: The expected text.
             language: A language tag such as "en" or "en-US".
 
         Raises:
@@ -58,7 +58,7 @@ class ScoringQueue(ModelWorker):
     async def score_free_speech(
         self, audio: Samples, heard: Sequence[SpokenWord], language: str
     ) -> Assessment | Refusal:
-        """Return how words were said that nobody knew beforehand, or why nobody can know.
+        """Return the assessment of free speech, or the reason why there is none.
 
         Args:
             audio: Mono at `HEARING_RATE`.

@@ -93,7 +93,7 @@ class Scorer:
     def score(
         self, samples: NDArray[np.float32], text: Sequence[ReferenceWord]
     ) -> Assessment | Refusal:
-        """Return how the text was said, or why nobody can know.
+        """Return the assessment of the text, or the reason why there is none.
 
         Args:
             samples: Mono at 16 kHz.
