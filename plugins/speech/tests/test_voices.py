@@ -69,7 +69,7 @@ def test_a_long_text_comes_sentence_by_sentence() -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["", "   ", "…", "😀", "漢字", "\x00\x07", "<>"])
+@pytest.mark.parametrize("text", ["", "   ", "…", "😀", "漢字", "Ж", "Ж. Д!", "\x00\x07", "<>"])
 def test_a_text_with_nothing_to_pronounce_is_a_moment_of_silence(text: str) -> None:
     """A tenth of a second, so that a player has something to end."""
     assert b"".join(synthesize(text, voice="es-ES")) == bytes(SPEAKING_RATE // 10 * 2)

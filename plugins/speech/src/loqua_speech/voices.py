@@ -56,11 +56,13 @@ def synthesize(text: str, *, voice: str, speed: float = 1.0) -> Iterator[bytes]:
         Mono 16-bit samples at `SPEAKING_RATE`; a tenth of a second of silence when the text has
         nothing to pronounce.
     """
-    spoken = sentences(text)
-    for sentence in spoken:
-        pcm = _PICO.speak(sentence, voice=voice, speed=None if speed == 1 else speed)
-        yield limit_silence(resample(pcm, rate=_PICO_RATE, to=SPEAKING_RATE), SPEAKING_RATE)
-    if not spoken:
+    silent = True
+    for sentence in sentences(text):
+        # Pico returns nothing for letters of other languages, such as "Ж".
+        if pcm := _PICO.speak(sentence, voice=voice, speed=None if speed == 1 else speed):
+            silent = False
+            yield limit_silence(resample(pcm, rate=_PICO_RATE, to=SPEAKING_RATE), SPEAKING_RATE)
+    if silent:
         yield _NOTHING
 
 
