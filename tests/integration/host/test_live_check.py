@@ -19,7 +19,7 @@ from loqua_host.dev.livekit import run_livekit
 from loqua_host.diagnosis import present
 from loqua_host.diagnosis.api import examine_api
 from loqua_host.diagnosis.finding import CheckState, Finding
-from loqua_host.diagnosis.livekit import examine_livekit, meet
+from loqua_host.diagnosis.livekit import examine_livekit, wait_for_presence
 from loqua_host.diagnosis.worker import register, take_job
 from loqua_host.settings.load import draft
 from loqua_host.settings.secrets import LiveKitKey, read_secrets
@@ -166,7 +166,7 @@ async def test_an_agent_that_meets_no_learner_is_told_so(deployment: Deployment)
     )
     grants = VideoGrants(room_join=True, room=new_room())
     async with joined(deployment.livekit.url, token.with_grants(grants).to_jwt()) as room:
-        verdict = await meet(room, 0.3)
+        verdict = await wait_for_presence(room, 0.3)
     assert verdict.reason.startswith("Empty participant list in room")
 
 

@@ -141,7 +141,7 @@ async def test_another_version_of_a_plugin_teaches_without_a_restart(
     """On SIGHUP, as config/ says what it said; jobs see the new code, and so does inspection."""
     plugins = tmp_path / "installed"
     shutil.copytree(deployment.plugins, plugins)
-    upgraded = replace(deployment, plugins=plugins)
+    upgraded = replace(deployment, plugins=plugins, warm=None)
     name = f"upgraded-{uuid4().hex[:6]}"
     async with upgraded.host(tmp_path, explicit(name)) as host:
         async with deployment.visit(agent_name=name) as learner:

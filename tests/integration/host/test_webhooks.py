@@ -33,7 +33,7 @@ async def test_livekits_webhook_has_the_lesson_prepared_before_its_job(
                 if steps[0] == "learner.prefetched":
                     break
     assert steps[0] == "learner.prefetched"
-    assert sorted(steps) == ["job.accepted", "learner.prefetched", "learner.found"]
+    assert sorted(steps) == ["job.accepted", "learner.found", "learner.prefetched"]
 
 
 async def steps_of_a_lesson(deployment: Deployment, host: HostProcess) -> list[str]:

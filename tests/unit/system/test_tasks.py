@@ -227,6 +227,7 @@ SOURCE = Path(loqua_host.__file__).parent
 ENDED_BY_ONE = {
     "ops/watch.py",  # begun again as a whole
     "configuration/reload.py",  # likewise: the change was not applied
+    "workers/supervisor.py",  # waits for events, which cannot fail
 }
 """Where one task's failure may cancel the others: they are one, and what runs them goes on."""
 

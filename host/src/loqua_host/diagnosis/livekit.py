@@ -36,7 +36,7 @@ __all__ = [
     "judge_media",
     "open_livekit",
     "throwaway_room",
-    "wait_for_learner",
+    "wait_for_presence",
 ]
 
 MARK = "loqua.check"
@@ -195,7 +195,7 @@ class _LiveKitExamination:
         return (
             entered
             if entered.state is CheckState.FAILED
-            else await wait_for_learner(self._agent, JOIN_SECONDS)
+            else await wait_for_presence(self._agent, JOIN_SECONDS)
         )
 
     async def _attributes(self) -> Verdict:
@@ -240,7 +240,7 @@ def _opened(key: LiveKitKey) -> tuple[str, str]:
     return key.key.get_secret_value(), key.secret.get_secret_value()
 
 
-async def wait_for_learner(agent: rtc.Room, seconds: float) -> Verdict:
+async def wait_for_presence(agent: rtc.Room, seconds: float) -> Verdict:
     """Wait as jobs do until a learner is in the agent's room, at most so many seconds."""
     clock = asyncio.get_running_loop().time
     begun = clock()

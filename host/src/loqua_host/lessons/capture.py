@@ -166,4 +166,8 @@ async def captured(
         try:
             await asyncio.to_thread(captures.append, row.session_id, part)
         except OSError as error:
-            log.error("lesson.not_captured", why=str(error), hint="see ledger.captures")
+            log.error(
+                "lesson.not_captured",
+                why=str(error),
+                hint="write a directory that the host can write to in ledger.captures",
+            )
