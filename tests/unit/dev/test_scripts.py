@@ -116,7 +116,7 @@ async def test_tutors_that_hear_the_lines_report_what_is_expected(
     script: ScriptedLesson, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every number of the script but the score of the sound follows from its lines."""
-    scored = AsyncMock(return_value=Assessment.model_validate({"PronScore": 80}))
+    scored = AsyncMock(return_value=Assessment.model_validate({"PronScore": 88}))
     monkeypatch.setattr(PronunciationTutor, "_score", scored)
     came_for = script.called or script.enters_with
     told = []

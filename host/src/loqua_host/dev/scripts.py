@@ -185,7 +185,7 @@ PRONUNCIATION = ScriptedLesson(
             progress=ExpectedProgress(
                 words_learned=4,
                 phrases_practiced=4,
-                pronunciation_score=ExpectedScore(70, 84.9),
+                pronunciation_score=ExpectedScore(85, 94.9),
                 grammar_points=(),
             ),
             session=ExpectedSession(
@@ -198,7 +198,7 @@ PRONUNCIATION = ScriptedLesson(
                 ),
                 grammar_points=(),
                 pronunciation_practice_count=4,
-                overall_performance="good",
+                overall_performance="excellent",
                 next_session_recommendations=("Practise saying these words: books",),
             ),
         ),
