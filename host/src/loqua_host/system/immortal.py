@@ -33,12 +33,12 @@ def immortalize() -> None:
     third of a second.
     """
     counts = _counts()
-    never = counts[_places([None])][0]
+    never = counts[_indices([None])][0]
     latest = gc.get_objects() if never >= SMALLEST_IMMORTAL else []
     while latest:
-        places = _places(latest)
-        mortal = counts[places] != never  # The others are not written to: their pages stay shared.
-        counts[places[mortal]] = never
+        indices = _indices(latest)
+        mortal = counts[indices] != never  # The others are not written to: their pages stay shared.
+        counts[indices[mortal]] = never
         fresh = [*compress(latest, mortal.tolist())]
         latest = [*gc.get_referents(*fresh), *_in_code(fresh)]
 
@@ -49,8 +49,8 @@ def _counts() -> NDArray[np.uint32]:
     return np.frombuffer(memoryview((ctypes.c_uint32 * size).from_address(LOWEST)), np.uint32)
 
 
-def _places(objects: list[Any]) -> NDArray[np.int64]:
-    """Return where the counts of objects are."""
+def _indices(objects: list[Any]) -> NDArray[np.int64]:
+    """Return the indices of objects' counts in `_counts`."""
     return (np.fromiter(map(id, objects), np.int64, len(objects)) - LOWEST) >> 2
 
 

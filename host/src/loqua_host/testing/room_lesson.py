@@ -118,8 +118,8 @@ class _RoomLesson:
                 await self._play()
                 await self._end()
             except LessonFailedError as failed:
-                told = render_lesson(self._said, self._host.log)
-                raise LessonFailedError(f"{failed}\n{told}") from None
+                shown = render_lesson(self._said, self._host.log)
+                raise LessonFailedError(f"{failed}\n{shown}") from None
             finally:
                 for learner in self._learners.values():
                     await learner.leave()
@@ -242,8 +242,8 @@ class _RoomLesson:
                     await self._heard.wait()
         except TimeoutError:
             heard = [one.text for one in self._said[self._checked :] if one.speaker == "tutor"]
-            told = f"the tutor did not say {expected}, but {heard or 'nothing'}"
-            raise LessonFailedError(told) from None
+            why = f"the tutor did not say {expected}, but {heard or 'nothing'}"
+            raise LessonFailedError(why) from None
 
     def _is_said(self, expected: TutorSays) -> bool:
         """Return whether it has been said by now; what is meant is judged later."""
@@ -264,8 +264,8 @@ class _RoomLesson:
             CALLED, HANDOFF_SECONDS, self._called, "the tutor called nobody"
         )
         self._called = self._host.log.index(called) + 1
-        told = {name: called[name] for name in ("agent_name", "focus")}
-        for name, value in (told | {"words": tuple(called["words"])}).items():
+        asked = {name: called[name] for name in ("agent_name", "focus")}
+        for name, value in (asked | {"words": tuple(called["words"])}).items():
             if getattr(expected, name) not in (None, value):
                 raise LessonFailedError(f"the tutor called with {name} {value!r}")
         over = HANDOFF_SECONDS + expected.seconds
