@@ -9,9 +9,9 @@ from livekit.agents import telemetry
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import Tracer, set_span_in_context
 
-from loqua_host.job.tracing import JOB, LIMITS, LONGEST_TEXT, SpanBuffer
+from loqua_host.job.tracing import JOB, LIMITS, SpanBuffer
 from loqua_host.link.messages import FROM_JOB, Spans
-from loqua_host.link.spans import MAX_SPANS, JobSpan
+from loqua_host.link.spans import LONGEST_TEXT, MAX_SPANS, JobSpan
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_of_a_lesson_that_is_not_sampled_nothing_is_kept(spans: SpanBuffer, trac
     livekit = telemetry.tracer
     with livekit.start_as_current_span(JOB):
         livekit.start_span("room_connect").end()
-        spans.forget()
+        spans.discard()
         tracer.start_span("hook create_agent").end()
         assert not livekit.start_span("agent_session").is_recording()
     assert told(spans) == []

@@ -29,7 +29,7 @@ from loqua_host.lessons.recovery import recover
 from loqua_host.lessons.tracing import LESSON, open_traces
 from loqua_host.link.messages import Recorded, Spans
 from loqua_host.link.server import JobRef
-from loqua_host.link.spans import JobSpan, JobSpanEvent
+from loqua_host.link.spans import LONGEST_TEXT, JobSpan, JobSpanEvent
 from loqua_host.observability.redaction import Redaction
 from loqua_host.records import delivery, writer
 
@@ -64,7 +64,8 @@ def providers(monkeypatch: pytest.MonkeyPatch) -> list[TracerProvider]:
 
     def choose(provider: TracerProvider) -> None:
         chosen.append(provider)
-        for module in (tracing, prepared_lesson, writer, delivery):
+        monkeypatch.setattr(tracing, "tracer", provider.get_tracer(tracing.LESSONS))
+        for module in (prepared_lesson, writer, delivery):
             monkeypatch.setattr(module, "tracer", provider.get_tracer("test"))
         monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
 
@@ -322,10 +323,10 @@ async def test_a_job_is_sampled_whole_or_not_at_all(
 
 def test_only_what_is_done_for_a_lesson_is_traced(exported: Exported) -> None:
     """The ledger is asked every few seconds for nobody in particular."""
-    with tracing.tracer.start_as_current_span("ledger debts"):
-        tracing.tracer.start_span("ledger owing").end()
+    with writer.tracer.start_as_current_span("ledger backlog"):
+        writer.tracer.start_span("ledger outbox").end()
     with trace.use_span(tracing.start_trace("room", "grammar"), end_on_exit=True):
-        tracing.tracer.start_span("token exchange").end()
+        writer.tracer.start_span("token exchange").end()
     assert [span.name for span in exported.spans] == ["token exchange", LESSON]
 
 
@@ -334,7 +335,7 @@ def test_what_an_error_says_is_not_exported(exported: Exported) -> None:
     with (
         pytest.raises(ValueError, match="quokka"),
         trace.use_span(tracing.start_trace("room", "grammar")),
-        tracing.tracer.start_as_current_span("ledger close_lesson"),
+        writer.tracer.start_as_current_span("ledger close_lesson"),
     ):
         raise ValueError(f"quokka {JWT}")
     span = exported.one("ledger close_lesson")
@@ -347,7 +348,7 @@ def test_what_an_error_says_is_not_exported(exported: Exported) -> None:
 def test_a_text_is_cut(exported: Exported) -> None:
     """By OpenTelemetry's own limit."""
     tracing.start_trace("room" * 1000, "grammar").end()
-    assert len(exported.one(LESSON).attributes["room"]) == tracing.LONGEST_TEXT
+    assert len(exported.one(LESSON).attributes["room"]) == LONGEST_TEXT
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ class JobSetup:
         follow_proxy_variables()
         spans = proc.userdata["spans"] = SpanBuffer()
         if self.settings.traced:
-            spans.gather()
+            spans.collect()
         tutor = self.settings.tutor
         proc.userdata["tutor"] = load_plugin(plugin=tutor.plugin, agent=tutor.agent)
 
@@ -100,7 +100,7 @@ class JobEntrypoint:
             case Welcome() as welcome:
                 spans: SpanBuffer = ctx.proc.userdata["spans"]
                 if self.settings.traced and not welcome.traced:
-                    spans.forget()
+                    spans.discard()
                 ctx.log_context_fields |= _bound(welcome)
                 now = asyncio.get_running_loop().time
                 telemetry = Telemetry(link, spans, now)

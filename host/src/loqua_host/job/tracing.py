@@ -5,24 +5,21 @@ Only the host knows the collector's address and secret.
 
 from collections import deque
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from livekit.agents import telemetry
 from opentelemetry import context, trace
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
-from opentelemetry.util.types import Attributes
 
 from loqua_host.link.messages import Spans
-from loqua_host.link.spans import MAX_SPANS, JobSpan, JobSpanEvent, without_speech
+from loqua_host.link.spans import LONGEST_TEXT, MAX_SPANS, JobSpan, JobSpanEvent
 
 __all__ = ["SpanBuffer"]
 
 KEPT: Final = 2048
 """Maximum of buffered spans; the oldest are dropped first."""
-
-LONGEST_TEXT: Final = 512
 
 LIMITS: Final = SpanLimits(
     max_span_attributes=32,
@@ -43,9 +40,8 @@ class SpanBuffer(SpanProcessor):
     def __init__(self) -> None:
         self._ended: deque[ReadableSpan] = deque(maxlen=KEPT)
         self._job = 0
-        self._wanted = True
 
-    def gather(self) -> None:
+    def collect(self) -> None:
         """Collect all spans of this process, without what learners and tutors say."""
         provider = TracerProvider(
             ALWAYS_ON, Resource.get_empty(), shutdown_on_exit=False, span_limits=LIMITS
@@ -54,10 +50,9 @@ class SpanBuffer(SpanProcessor):
         provider.add_span_processor(self)
         trace.set_tracer_provider(provider)
 
-    def forget(self) -> None:
+    def discard(self) -> None:
         """Drop all spans, now and later, because the lesson is not sampled."""
-        self._wanted = False
-        self._ended.clear()
+        self._ended = deque(maxlen=0)
         telemetry.set_tracer_provider(trace.NoOpTracerProvider())  # most spans are LiveKit's
 
     def on_start(self, span: Span, parent_context: context.Context | None = None) -> None:
@@ -68,42 +63,27 @@ class SpanBuffer(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Buffer a span."""
-        if self._wanted:
-            self._ended.append(span)
+        self._ended.append(span)
 
     def drain(self) -> Iterator[Spans]:
         """Yield the buffered spans, in messages to the host."""
         while self._ended:
             many = min(len(self._ended), MAX_SPANS)
-            yield Spans(
-                spans=tuple(_job_span(self._ended.popleft(), self._job) for _ in range(many))
-            )
+            yield Spans(spans=tuple(self._as_data(self._ended.popleft()) for _ in range(many)))
 
-
-def _job_span(span: ReadableSpan, job: int) -> JobSpan:
-    """Return a span for the host, without what was said."""
-    started_at, parent, scope = span.start_time or 0, span.parent, span.instrumentation_scope
-    return JobSpan(
-        name=span.name,
-        scope=scope.name if scope else "",
-        id=(span.context or trace.INVALID_SPAN_CONTEXT).span_id,
-        parent=None if parent is None or parent.span_id == job else parent.span_id,
-        started_at=started_at,
-        ended_at=span.end_time or started_at,
-        failed=span.status.status_code is trace.StatusCode.ERROR,
-        attributes=_plain(span.attributes),
-        events=tuple(
-            JobSpanEvent(name=one.name, at=one.timestamp, attributes=_plain(one.attributes))
-            for one in span.events
-        ),
-    )
-
-
-def _plain(attributes: Attributes) -> dict[str, Any]:
-    """Return attributes as JSON values; lists become text."""
-    kept = without_speech(attributes)
-    return {
-        key: ", ".join(map(str, value))[:LONGEST_TEXT] if isinstance(value, tuple) else value
-        for key, value in kept.items()
-        if not isinstance(value, int | float) or abs(value) < 2**63  # which no NaN is
-    }
+    def _as_data(self, span: ReadableSpan) -> JobSpan:
+        started_at, parent, scope = span.start_time or 0, span.parent, span.instrumentation_scope
+        return JobSpan(
+            name=span.name,
+            scope=scope.name if scope else "",
+            id=(span.context or trace.INVALID_SPAN_CONTEXT).span_id,
+            parent=None if parent is None or parent.span_id == self._job else parent.span_id,
+            started_at=started_at,
+            ended_at=span.end_time or started_at,
+            failed=span.status.status_code is trace.StatusCode.ERROR,
+            attributes=dict(span.attributes or {}),
+            events=tuple(
+                JobSpanEvent(name=one.name, at=one.timestamp, attributes=dict(one.attributes or {}))
+                for one in span.events
+            ),
+        )

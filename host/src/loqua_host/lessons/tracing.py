@@ -4,30 +4,23 @@ Each job is one trace, from LiveKit's job offer to the delivery of the record. T
 resumed lesson links to that of the job before.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import SERVICE_NAME, Resource
-from opentelemetry.sdk.trace import (
-    Event,
-    ReadableSpan,
-    Span,
-    SpanLimits,
-    SpanProcessor,
-    TracerProvider,
-)
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
-from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler, SamplingResult
+from opentelemetry.sdk.resources import SERVICE_NAME, OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import Event, ReadableSpan, Span, SpanLimits, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import DEFAULT_OFF
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, Status, StatusCode
 
 from loqua_host.errors import ConfigError, Problem
-from loqua_host.link.spans import JobSpan, without_speech
+from loqua_host.link.spans import LONGEST_TEXT, JobSpan, exportable
 from loqua_host.settings.tracing import wants_traces
 from loqua_host.system.process import temporary_environ
 
@@ -39,9 +32,10 @@ LESSON: Final = "lesson"
 BOUND: Final = ("agent_id", "session_id", "user_id")
 """Ids that spans share with log lines."""
 
-LONGEST_TEXT: Final = 512
+LESSONS: Final = "loqua_host.lessons"
+"""The name of the tracer that starts traces."""
 
-tracer = trace.get_tracer("loqua_host")
+tracer = trace.get_tracer(LESSONS)
 
 
 @contextmanager
@@ -62,7 +56,7 @@ def open_traces(environ: Mapping[str, str]) -> Iterator[bool]:
         return
     try:
         with temporary_environ(environ, "OTEL_"):
-            provider = _HostTracerProvider(BatchSpanProcessor(_Redacting(OTLPSpanExporter())))
+            provider = _HostTracerProvider(_LessonSpanProcessor(OTLPSpanExporter()))
     except ValueError as error:
         raise ConfigError([Problem("OTEL_*", str(error), "correct or unset it")]) from None
     trace.set_tracer_provider(provider)
@@ -85,69 +79,38 @@ def take_spans(spans: Iterable[JobSpan]) -> None:
             provider.exporting.on_end(_span_of(job_span, lesson, provider.job_resource))
 
 
-class _HostTracerProvider(TracerProvider):
-    """A tracer provider that also exports the spans of jobs."""
-
-    def __init__(self, exporting: SpanProcessor) -> None:
-        limits = SpanLimits(max_attribute_length=LONGEST_TEXT)
-        super().__init__(resource=_resource(), shutdown_on_exit=False, span_limits=limits)
-        # OTEL_TRACES_SAMPLER decides for root spans; the others follow their parents.
-        self.sampler = ParentBased(_LessonSampler(self.sampler))
-        self.add_span_processor(_BoundIds())
-        self.add_span_processor(exporting)
-        self.exporting = exporting
-        job = {SERVICE_NAME: f"{self.resource.attributes[SERVICE_NAME]!s}-job"}
-        self.job_resource = self.resource.merge(Resource(job))
-
-
-def _resource() -> Resource:
-    given = Resource.create()
-    unnamed = str(given.attributes[SERVICE_NAME]).startswith("unknown_service")
-    return given.merge(Resource({SERVICE_NAME: "loqua-host"})) if unnamed else given
-
-
-class _LessonSampler(Sampler):
-    """Sample root spans of lessons only, and not, for example, polls of the ledger."""
-
-    def __init__(self, chosen: Sampler) -> None:
-        self._chosen = chosen
-
-    def should_sample(
-        self, parent_context: Context | None, trace_id: int, name: str, *others: Any, **named: Any
-    ) -> SamplingResult:
-        """Return the sampling decision for a span."""
-        if name != LESSON:
-            return SamplingResult(Decision.DROP)
-        return self._chosen.should_sample(parent_context, trace_id, name, *others, **named)
-
-    def get_description(self) -> str:
-        """Return a description of this sampler."""
-        return f"lessons by {self._chosen.get_description()}"
-
-
-class _BoundIds(SpanProcessor):
-    """Set the log's bound ids as attributes of each span."""
+class _LessonSpanProcessor(BatchSpanProcessor):
+    """Export spans with the log's bound ids, and without text that somebody may have said."""
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Set the bound ids."""
+        """Set the bound ids as attributes."""
         del parent_context
         bound = structlog.contextvars.get_contextvars()
         span.set_attributes({name: bound[name] for name in BOUND if name in bound})
 
+    def on_end(self, span: ReadableSpan) -> None:
+        """Queue a span for the export."""
+        super().on_end(_redacted(span))
 
-class _Redacting(SpanExporter):
-    """Remove text that somebody may have said, as the last step before the export."""
 
-    def __init__(self, onward: SpanExporter) -> None:
-        self._onward = onward
+class _HostTracerProvider(TracerProvider):
+    """A tracer provider that also exports the spans of jobs."""
 
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Export spans, in the exporter's own thread."""
-        return self._onward.export([_redacted(span) for span in spans])
-
-    def shutdown(self) -> None:
-        """Shut the exporter down."""
-        self._onward.shutdown()
+    def __init__(self, exporting: _LessonSpanProcessor) -> None:
+        resource = Resource.create({SERVICE_NAME: "loqua-host"})
+        super().__init__(
+            resource=resource.merge(OTELResourceDetector().detect()),
+            shutdown_on_exit=False,
+            span_limits=SpanLimits(max_attribute_length=LONGEST_TEXT),
+        )
+        # OTEL_TRACES_SAMPLER decides for lessons. Spans of other tracers follow their parents, so
+        # that a poll of the ledger, for example, starts no trace.
+        self.get_tracer(LESSONS)
+        self.sampler = DEFAULT_OFF
+        self.add_span_processor(exporting)
+        self.exporting = exporting
+        job = {SERVICE_NAME: f"{self.resource.attributes[SERVICE_NAME]!s}-job"}
+        self.job_resource = self.resource.merge(Resource(job))
 
 
 def _redacted(span: ReadableSpan) -> ReadableSpan:
@@ -156,10 +119,8 @@ def _redacted(span: ReadableSpan) -> ReadableSpan:
         context=span.context,
         parent=span.parent,
         resource=span.resource,
-        attributes=without_speech(span.attributes),
-        events=[
-            Event(one.name, without_speech(one.attributes), one.timestamp) for one in span.events
-        ],
+        attributes=exportable(span.attributes),
+        events=[Event(one.name, exportable(one.attributes), one.timestamp) for one in span.events],
         links=span.links,
         kind=span.kind,
         status=Status(span.status.status_code),  # its description is an exception's message

@@ -1,18 +1,21 @@
 """Spans of a job, as data.
 
-They carry no trace id: the host assigns them to a trace. OpenTelemetry's limits bound their size,
-and `without_speech` removes what learners said.
+They carry no trace id: the host assigns them to a trace. Their attributes are `exportable`, both
+where a job makes them and where the host reads them.
 """
 
-from typing import Annotated, Final
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
 
-from opentelemetry.util.types import Attributes, AttributeValue
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-__all__ = ["MAX_SPANS", "JobSpan", "JobSpanEvent", "without_speech"]
+__all__ = ["LONGEST_TEXT", "MAX_SPANS", "JobSpan", "JobSpanEvent", "exportable"]
 
 MAX_SPANS = 64
 """Spans in one message."""
+
+LONGEST_TEXT: Final = 512
+"""Characters of an attribute's text."""
 
 NAMES: Final = frozenset(
     {
@@ -35,20 +38,34 @@ Of all others, LiveKit's and a tutor's own, only numbers are: LiveKit marks most
 """
 
 
+def exportable(attributes: Mapping[str, Any] | None) -> dict[str, bool | float | str]:
+    """Return the attributes that nobody can have said: names, and numbers that OTLP can carry.
+
+    One value that OTLP cannot carry would cost all lessons of a batch their spans.
+    """
+    return {
+        key: value if isinstance(value, int | float) else _text(value)
+        for key, value in (attributes or {}).items()
+        if (
+            abs(value) < 2**63 and "pii" not in key.split(".")  # NaN is not less
+            if isinstance(value, int | float)
+            else key in NAMES
+        )
+    }
+
+
+def _text(value: Any) -> str:
+    many = value if isinstance(value, list | tuple) else [value]
+    return ", ".join(map(str, many))[:LONGEST_TEXT]
+
+
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
-_INT64 = 2**63 - 1
 
 SpanId = Annotated[int, Field(gt=0, lt=2**64)]
-Nanoseconds = Annotated[int, Field(ge=0, le=_INT64)]
+Nanoseconds = Annotated[int, Field(ge=0, lt=2**63)]
 """Unix time, as OpenTelemetry counts it."""
 
-Value = (
-    bool
-    | Annotated[int, Field(ge=-_INT64, le=_INT64)]
-    | Annotated[float, Field(allow_inf_nan=False)]
-    | str
-)
-"""What OTLP can carry: one value that it cannot would cost all lessons their spans."""
+Attributes = Annotated[dict[str, Any], AfterValidator(exportable)]
 
 
 class JobSpanEvent(BaseModel):
@@ -58,7 +75,7 @@ class JobSpanEvent(BaseModel):
 
     name: str
     at: Nanoseconds
-    attributes: dict[str, Value] = Field(default_factory=dict)
+    attributes: Attributes = Field(default_factory=dict)
 
 
 class JobSpan(BaseModel):
@@ -73,14 +90,5 @@ class JobSpan(BaseModel):
     started_at: Nanoseconds
     ended_at: Nanoseconds
     failed: bool = False
-    attributes: dict[str, Value] = Field(default_factory=dict)
+    attributes: Attributes = Field(default_factory=dict)
     events: tuple[JobSpanEvent, ...] = ()
-
-
-def without_speech(attributes: Attributes) -> dict[str, AttributeValue]:
-    """Return those attributes that cannot be what somebody said: numbers, and names."""
-    return {
-        key: value
-        for key, value in (attributes or {}).items()
-        if key in NAMES or (isinstance(value, bool | int | float) and "pii" not in key.split("."))
-    }
