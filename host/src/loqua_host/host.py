@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -138,7 +137,6 @@ async def run_host(
     run_jobs_by(run_in_sandbox)
     settings, secrets = configured.sound, configured.secrets
     async with _open_parts(settings, secrets) as parts:
-        limit_job_logs(JobLogLimit(partial(_log_limit, parts.registry), time.monotonic))
         if parts.regions is not None:
             await parts.regions.follow()
         await recover(parts.services)
@@ -159,17 +157,9 @@ async def run_host(
                 )
                 rotation = Rotation(secrets, parts.services, supervisor)
                 tasks.create_task(forever(partial(secrets.kept.watch, rotation.follow)))
-                limits = LimitWatch(
-                    lambda: parts.registry.workers, read_usage, kill_job, parts.services.clock
-                )
-                tasks.create_task(forever(limits.run))
-                reload = Reload(
-                    configuration,
-                    configured,
-                    parts.running,
-                    supervisor,
-                    _Workers(parts, announcer, link, temporary, traced),
-                )
+                _limit_jobs(parts, tasks)
+                workers = _Workers(parts, announcer, link, temporary, traced)
+                reload = Reload(configuration, configured, parts.running, supervisor, workers)
                 certificate = _certificate(settings, parts.services.clock)
                 watch = _open_watch(
                     parts, reconciler, rotation, reload, certificate, JobProbe(link)
@@ -240,6 +230,14 @@ def _could_teach(lifecycle: _Lifecycle, registry: WorkerRegistry) -> bool:
     """Return whether the host serves, and LiveKit has a worker of each of its tutors."""
     served = (any(one.online for one in registry.serving(it)) for it in registry.tutors)
     return lifecycle.phase is Phase.SERVING and all(served)
+
+
+def _limit_jobs(parts: _Parts, tasks: asyncio.TaskGroup) -> None:
+    """Limit what jobs log, and what their processes use."""
+    clock = parts.services.clock
+    limit_job_logs(JobLogLimit(partial(_log_limit, parts.registry), clock.monotonic))
+    limits = LimitWatch(lambda: parts.registry.workers, read_usage, kill_job, clock)
+    tasks.create_task(forever(limits.run))
 
 
 def _log_limit(registry: WorkerRegistry, job_id: str | None) -> int:

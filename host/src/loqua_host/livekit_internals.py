@@ -64,7 +64,6 @@ __all__ = [
     "leave_before_loop_ends",
     "on_process_closed",
     "patch_workers",
-    "pid_of",
     "process_id",
     "processes_of",
     "read_certificates",
@@ -400,11 +399,6 @@ def use_key(server: AgentServer, key: str, secret: str) -> None:
 def failed_starts(server: AgentServer) -> int:
     """Return how many processes of a worker failed to get ready since one last did."""
     return _failed_starts.get(server._proc_pool, 0)
-
-
-def pid_of(server: AgentServer, job_id: str) -> int | None:
-    """Return the process that runs a job, None if there is none yet."""
-    return getattr(server._proc_pool.get_by_job_id(job_id), "pid", None)
 
 
 def on_process_closed(server: AgentServer, handler: Callable[[JobExecutor], None]) -> None:

@@ -104,42 +104,64 @@ def test_a_call_that_came_to_nothing_is_over_in_its_time(
     assert claim(db, "east", room="room", tutor="tutor", seconds=10.0, arrived=False)
 
 
-WALL = {
-    "core/clock.py": 1,
-    "diagnosis/api.py": 2,
-    "diagnosis/livekit.py": 1,
-    "diagnosis/reach.py": 1,
-    "job/voice/audio_input.py": 1,  # frames are compared with turns, which LiveKit dates by it
-    "job/engines/eager.py": 1,  # the end of an utterance, which LiveKit dates by it
-    "job/engines/fallbacks.py": 1,  # LiveKit dates streams by it
-    "job/voice/own_voice.py": 1,  # LiveKit dates who speaks by it
-    "job/voice/speakers.py": 1,  # likewise
-    "records/outbox.py": 1,
-    "records/sqlite.py": 1,
-    "settings/certificates.py": 1,
-    "testing/voice.py": 1,  # LiveKit dates voice activity by it
+OWN_CLOCK = {
+    "core/clock.py",  # which all others are given
+    "testing/loop_watch.py",  # a thread that watches real time
+    "testing/virtual_time.py",  # measures the processes that virtual time waits for
+    "testing/voice.py",  # LiveKit dates voice activity by it
 }
-"""How often each module reads the wall clock: for moments that are kept, shown or compared with
-another machine's, never for how long something took or is to take."""
+"""The modules that read a clock of the machine; all others are given one."""
 
 
-def test_nothing_else_is_measured_by_a_clock_that_may_be_set() -> None:
+def test_a_clock_is_injected_wherever_one_is_read() -> None:
+    """Also real time, for a thread: then it is the default of a parameter."""
+    source = Path(loqua_host.__file__).parent
+    found = {
+        str(file.relative_to(source))
+        for file in source.rglob("*.py")
+        if not file.is_relative_to(source / "dev") and _reads(ast.parse(file.read_text("utf-8")))
+    }
+    assert found == OWN_CLOCK
+
+
+def _reads(tree: ast.Module) -> bool:
+    return any(
+        isinstance(node, ast.Call)
+        and ast.unparse(node.func) in {"time.time", "time.monotonic", "time.perf_counter"}
+        for node in ast.walk(tree)
+    )
+
+
+WALL = {
+    "core/clock.py",
+    "diagnosis/api.py",  # compared with the API's clock, and with a token's end
+    "diagnosis/livekit.py",  # compared with LiveKit's clock
+    "diagnosis/reach.py",  # compared with a certificate's end
+    "job/engines/eager.py",  # the end of an utterance, which LiveKit dates by it
+    "job/engines/fallbacks.py",  # LiveKit dates streams by it
+    "job/voice/audio_input.py",  # frames are compared with turns, which LiveKit dates by it
+    "job/voice/own_voice.py",  # LiveKit dates who speaks by it
+    "job/voice/speakers.py",  # likewise
+    "records/sqlite.py",  # the start of a clock that never steps
+    "settings/certificates.py",  # compared with a certificate's end
+    "testing/voice.py",
+}
+"""The modules that name the wall clock: for moments that are kept, shown or compared with another
+machine's, never for how long something took or is to take."""
+
+
+def test_no_duration_is_measured_by_a_clock_that_may_be_set() -> None:
     """Whoever adds a use of `time.time` says here that it is a moment and no duration."""
     source = Path(loqua_host.__file__).parent
     found = {
-        str(file.relative_to(source)): uses
+        str(file.relative_to(source))
         for file in source.rglob("*.py")
         if not file.is_relative_to(source / "dev")
-        if (uses := _uses(ast.parse(file.read_text("utf-8"))))
+        and any(ast.unparse(it) == "time.time" for it in _attributes(file))
     }
     assert found == WALL
 
 
-def _uses(tree: ast.Module) -> int:
-    return sum(
-        isinstance(node, ast.Attribute)
-        and node.attr == "time"
-        and isinstance(node.value, ast.Name)
-        and node.value.id == "time"
-        for node in ast.walk(tree)
-    )
+def _attributes(file: Path) -> list[ast.Attribute]:
+    tree = ast.parse(file.read_text("utf-8"))
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import structlog
 from livekit.agents import AgentServer
+from livekit.agents.ipc.job_proc_executor import ProcJobExecutor
 from livekit.agents.ipc.proc_pool import ProcPool
 from livekit.agents.ipc.supervised_proc import SupervisedProc
 from livekit.rtc.event_emitter import EventEmitter
@@ -35,12 +37,17 @@ def running(job_id: str, token: str) -> Any:
     return SimpleNamespace(job=job, token=token)
 
 
+def process(pid: int | None, job: Any) -> Any:
+    """Return a process as LiveKit keeps it, which runs a job or none."""
+    return Mock(spec=ProcJobExecutor, pid=pid, running_job=job)
+
+
 class FakePool(EventEmitter[str]):
     """LiveKit's processes."""
 
-    def __init__(self, get_by_job_id: Callable[[str], Any]) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.get_by_job_id = get_by_job_id
+        self.processes: list[Any] = []
 
 
 class FakeServer:
@@ -52,7 +59,6 @@ class FakeServer:
         self.settings = settings
         self.heard: dict[str, Callable[..., None]] = {}
         self.active_jobs: list[Any] = []
-        self.pids: dict[str, int] = {}
         self.draining = asyncio.Event()
         self.closed = asyncio.Event()
         self.may_start = asyncio.Event()
@@ -60,9 +66,7 @@ class FakeServer:
         self.drain_ends = True
         self._api_key, self._api_secret = settings["api_key"], settings["api_secret"]
         self._lock = asyncio.Lock()
-        self._proc_pool = FakePool(
-            get_by_job_id=lambda job: SimpleNamespace(pid=self.pids.get(job))
-        )
+        self._proc_pool = FakePool()
         self.made.append(self)
 
     def rtc_session(self, entrypoint: Any, **session: Any) -> None:
@@ -241,7 +245,8 @@ async def test_a_job_is_believed_by_its_token_and_process_together(
 ) -> None:
     """A token stolen by another process is worth nothing, nor is a process without token."""
     server.active_jobs = [running("1", "token-1"), running("2", "token-2")]
-    server.pids = {"1": 101, "2": 102}
+    jobs = zip((101, 102), server.active_jobs, strict=True)
+    server._proc_pool.processes = [process(103, None), *(process(*each) for each in jobs)]
     assert host.worker.find_job("token-2", 102) == JobRef("2", "room-2", "conversation")
     for token, pid in (("token-1", 102), ("token-1", 7), ("", 101), ("other", 101)):
         assert host.worker.find_job(token, pid) is None
@@ -261,8 +266,9 @@ async def test_a_job_whose_process_is_unknown_is_not_believed(
 ) -> None:
     """No pid equals none."""
     server.active_jobs = [running("1", "token-1")]
-    server._proc_pool.get_by_job_id = lambda _job: None
-    assert host.worker.find_job("token-1", 0) is None
+    for processes in ([], [process(None, server.active_jobs[0])]):
+        server._proc_pool.processes = processes
+        assert host.worker.find_job("token-1", 0) is None
 
 
 @pytest.mark.usefixtures("server")

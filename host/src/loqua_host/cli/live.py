@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import structlog
 import typer
 
+from loqua_host.core.clock import SystemClock
 from loqua_host.diagnosis.diagnose import diagnose
 from loqua_host.diagnosis.finding import CheckState, Finding, ok
 from loqua_host.errors import ConfigError
@@ -30,7 +30,8 @@ def check_live(config: Path, environ: Mapping[str, str], learner: str | None) ->
     Returns:
         The exit status: 0 if nothing failed. What could not be tried does not count.
     """
-    begun = time.monotonic()
+    clock = SystemClock()
+    begun = clock.monotonic()
     try:
         settings = load_settings(config, environ)
         secrets = read_secrets(config, environ, WantedSecrets.by(settings))
@@ -40,8 +41,8 @@ def check_live(config: Path, environ: Mapping[str, str], learner: str | None) ->
     verdict = ok(f"all found, from {settings.secrets.place}")
     _be_quiet()
     findings = [
-        Finding("secrets", verdict, time.monotonic() - begun),
-        *asyncio.run(diagnose(settings, secrets, learner)),
+        Finding("secrets", verdict, clock.monotonic() - begun),
+        *asyncio.run(diagnose(settings, secrets, learner, clock.now)),
     ]
     typer.echo()
     print_table(HEADINGS, _rows(findings))

@@ -3,7 +3,6 @@
 import asyncio
 import signal
 import sys
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import count
@@ -64,12 +63,13 @@ def _preload(settings: HostSettings) -> list[str]:
 
 async def _serve(configuration: Configuration, settings: HostSettings, secrets: HostSecrets) -> int:
     # Imported after the forkserver has started, beside whose imports they run.
+    from loqua_host.core.clock import SystemClock  # noqa: PLC0415
     from loqua_host.host import Signals, run_host  # noqa: PLC0415
     from loqua_host.lessons.tracing import open_traces  # noqa: PLC0415
     from loqua_host.ops.logs import configure_logs  # noqa: PLC0415
     from loqua_host.ops.recent_errors import RecentErrors  # noqa: PLC0415
 
-    recent_errors = RecentErrors(time.monotonic)
+    recent_errors = RecentErrors(SystemClock().monotonic)
     configure_logs(
         settings.logs.format,
         settings.logs.level,

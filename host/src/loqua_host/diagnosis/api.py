@@ -1,7 +1,8 @@
 """The Loqua API, tried call by call, with a learner kept for tests or with nobody's id."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import uuid4
@@ -83,7 +84,10 @@ class RecordingTransport(httpx.AsyncBaseTransport):
 
 
 async def examine_api(
-    settings: HostSettings, secrets: SecretsPort, learner: str | None
+    settings: HostSettings,
+    secrets: SecretsPort,
+    learner: str | None,
+    now: Callable[[], float] = time.time,
 ) -> list[Finding]:
     """Try the API, as every agent id that config gives.
 
@@ -92,22 +96,25 @@ async def examine_api(
         secrets: The core's.
         learner: The user id of a learner kept for tests, who gets a session record; None asks
             for nobody, and tries less.
+        now: This machine's clock, in Unix seconds.
     """
     variable = "API_BASE_URL"
-    findings = await in_order([_jwt_check(settings, secrets)])
-    reached = await in_order(reach("API", str(settings.api.api_base_url), variable))
+    findings = await in_order([_jwt_check(settings, secrets, now)])
+    reached = await in_order(reach("API", str(settings.api.api_base_url), variable, now))
     findings += reached
     agents = sorted({settings.agent_id_for(tutor) for tutor in settings.enabled_tutors})
     for agent_id in agents:
         caller = Caller(learner or NOBODY, f"loqua-host-check-{uuid4().hex[:8]}", agent_id)
         what = "API" if len(agents) == 1 else f"API as {agent_id}"
-        findings += await _visit(settings, secrets, caller, what, broken(reached))
+        async with _open_examination(settings, secrets, caller, now) as examination:
+            findings += await in_order(examination.checks(what), broken(reached))
     return findings
 
 
-async def _visit(
-    settings: HostSettings, secrets: SecretsPort, caller: Caller, what: str, after: str | None
-) -> list[Finding]:
+@asynccontextmanager
+async def _open_examination(
+    settings: HostSettings, secrets: SecretsPort, caller: Caller, now: Callable[[], float]
+) -> AsyncIterator["_ApiExamination"]:
     # Sealed to a fresh key, a token would not tell whether the shared secret is the API's.
     keys = "required" if settings.api.ephemeral_keys == "required" else "off"
     changes = {"retries": 0, "ephemeral_keys": keys}
@@ -116,9 +123,7 @@ async def _visit(
     async with LoquaApi.open(
         settings.api.model_copy(update=changes), secrets, transport=recorder
     ) as api:
-        return await in_order(
-            _ApiExamination(api, recorder, caller, sealed=keys == "required").checks(what), after
-        )
+        yield _ApiExamination(api, recorder, caller, sealed=keys == "required", now=now)
 
 
 @dataclass(slots=True)
@@ -129,6 +134,7 @@ class _ApiExamination:
     recorder: RecordingTransport
     caller: Caller
     sealed: bool
+    now: Callable[[], float]
     answer: ApiResponse = field(init=False)
 
     def checks(self, what: str) -> list[Check]:
@@ -154,7 +160,7 @@ class _ApiExamination:
             await self.api.lease(self.caller)
         except ApiError as failure:
             error = failure
-        self.answer = ApiResponse(error, self.recorder.headers, time.time())
+        self.answer = ApiResponse(error, self.recorder.headers, self.now())
         return judge_answer(self.answer)
 
     async def _clock(self) -> Verdict:
@@ -266,13 +272,13 @@ def judge_decryption(answer: ApiResponse, user_id: str, *, sealed: bool) -> Verd
 OF_SECRET: Final = frozenset({"wrong_shared_secret", "not_a_jwt"})
 
 
-def _jwt_check(settings: HostSettings, secrets: SecretsPort) -> Check:
+def _jwt_check(settings: HostSettings, secrets: SecretsPort, now: Callable[[], float]) -> Check:
     async def ask() -> Verdict:
         warn_before = settings.api.agent_token_warn_before
         jwt = (await secrets.read(CoreSecret.AGENT_JWT_TOKEN)).current
         hint = "have the Loqua admin issue another AGENT_JWT_TOKEN"
         try:
-            left = read_claims(jwt).exp - time.time()
+            left = read_claims(jwt).exp - now()
         except TokenError as error:
             if error.cause == "no_expiry":
                 return ok("has the form of a JWT; does not say when it expires")

@@ -1,7 +1,7 @@
 """All checks, side by side where one does not stand on another."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from loqua_host.settings.host import HostSettings
@@ -20,7 +20,10 @@ __all__ = ["diagnose"]
 
 
 async def diagnose(
-    settings: HostSettings, secrets: HostSecrets, learner: str | None
+    settings: HostSettings,
+    secrets: HostSecrets,
+    learner: str | None,
+    now: Callable[[], float],
 ) -> list[Finding]:
     """Try all that a lesson needs; a host may run meanwhile.
 
@@ -28,11 +31,12 @@ async def diagnose(
         settings: The host's settings.
         secrets: The host's secrets.
         learner: The user id of a learner kept for tests; see `examine_api`.
+        now: This machine's clock, in Unix seconds.
     """
     return await _side_by_side(
         [
-            examine_api(settings, secrets.kept, learner),
-            _examine_rooms(settings, secrets),
+            examine_api(settings, secrets.kept, learner, now),
+            _examine_rooms(settings, secrets, now),
             examine_engines(settings, secrets.grant),
             examine_disk(settings.ledger.path, secrets.ledger),
             examine_jobs(),
@@ -40,13 +44,15 @@ async def diagnose(
     )
 
 
-async def _examine_rooms(settings: HostSettings, secrets: HostSecrets) -> list[Finding]:
+async def _examine_rooms(
+    settings: HostSettings, secrets: HostSecrets, now: Callable[[], float]
+) -> list[Finding]:
     """Try LiveKit, then ask it of others: the check's own room is gone by then."""
     tutors = settings.enabled_tutors
     access = LiveKitAccess(settings.livekit.url, secrets.livekit())
     host = RunningHost(settings.ops, secrets.ops_tokens())
     health, webhooks_before = await host.health(), await host.webhooks()
-    findings = await examine_livekit(access)
+    findings = await examine_livekit(access, now)
     findings.append(Finding("webhooks", judge_webhooks(webhooks_before, await host.webhooks())))
     findings += examine_workers(health, [tutor.name for tutor in tutors])
     names = [tutor.agent_name or "" for tutor in tutors]

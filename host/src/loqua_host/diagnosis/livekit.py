@@ -67,15 +67,18 @@ class MediaPath:
     kind: str
 
 
-async def examine_livekit(access: LiveKitAccess) -> list[Finding]:
+async def examine_livekit(
+    access: LiveKitAccess, now: Callable[[], float] = time.time
+) -> list[Finding]:
     """Try LiveKit."""
     async with (
         open_livekit(access) as livekit,
         Rooms.open(access.url, access.key) as rooms,
         AsyncExitStack() as stack,
     ):
-        visit = _LiveKitExamination(access, livekit, rooms, stack)
-        return await in_order([*reach("LiveKit", access.url, "LIVEKIT_URL"), *visit.checks()])
+        visit = _LiveKitExamination(access, livekit, rooms, stack, now)
+        reaching = reach("LiveKit", access.url, "LIVEKIT_URL", now)
+        return await in_order([*reaching, *visit.checks()])
 
 
 @asynccontextmanager
@@ -113,11 +116,13 @@ class _LiveKitExamination:
         livekit: api.LiveKitAPI,
         rooms: Rooms,
         stack: AsyncExitStack,
+        now: Callable[[], float],
     ) -> None:
         self._access = access
         self._livekit = livekit
         self._rooms_api = rooms
         self._stack = stack
+        self._now = now
         self._name = f"loqua-host-check-{uuid4().hex[:12]}"
         self._agent, self._learner = rtc.Room(), rtc.Room()
         self._socket: aiohttp.ClientWebSocketResponse
@@ -151,7 +156,7 @@ class _LiveKitExamination:
                 date = answer.headers.get("Date", "")
         except aiohttp.ClientError as error:
             return failed(f"no answer over HTTP: {type(error).__name__}", "check LIVEKIT_URL")
-        return judge_clock(http_date(date), time.time())
+        return judge_clock(http_date(date), self._now())
 
     async def _rooms(self) -> Verdict:
         try:

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 import time
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -28,10 +29,10 @@ SKEW_SECONDS = 30.0
 FIREWALL = "see whether a firewall drops it, here or there"
 
 
-def reach(what: str, url: str, variable: str) -> list[Check]:
+def reach(what: str, url: str, variable: str, now: Callable[[], float] = time.time) -> list[Check]:
     """Return the checks whether the address in a variable can be reached."""
     if proxy := proxy_for(url):
-        return _reach_proxy(what, proxy)
+        return _reach_proxy(what, proxy, now)
     place = urlsplit(url)
     resolve = Check(
         f"{what}: name",
@@ -40,19 +41,19 @@ def reach(what: str, url: str, variable: str) -> list[Check]:
         gate=True,
     )
     connect = Check(
-        f"{what}: connection", lambda: _connect(place, variable), hangs=FIREWALL, gate=True
+        f"{what}: connection", lambda: _connect(place, variable, now), hangs=FIREWALL, gate=True
     )
     return [resolve, connect]
 
 
-def _reach_proxy(what: str, proxy: str) -> list[Check]:
+def _reach_proxy(what: str, proxy: str, now: Callable[[], float]) -> list[Check]:
     """Return the checks of whether a proxy can be reached; what is behind it cannot be checked."""
     place = urlsplit(proxy)
     variable = "HTTP_PROXY, HTTPS_PROXY and NO_PROXY"
     return [
         Check(
             f"{what}: proxy",
-            lambda: _connect(place, variable),
+            lambda: _connect(place, variable, now),
             hangs=f"check {variable}; {FIREWALL}",
             gate=True,
         )
@@ -70,7 +71,7 @@ async def _resolve(place: SplitResult, variable: str) -> Verdict:
     return ok(f"{place.hostname} is {', '.join(addresses)}")
 
 
-async def _connect(place: SplitResult, variable: str) -> Verdict:
+async def _connect(place: SplitResult, variable: str, now: Callable[[], float]) -> Verdict:
     encrypted = place.scheme in ENCRYPTED
     context = httpx.create_ssl_context() if encrypted else None
     where = f"{place.hostname}:{_port(place)}"
@@ -86,7 +87,7 @@ async def _connect(place: SplitResult, variable: str) -> Verdict:
         return failed(f"{where} takes no connection: {error.strerror or error}", hint)
     try:
         certificate = writer.get_extra_info("peercert") if encrypted else None
-        return judge_certificate(where, certificate, time.time())
+        return judge_certificate(where, certificate, now())
     finally:
         writer.close()
 

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Final
@@ -44,12 +44,16 @@ class Watchdog:
     Args:
         author: Recognises the tutor's code.
         limit: Seconds for which it may block the event loop.
+        monotonic: A monotonic clock that no code can block, as the event loop's virtual one can be.
     """
 
-    def __init__(self, author: Author, limit: float) -> None:
+    def __init__(
+        self, author: Author, limit: float, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._author = author
         self._limit = limit
-        self._beat_at = time.monotonic()
+        self._monotonic = monotonic
+        self._beat_at = monotonic()
         self._reported = False
         self._next: asyncio.TimerHandle | None = None
 
@@ -74,7 +78,7 @@ class Watchdog:
 
     def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
         """Restart the timer every second."""
-        self._beat_at, self._reported = time.monotonic(), False
+        self._beat_at, self._reported = self._monotonic(), False
         signal.setitimer(signal.ITIMER_REAL, self._limit, AGAIN_SECONDS)
         self._next = loop.call_later(BEAT_SECONDS, self._beat, loop)
 
@@ -87,7 +91,7 @@ class Watchdog:
     def _look(self, main: int, over: threading.Event) -> None:
         """Report, in a separate thread, blocking code that no signal can interrupt."""
         while not over.wait(BEAT_SECONDS):
-            if time.monotonic() - self._beat_at > self._limit + AGAIN_SECONDS:
+            if self._monotonic() - self._beat_at > self._limit + AGAIN_SECONDS:
                 self._tell(sys._current_frames().get(main))  # noqa: SLF001  # as faulthandler does
 
     def _tell(self, frame: FrameType | None) -> None:
@@ -99,7 +103,7 @@ class Watchdog:
         log.error(
             "job.hung",
             hook=stack[0].f_code.co_qualname,
-            seconds=round(time.monotonic() - self._beat_at, 1),
+            seconds=round(self._monotonic() - self._beat_at, 1),
             hint=HINT,
             exception="".join(["Stack (most recent call last):\n", *shown.format()]),
         )

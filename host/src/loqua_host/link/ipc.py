@@ -9,6 +9,7 @@ import logging
 import struct
 import threading
 import time
+from collections.abc import Callable
 from typing import Annotated
 from weakref import WeakKeyDictionary
 
@@ -118,18 +119,24 @@ def read_record(data: bytes) -> logging.LogRecord:
 class _Pace(threading.local):
     """What one job may still log now: LiveKit reads each job's log in a thread of its own."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._monotonic = monotonic
+        self._sleep = sleep
         self._left = float(LOG_BURST_BYTES)
-        self._at = time.monotonic()
+        self._at = monotonic()
 
     def wait(self, size: int) -> None:
         """Sleep until that many bytes may be read; only this job waits."""
-        now = time.monotonic()
+        now = self._monotonic()
         earned = (now - self._at) * LOG_BYTES_PER_SECOND
         self._left = min(LOG_BURST_BYTES, self._left + earned) - size
         self._at = now
         if self._left < 0:
-            time.sleep(-self._left / LOG_BYTES_PER_SECOND)
+            self._sleep(-self._left / LOG_BYTES_PER_SECOND)
 
 
 _pace = _Pace()

@@ -10,7 +10,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Literal, TextIO
+from typing import Final, Literal, TextIO
 
 import structlog
 from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
@@ -30,6 +30,12 @@ UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u
 
 PLAIN = re.compile(r"[\w.:/@+%-]+")
 """A value that needs no quotes."""
+
+
+_VERBOSE: Final = (
+    *("livekit", "livekit.agents", "httpx", "httpcore", "aiohttp.access", "asyncio", "watchfiles"),
+)
+"""Libraries of which only warnings and errors are logged."""
 
 
 def configure_logs(
@@ -83,16 +89,8 @@ def configure_logs(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for noisy in (
-        "livekit",
-        "livekit.agents",
-        "httpx",
-        "httpcore",
-        "aiohttp.access",
-        "asyncio",
-        "watchfiles",
-    ):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    for library in _VERBOSE:
+        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 def limit_job_logs(limit: logging.Filter) -> None:

@@ -1,6 +1,5 @@
 """The outbox: undelivered records and progress."""
 
-import time
 from collections.abc import Mapping
 
 import structlog
@@ -155,7 +154,6 @@ class Outbox:
         cipher = self._keys.cipher(row["key_id"])
         values = {
             "reason": cipher.encrypt(why, _reason_field(row["id"], kind)),
-            "dead_at": time.time(),
             "idempotency_key": row["idempotency_key"],
         }
         db.execute(QUERIES["dead_letter_unreadable"], values)

@@ -187,10 +187,12 @@ def _statements(script: str) -> Iterator[str]:
     yield statement
 
 
-def _steady_clock() -> Callable[[], float]:
+def _steady_clock(
+    now: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic
+) -> Callable[[], float]:
     """Return a clock in Unix seconds that never steps; only one host uses this database."""
-    ahead = time.time() - time.monotonic()
-    return lambda: time.monotonic() + ahead
+    ahead = now() - monotonic()
+    return lambda: monotonic() + ahead
 
 
 @cache

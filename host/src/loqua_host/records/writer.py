@@ -52,8 +52,15 @@ class Writer:
         failures: How often the database has failed.
     """
 
-    def __init__(self, database: Database, thread: Executor, retry_every: float) -> None:
+    def __init__(
+        self,
+        database: Database,
+        thread: Executor,
+        retry_every: float,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.database = database
+        self._monotonic = monotonic
         self._thread = thread
         self._retry_every = retry_every
         self._waiting: deque[_WorkItem] = deque()
@@ -64,14 +71,24 @@ class Writer:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, database: Database, retry_every: float) -> AsyncIterator["Writer"]:
+    async def open(
+        cls,
+        database: Database,
+        retry_every: float,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> AsyncIterator["Writer"]:
         """Open the database, and close it at the end of the block.
+
+        Args:
+            database: The database.
+            retry_every: Seconds between attempts while it fails.
+            monotonic: A monotonic clock that both threads read: real time by default.
 
         Raises:
             LedgerError: If it cannot be opened.
         """
         with ThreadPoolExecutor(1, thread_name_prefix="ledger") as thread:
-            writer = cls(database, thread, retry_every)
+            writer = cls(database, thread, retry_every, monotonic)
             try:
                 await writer.run_in_thread(database.open)
                 yield writer
@@ -82,7 +99,7 @@ class Writer:
     def responsive(self) -> bool:
         """Whether the database was reached at the last attempt and does not take long now."""
         since = self._busy_since
-        late = since is not None and time.monotonic() - since > LATE_SECONDS
+        late = since is not None and self._monotonic() - since > LATE_SECONDS
         return self._reachable and not late
 
     async def write(self, work: Callable[[DatabaseConnection], T]) -> T:
@@ -130,12 +147,12 @@ class Writer:
     @contextmanager
     def _timed(self) -> Iterator[None]:
         """Add the duration of a block to `busy_seconds`, before its results are set."""
-        self._busy_since = begun = time.monotonic()
+        self._busy_since = begun = self._monotonic()
         try:
             yield
         finally:
             self._busy_since = None
-            self.busy_seconds += time.monotonic() - begun
+            self.busy_seconds += self._monotonic() - begun
 
     async def write_with_retry(self, work: Callable[[DatabaseConnection], T]) -> T:
         """Run work in a transaction, with retries until the database works."""

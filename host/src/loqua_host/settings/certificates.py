@@ -54,10 +54,14 @@ def expires_at(tls: TlsSettings) -> float | None:
     return certificate.not_valid_after_utc.timestamp()
 
 
-def expired(ops: OpsSettings, where: Callable[[KeyPath], str]) -> Iterator[Problem]:
+def expired(
+    ops: OpsSettings,
+    where: Callable[[KeyPath], str],
+    now: Callable[[], float] = time.time,
+) -> Iterator[Problem]:
     """Yield a problem if the certificate has expired, because clients would refuse it."""
     until = expires_at(ops.tls) if ops.tls else None
-    if until is not None and until <= time.time():
+    if until is not None and until <= now():
         yield Problem(where(("ops", "tls", "certificate")), "has expired", RENEW)
 
 

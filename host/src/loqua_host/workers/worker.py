@@ -22,7 +22,6 @@ from loqua_host.livekit_internals import (
     failed_starts,
     is_connecting,
     on_process_closed,
-    pid_of,
     process_id,
     processes_of,
     use_key,
@@ -191,9 +190,9 @@ class TutorWorker:
     def find_job(self, token: str, pid: int) -> JobRef | None:
         """Return the running job that was assigned this room token, if this process runs it."""
         given = token.encode(errors="surrogateescape")
+        jobs = {one.job_id for one in self.processes() if one.pid == pid}
         for info in self._running_jobs():
-            mine = hmac.compare_digest(info.token.encode(), given)
-            if mine and self._server and pid_of(self._server, info.job.id) == pid:
+            if hmac.compare_digest(info.token.encode(), given) and info.job.id in jobs:
                 return JobRef(info.job.id, info.job.room.name, self.tutor.name)
         return None
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from livekit import rtc
 from livekit.agents import NOT_GIVEN, APIConnectOptions, stt, utils
@@ -41,7 +41,9 @@ class _EagerStream(stt.RecognizeStream):
         vad: VAD,
         language: NotGivenOr[str],
         conn_options: APIConnectOptions,
+        now: Callable[[], float] = time.time,
     ) -> None:
+        self._now = now  # LiveKit dates the ends of utterances by `time.time`
         self._engine = adapter.wrapped_stt
         self._detector = vad
         self._language = language
@@ -90,7 +92,7 @@ class _EagerStream(stt.RecognizeStream):
             self._early = asyncio.create_task(self._recognise(self._spoken))
 
     async def _close(self, event: VADEvent) -> None:
-        ended = time.time() - event.silence_duration - event.inference_duration
+        ended = self._now() - event.silence_duration - event.inference_duration
         self._event_ch.send_nowait(
             SpeechEvent(SpeechEventType.END_OF_SPEECH, speech_end_time=ended)
         )

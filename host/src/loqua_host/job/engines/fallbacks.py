@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Collection, Sequence
 from contextlib import aclosing
 from typing import Any, Final
 
@@ -267,8 +267,13 @@ class _Hearing(stt.RecognizeStream):
     """A stream on the first available engine, which moves to a better one after a transcript."""
 
     def __init__(
-        self, adapter: FallbackSTT, language: NotGivenOr[str], conn_options: APIConnectOptions
+        self,
+        adapter: FallbackSTT,
+        language: NotGivenOr[str],
+        conn_options: APIConnectOptions,
+        now: Callable[[], float] = time.time,
     ) -> None:
+        self._now = now  # LiveKit dates the starts of streams by `time.time`
         self._engines = adapter._stt_instances  # noqa: SLF001  # ours, by inheritance
         self._failover = adapter.failover
         self._language = language
@@ -318,7 +323,7 @@ class _Hearing(stt.RecognizeStream):
         once = dataclasses.replace(self._conn_options, max_retry=0, timeout=ANSWER_SECONDS)
         stream = self._engines[engine].stream(language=self._language, conn_options=once)
         reheard = sum(frame.duration for frame in self._unheard)
-        since = time.time() - self._start_time - reheard
+        since = self._now() - self._start_time - reheard
         stream.start_time_offset = max(0.0, self.start_time_offset + since)
         for frame in self._unheard:
             stream.push_frame(frame)

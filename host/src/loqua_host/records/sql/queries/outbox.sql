@@ -64,7 +64,7 @@ UPDATE outbox SET
 WHERE idempotency_key = :idempotency_key;
 
 -- name: dead_letter_unreadable
-UPDATE outbox SET dead_reason = :reason, dead_at = :dead_at
+UPDATE outbox SET dead_reason = :reason, dead_at = unix_now()
 WHERE idempotency_key = :idempotency_key;
 
 -- name: entries
