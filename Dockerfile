@@ -4,15 +4,15 @@
 #     -v ./config:/config:ro -v loqua-ledger:/app/var loqua-host
 # For probes, Prometheus and people beyond the container, config/host.yaml opens the ops address
 # with a certificate: `ops: {address: 0.0.0.0, tls: …}`, -v ./tls:/run/tls:ro, -p 9464:9464.
-# The time to stop lets running lessons end: lessons.drain_timeout in config/host.yaml, and a minute.
+# --stop-timeout lets running lessons end: lessons.drain_timeout in config/host.yaml plus a minute.
 #
-# The host takes the secrets out of its environment. Whatever else is started with them, as the
-# same user, lets tutors read them in /proc: so no --init, and no HEALTHCHECK. Ask from outside
-# at /health/live and /health/ready.
+# The host removes the secrets from its environment. Tutors could read them in /proc of any other
+# process that has them and runs as the same user. Therefore use no --init and no HEALTHCHECK; probe
+# /health/live and /health/ready from outside.
 #
-# /app/sbom.json lists what is in it (CycloneDX).
+# /app/sbom.json lists the contents of the image (CycloneDX).
 #
-# What takes more than 10 MB, with its bytecode, which starts jobs sooner, and why it is there:
+# Packages of more than 10 MB, including bytecode (which makes jobs start faster), and their purpose:
 #   livekit           76  LiveKit's agents, its WebRTC library, and models of voice activity and turns
 #   av               104  FFmpeg, which livekit-agents imports: audio of engines
 #   numpy             53  LiveKit's audio frames
@@ -23,8 +23,8 @@
 #   psycopg           14  the ledger in Postgres
 #   pygments          10  of rich, which prints the tables of `check`
 #
-# The other target, loqua-host-parts, has what stands in for the services around a host: the
-# development API and the speech server. config/compose.yaml builds both.
+# The target loqua-host-parts has local replacements for external services: the development API and
+# the speech server. config/compose.yaml builds both targets.
 
 FROM python:3.13-slim AS source
 RUN pip install --no-cache-dir "uv>=0.9,<1"
