@@ -124,7 +124,7 @@ class ByKind(LoadScopeScheduling):
         return crashed
 
     def schedule(self) -> None:
-        """Give each process two files: with one, it would wait for what follows its last test."""
+        """Assign two files to each process: with one, it would wait after its last test."""
         super().schedule()
         for node in self.nodes:
             self._reschedule(node)

@@ -26,18 +26,18 @@ class LessonUnderTest:
         )
 
     async def say(self, text: str, learner: Learner | None = None) -> str:
-        """Let words of the learner, or of another, be recognised, and get the tutor's reply."""
+        """Recognise words of the learner, or of another, and return the tutor's reply."""
         await self._recognise(text, {LEARNER_KEY: learner} if learner else {})
         await self.heard_out()
         return self.last
 
     async def say_and_go_on(self, text: str) -> None:
-        """Let the learner pause after `text`, and speak on before the reply is heard."""
+        """Pause after `text` as the learner, and continue before the reply is heard."""
         await self._recognise(text)
         await self.lesson.session.interrupt()
 
     async def type(self, text: str) -> str:
-        """Let the learner type a message, as the host gives it on, and get the tutor's reply."""
+        """Type a message as the learner, and return the tutor's reply."""
         await self._recognise(text, {TYPED_KEY: True})
         await self.heard_out()
         return self.last

@@ -13,7 +13,7 @@ __all__ = ["issue"]
 
 
 def issue(directory: Path, password: bytes | None = None, days: float = 1) -> dict[str, str]:
-    """Write a new certificate, signed by itself, and its key; gives them as `ops.tls` has them.
+    """Write a new certificate, signed by itself, and its key; return them as `ops.tls` has them.
 
     It is good for so many days more; less than 0 for one that has expired.
     """

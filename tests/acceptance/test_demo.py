@@ -32,7 +32,7 @@ LOG_LINE = re.compile(r"\[\d{4}-\d\d-\d\dT[\d:.]+Z\] \[[A-Z]+\] (\[[^\]]*\] ){3}
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", autouse=True)
 async def server_program() -> None:
-    """Have the server's program built before the clock of a test runs."""
+    """Build the server's program before the clock of a test runs."""
     if "LIVEKIT_URL" not in os.environ:
         await livekit_binary(print)
 

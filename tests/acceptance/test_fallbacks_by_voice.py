@@ -145,7 +145,7 @@ async def host_with_fallbacks(directory: Path, speech_url: str) -> AsyncIterator
 
 
 async def transcribed(parts: Parts, pcm: bytes) -> str:
-    """Have the speech server write down what was heard."""
+    """Transcribe the audio with the speech server."""
     from loqua_speech.audio import wav  # noqa: PLC0415  # not a part of every environment
 
     async with httpx.AsyncClient(timeout=60) as http:
@@ -168,7 +168,7 @@ class Dialogue:
     turns: int = 0
 
     async def ask(self) -> float:
-        """Order, and hear the answer out; give the second at which the order was over."""
+        """Order, and hear the answer out; return the second at which the order was over."""
         await self.learner.say(self.order)
         ended = _now()
         self.turns += 1

@@ -38,7 +38,7 @@ async def host(tmp_path: Path, speech_url: str) -> AsyncIterator[tuple[Parts, Ho
 
 
 async def attend(parts: Parts, room: str) -> LessonHeard:
-    """Have a learner live through a short lesson in a room."""
+    """Attend a short lesson in a room, as a learner."""
     async with httpx.AsyncClient(base_url=parts.api_url) as api:
         body = {"user_id": CONVERSATION.user_id, "room_name": room}
         joined = (await api.post("/api/v1/rooms/join", json=body)).raise_for_status().json()

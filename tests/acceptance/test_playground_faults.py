@@ -62,7 +62,7 @@ async def count_records(served: Playground, visitor: Visitor) -> int:
 
 
 async def survive(visitor: Visitor, fault: str) -> None:
-    """Have a fault, after which what was said is still there, and the tutor answers."""
+    """Cause a fault, and check that the transcript is still there and the tutor answers."""
     said = await visitor.said()
     async with asyncio.timeout(60):
         await visitor.page.evaluate(FAULT, fault)
@@ -71,7 +71,7 @@ async def survive(visitor: Visitor, fault: str) -> None:
 
 
 async def survive_all(served: Playground, browser: Browser) -> int:
-    """Have all of these faults in one typed lesson."""
+    """Cause all of these faults in one typed lesson."""
     visitor = await enter(served, browser, typing=True)
     for fault in FAULTS:
         await survive(visitor, fault)
@@ -81,7 +81,7 @@ async def survive_all(served: Playground, browser: Browser) -> int:
 
 
 async def survive_with_microphone(served: Playground, browser: Browser) -> int:
-    """Be without UDP, and then mute, open and publish the microphone again."""
+    """Block UDP, then mute, unmute and republish the microphone."""
     visitor = await enter(served, browser, typing=False)
     await survive(visitor, "force-tcp")
     for state in ("off", "on"):

@@ -32,7 +32,7 @@ def write(config: Path, files: dict[str, object]) -> None:
 
 
 def refusal(command: str, config: Path, **environ: str) -> str:
-    """Have a command refuse a configuration, and give what it says on standard error."""
+    """Run a command that refuses a configuration; return its standard error."""
     kept = {name: os.environ[name] for name in ("HOME", "PATH") if name in os.environ}
     done = subprocess.run(  # noqa: S603  # our own command
         [sys.executable, "-m", "loqua_host", command, "--config", config],

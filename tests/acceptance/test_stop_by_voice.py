@@ -46,7 +46,7 @@ def configure(directory: Path, parts: Parts) -> Path:
 
 
 async def attend(parts: Parts, user_id: str) -> LessonHeard:
-    """Have a learner say their lines, or as many as the tutor stays for."""
+    """Say a learner's lines, or as many as the tutor stays for."""
     async with httpx.AsyncClient(base_url=parts.api_url) as api:
         body = {"user_id": user_id, "room_name": f"room-{user_id.replace('_', '-')}"}
         joined = (await api.post("/api/v1/rooms/join", json=body)).raise_for_status().json()

@@ -154,7 +154,7 @@ class Visitor:
         await self.page.wait_for_selector(".entry.tutor:not(.unfinished)", timeout=40_000)
 
     async def pronounce(self) -> None:
-        """Be somebody new who learns English from the specialist, and wait for the first score.
+        """Enter as a new learner of English at the specialist, and wait for the first score.
 
         The microphone has to play a sentence of `write_sentence`.
         """

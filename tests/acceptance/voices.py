@@ -126,7 +126,7 @@ class Voice(Reader):
 
 
 def install(directory: Path, name: str, code: str) -> str:
-    """Put a tutor's module and its entry point where a host finds it; give its PYTHONPATH."""
+    """Put a tutor's module and its entry point where a host finds it; return its PYTHONPATH."""
     info = directory / f"{name}-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
@@ -174,7 +174,7 @@ async def host_of(
 
 @asynccontextmanager
 async def present(parts: Parts, user_id: str, room_name: str) -> AsyncIterator[rtc.Room]:
-    """Have a learner in the room, without a microphone."""
+    """Keep a learner in the room, without a microphone."""
     async with httpx.AsyncClient(base_url=parts.api_url) as api:
         (await api.put(f"/dev/learners/{user_id}", json={})).raise_for_status()
         body = {"user_id": user_id, "room_name": room_name}
@@ -190,7 +190,7 @@ async def entered(
     room_name: str,
     published_as: "rtc.TrackSource.ValueType" = rtc.TrackSource.SOURCE_MICROPHONE,
 ) -> AsyncIterator[Voice]:
-    """Have a learner in the room, with a microphone."""
+    """Keep a learner in the room, with a microphone."""
     async with present(parts, user_id, room_name) as room:
         source = rtc.AudioSource(SAMPLE_RATE, 1)
         track = rtc.LocalAudioTrack.create_audio_track("voice", source)

@@ -206,7 +206,7 @@ class Stage:
         )
 
     async def inside(self, *command: str) -> str:
-        """Run a command that sees the disks that the host sees, to its end; give its output."""
+        """Run a command that sees the disks that the host sees, to its end; return its output."""
         plugins = {"PYTHONPATH": str(self.deployment.plugins), "PATH": os.environ["PATH"]}
         process = await asyncio.create_subprocess_exec(
             *self.entering(*command), stdout=PIPE, env=plugins | self.deployment.environ()
@@ -220,7 +220,7 @@ class Stage:
         return ["nsenter", "--mount", "--target", str(self.host.pid), *command]
 
     async def lesson(self, seconds: float, **script: object) -> None:
-        """Have a learner taught for so long, or by a script until the lesson ends."""
+        """Teach a learner for so long, or by a script until the lesson ends."""
         room = new_room()
         self.host.script(room, tutor=TUTOR, **script)
         async with self.deployment.visit(room, agent_name=AGENT):
@@ -243,7 +243,7 @@ Fault = Callable[[Stage, asyncio.TaskGroup], Coroutine[Any, Any, None]]
 
 
 def misbehaving(fault: dict[str, object], learners: int = 1) -> Fault:
-    """Have the API misbehave while learners come and go."""
+    """Make the API misbehave while learners come and go."""
 
     async def run(stage: Stage, tasks: asyncio.TaskGroup) -> None:
         async with stage.deployment.api.misbehaving(fault):
@@ -281,7 +281,7 @@ async def crash(stage: Stage, tasks: asyncio.TaskGroup) -> None:
 
 
 def held(seconds: float) -> Fault:
-    """Have another process hold the ledger again and again for so long, while lessons run."""
+    """Lock the ledger from another process again and again for so long, while lessons run."""
 
     async def run(stage: Stage, tasks: asyncio.TaskGroup) -> None:
         for _ in range(4):
@@ -430,7 +430,7 @@ async def firing(client: httpx.AsyncClient) -> set[str]:
 
 
 async def until(client: httpx.AsyncClient, met: Callable[[set[str]], bool]) -> float | None:
-    """Wait until the firing alerts are as they should be; give the seconds, None if never."""
+    """Wait until the firing alerts are as they should be; return the seconds, None if never."""
     clock = asyncio.get_running_loop().time
     begun = clock()
     while not met(await firing(client)):

@@ -37,7 +37,7 @@ WARM_UP = 2.0
 
 
 async def drive(name: str, url: str, start_seconds: float) -> None:
-    """Have learners come to a host, one after another, and print how long each start took."""
+    """Send learners to a host, one after another, and print how long each start took."""
     starts, numbers = asyncio.Semaphore(STARTS), count()
     took: list[float] = []
     with tempfile.TemporaryDirectory() as directory:
@@ -60,7 +60,7 @@ async def drive(name: str, url: str, start_seconds: float) -> None:
 async def begin(
     host: Deployment, number: str, starts: asyncio.Semaphore, start_seconds: float
 ) -> float:
-    """Have a learner taught in a new room; return the seconds from the job's process to welcome."""
+    """Start a lesson in a new room; return the seconds from the job's process to the welcome."""
     room, user = f"room-{number}", f"user-{number}"
     host.rooms.enter(room, user, "standard", user_id=user)
     job = JobRef(f"job-{number}", room, "conversation")

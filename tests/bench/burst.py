@@ -188,7 +188,7 @@ async def reply(ears: MixedAudioInput, sound: bytes) -> float | None:
 
 
 async def measure(parts: Parts, log: HostLog, learners: int) -> dict[str, Any]:
-    """Have one learner talk alone, and then all of them."""
+    """Measure one learner alone, and then all of them at once."""
     sounds = [await synthesise_line(f"{parts.speech_url}/v1", text, "es") for text in LINES]
     alone = await talk(parts, "user_alone", sounds, turns=8)
     await log.until("record.delivered", "user_alone")

@@ -186,7 +186,7 @@ class Cluster:
 
     @asynccontextmanager
     async def seat(self) -> AsyncIterator[Seat]:
-        """Have a learner in a new room, of the nodes in turn, for the length of a block."""
+        """Keep a learner in a new room, on the nodes in turn, for the duration of a block."""
         deployment = self.deployments[self._entered % len(self.deployments)]
         self._entered += 1
         async with self.seat_at(deployment, self.script_room()) as seat:
@@ -194,7 +194,7 @@ class Cluster:
 
     @asynccontextmanager
     async def seat_at(self, deployment: Deployment, room: str) -> AsyncIterator[Seat]:
-        """Have a learner in a room for the length of a block."""
+        """Keep a learner in a room for the duration of a block."""
         async with deployment.visit(room) as visitor:
             seat = Seat(visitor, asyncio.get_running_loop().time())
             seat.listen(visitor.room)

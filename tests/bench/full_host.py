@@ -92,7 +92,7 @@ def configure(directory: Path) -> Path:
 
 
 async def measure(deployment: Deployment, host: HostProcess) -> dict[str, Any]:
-    """Let all learners in, and see what becomes of them."""
+    """Enter all learners, and record what happens to each."""
     visits = await asyncio.gather(*(visit(deployment, host) for _ in range(LEARNERS)))
     for one in visits:
         async with asyncio.timeout(PATIENCE):

@@ -73,7 +73,7 @@ async def cut_off(*links: Any) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def stalled(link: Any) -> AsyncIterator[None]:
-    """Let nothing through a link."""
+    """Block all traffic of a link."""
     link.stall()
     yield
     link.heal()

@@ -183,7 +183,7 @@ async def lesson(ledger: Ledger, delivery: Delivery, row: LessonRow) -> None:
 
 
 def say(line: str) -> None:
-    """Tell the parent, at once and whole, as a pipe takes it."""
+    """Write to the parent at once and whole, as a pipe takes it."""
     os.write(1, f"{line}\n".encode())
 
 

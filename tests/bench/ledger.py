@@ -155,7 +155,7 @@ def _execute(statement: str, numbers: dict[str, int], db: DatabaseConnection) ->
 
 
 async def fill(ledger: Ledger, rows: int) -> None:
-    """Have records of other lessons in the ledger, all pending."""
+    """Write records of other lessons to the ledger, all pending."""
     if not rows:
         return
     [row] = [await ledger.open_lesson(LessonRow("x", "", "x", "u", "r", "t", "a", 0.0), "")]

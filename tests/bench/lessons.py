@@ -95,7 +95,7 @@ class Visit:
 
 @asynccontextmanager
 async def visiting(deployment: Deployment, tutor: str, agent_name: str) -> AsyncIterator[Visit]:
-    """Have a learner in a room of a tutor for the length of a block.
+    """Keep a learner in a room of a tutor for the duration of a block.
 
     Args:
         deployment: LiveKit and the API.

@@ -142,7 +142,7 @@ class Rooms:
         return True
 
     def enter(self, room: str, identity: str, kind: str, **attributes: str) -> None:
-        """Have somebody in a room."""
+        """Enter a participant into a room."""
         one = Participant(identity, kind, "", attributes, False, time.time(), f"PA_{identity}")
         self.people.setdefault(room, {})[identity] = one
 
@@ -160,7 +160,7 @@ class Deployment:
     numbers: Any = field(default_factory=count)
 
     async def lesson(self, number: int) -> None:
-        """Have a new learner enter a new room, be taught, and leave."""
+        """Play a lesson: a new learner enters a new room, is taught, and leaves."""
         room, user = f"room-{number}", f"user-{number}"
         known = {} if number % REFUSE_EVERY == 0 else {"user_id": user}
         self.rooms.enter(room, user, "standard", **known)
@@ -259,7 +259,7 @@ def memory() -> dict[str, int]:
 
 
 async def run(lessons: int, tell: Callable[[dict[str, Any]], None]) -> float:
-    """Teach, and give the bytes that each lesson of the second half left behind."""
+    """Teach, and return the bytes that each lesson of the second half left behind."""
     with tempfile.TemporaryDirectory() as directory:
         async with deployment(Path(directory)) as host:
             numbers = iter(range(1, lessons + 1))

@@ -39,7 +39,7 @@ def at(line: dict[str, Any]) -> float:
 
 
 async def visit(deployment: Deployment, host: HostProcess, agent_name: str) -> dict[str, float]:
-    """Have a learner come in, and see when what happened; in seconds from the accepted job."""
+    """Enter as a learner; return when each step happened, in seconds from the accepted job."""
     room = new_room()
     async with deployment.visit(room, agent_name=agent_name) as learner:
         await host.log.until("probe.ready", room=room)
@@ -55,7 +55,7 @@ async def visit(deployment: Deployment, host: HostProcess, agent_name: str) -> d
 
 
 async def come_back(deployment: Deployment, host: HostProcess, agent_name: str) -> float:
-    """Have a learner return after the lesson; gives the seconds until there is the next."""
+    """Return as a learner after the lesson; return the seconds until the next lesson."""
     room = new_room()
     async with deployment.visit(room, agent_name=agent_name) as learner:
         await host.log.until("probe.ready", room=room)

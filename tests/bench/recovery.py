@@ -60,7 +60,7 @@ async def crash(deployment: Deployment, host: HostProcess) -> dict[str, float]:
 
 
 async def full_host(deployment: Deployment, host: HostProcess) -> dict[str, float]:
-    """Let many learners in at once and count whom is taught, how often and after how long."""
+    """Enter many learners at once; count who is taught, how often and after how long."""
     async with AsyncExitStack() as stack:
         begun = asyncio.get_running_loop().time()
         rooms = [new_room() for _ in range(LEARNERS)]

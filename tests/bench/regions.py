@@ -69,11 +69,11 @@ class Network:
         return ("ip", "netns", "exec", self.name)
 
     def cut(self) -> None:
-        """Let nothing in or out."""
+        """Block all traffic."""
         ip("link", "set", self.name, "down")
 
     def heal(self) -> None:
-        """Let everything in and out again."""
+        """Unblock all traffic."""
         ip("link", "set", self.name, "up")
 
 
@@ -218,13 +218,13 @@ class Learners:
     stack: AsyncExitStack
 
     async def sit(self, region: Region) -> Seat:
-        """Have a new learner enter a region."""
+        """Enter a new learner into a region."""
         return await self.stack.enter_async_context(
             self.cluster.seat_at(region.deployment, self.cluster.script_room())
         )
 
     async def move(self, seat: Seat, region: Region) -> None:
-        """Have a learner enter the same room in another region, in another tab."""
+        """Enter a learner into the same room in another region, in another tab."""
         visitor = seat.visitor
         entered = region.deployment.enter(visitor.token, visitor.user_id, visitor.session_id)
         again: Visitor = await self.stack.enter_async_context(entered)
@@ -263,7 +263,7 @@ async def cut_off(west: Region, east: Region, learners: Learners) -> dict[str, A
 async def back_by_hand(
     west: Region, east: Region, learners: Learners, seats: list[Seat]
 ) -> dict[str, Any]:
-    """Have a learner enter a region that stands by, then make it the active one."""
+    """Enter a learner into a region on standby, then make it the active one."""
     early = await learners.sit(west)
     seats.append(early)
     await asyncio.sleep(SETTLED)
@@ -318,7 +318,7 @@ async def without_ledger(west: Region, east: Region, learners: Learners) -> dict
 
 
 async def result(learners: Learners, seats: Sequence[Seat]) -> dict[str, int]:
-    """Have all learners leave, and count their records."""
+    """Remove all learners, and count their records."""
     await asyncio.gather(*(one.leave() for seat in seats for one in (seat.visitor, *seat.also)))
     return count(await learners.cluster.records(seats))
 

@@ -61,7 +61,7 @@ class Stage:
 
     @asynccontextmanager
     async def learners(self, count: int) -> AsyncIterator[list[Visit]]:
-        """Have learners enter at once, each a room of their own, for the length of a block."""
+        """Enter learners at once, each into a room of their own, for the duration of a block."""
         names = [TUTORS[number % len(TUTORS)] for number in range(count)]
         async with AsyncExitStack() as stack:
             visits = [visiting(self.deployment, name, self.side.agent_name(name)) for name in names]
@@ -137,7 +137,7 @@ async def _growth(
 
 
 async def entering(stage: Stage) -> Found:
-    """Have one learner after another, beside an API that takes its time."""
+    """Enter one learner after another, beside an API that takes its time."""
     slow = {"kind": "latency", "seconds": API_SECONDS}
     async with stage.running():
         await asyncio.sleep(SETTLED)
@@ -152,7 +152,7 @@ async def _one(stage: Stage) -> Met:
 
 
 async def burst(stage: Stage) -> Found:
-    """Have many learners at once."""
+    """Enter many learners at once."""
     async with stage.running():
         await asyncio.sleep(SETTLED)
         async with stage.learners(BURST) as visits:

@@ -39,7 +39,7 @@ class Lesson:
         self._server = server
 
     async def score(self, one: Try) -> None:
-        """Have a try scored."""
+        """Score an attempt."""
         answer = await self._server.post(
             "/v1/audio/pronunciation",
             files={"file": ("try.flac", one.sound)},
@@ -48,7 +48,7 @@ class Lesson:
         answer.raise_for_status()
 
     async def recognise_and_score(self, one: Try) -> None:
-        """Have a try recognised, then scored."""
+        """Recognise an attempt, then score it."""
         answer = await self._server.post(
             "/v1/audio/transcriptions",
             files={"file": ("try.flac", one.sound)},

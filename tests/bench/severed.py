@@ -30,11 +30,11 @@ class Link:
             writer.transport.abort()
 
     def stall(self) -> None:
-        """Let nothing through, and end no connection: as a server that hangs."""
+        """Pass nothing on and close no connection, as a server that hangs."""
         self._open.clear()
 
     def heal(self) -> None:
-        """Let everything through again."""
+        """Pass everything on again."""
         self._cut = False
         self._open.set()
 

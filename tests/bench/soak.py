@@ -170,7 +170,7 @@ class Soak:
     tally: Tally
 
     async def run(self, seconds: float, every: float) -> None:
-        """Let learners come and go and break something every few seconds."""
+        """Send learners in and out, and cause a fault every few seconds."""
         async with background() as tasks:
             tasks.create_task(self.tally.follow())
             tasks.create_task(self.tally.sample(self.host))
@@ -197,7 +197,7 @@ class Soak:
                 self.tally.guests.discard(guest)
 
     async def _talk(self) -> Never:
-        """Have somebody speak with the conversation tutor, lesson after lesson."""
+        """Talk with the conversation tutor, lesson after lesson."""
         while True:
             with suppress(rtc.ConnectError, httpx.HTTPError):
                 await self._attend_lesson(new_room())
@@ -252,7 +252,7 @@ class Soak:
         (await self._somebody()).away.set()
 
     async def settle(self) -> Counter[str]:
-        """Wait until no record is owed any more; gives how often each has arrived."""
+        """Wait until no record is owed any more; return how often each has arrived."""
         with suppress(TimeoutError):
             async with asyncio.timeout(3 * PATIENCE):
                 while self.opened() - await self._arrived():  # noqa: ASYNC110  # as an onlooker would
@@ -274,7 +274,7 @@ class Soak:
 
 
 def say(text: str) -> None:
-    """Tell whoever waits for the figures."""
+    """Report the figures to whoever waits for them."""
     sys.stderr.write(f"{text}\n")
 
 
@@ -303,7 +303,7 @@ def configure(directory: Path, speech_url: str) -> Path:
 
 @asynccontextmanager
 async def soaked(random: Random, tally: Tally) -> AsyncIterator[Soak]:
-    """Have everything run for the length of a block."""
+    """Run everything for the duration of a block."""
     with tempfile.TemporaryDirectory(prefix="soak-") as name:
         directory = Path(name)
         plugins = directory / "plugins"

@@ -41,7 +41,7 @@ async def photograph(page: Page, moment: str, device: str) -> None:
 
 
 async def hold_lesson(browser: Browser, served: Playground, device: str, size: Any) -> None:
-    """Have a lesson on one device, and take pictures before, during and after it."""
+    """Play a lesson on one device, and take pictures before, during and after it."""
     context = await browser.new_context(viewport=size, locale="en-GB")
     visitor = Visitor(await context.new_page())
     page = visitor.page

@@ -42,7 +42,7 @@ class WallClock:
         return self.seconds + self.step
 
     async def sleep(self, seconds: float) -> None:
-        """Let the time pass at once."""
+        """Advance the clock at once."""
         self.slept.append(seconds)
         self.seconds += seconds
         await asyncio.sleep(0)
@@ -51,7 +51,7 @@ class WallClock:
 def pytest_asyncio_loop_factories(
     item: pytest.Function,
 ) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Have tests run on real time, unless their module says otherwise."""
+    """Run tests on real time, unless their module says otherwise."""
     return {"loop": getattr(item.module, "LOOP", asyncio.new_event_loop)}
 
 

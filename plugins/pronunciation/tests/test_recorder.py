@@ -18,7 +18,7 @@ def seconds(recording: Recording) -> float:
 
 
 def feed(recorder: Recorder, tenths: int) -> None:
-    """Let audio arrive."""
+    """Feed audio."""
     for _ in range(tenths):
         recorder.add(FRAME)
 

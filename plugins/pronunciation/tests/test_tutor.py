@@ -142,7 +142,7 @@ LOUD = rtc.AudioFrame(b"\x00\x40" * 1200, 24_000, 1, 1200)
 
 
 def speak(lesson: Lesson, frame: rtc.AudioFrame = FRAME) -> None:
-    """Have the learner's audio arrive."""
+    """Feed the learner's audio."""
     recorder = lesson.get_agent(PronunciationTutor)._recorder
     recorder.begin()
     recorder.add(frame)

@@ -14,7 +14,7 @@ from livekit.agents import inference
 
 
 def stand_in(name: str, **names: object) -> None:
-    """Have a module with these names."""
+    """Install a module with these names."""
     module = ModuleType(name)
     vars(module).update(names)
     sys.modules[name] = module

@@ -47,7 +47,7 @@ OUTAGES = [fault for fault, *_ in TABLE if fault not in ("none", "reset after")]
 
 
 async def progress(api: LoquaApi) -> None:
-    """Tell the learner's progress."""
+    """Send the learner's progress."""
     await api.send_progress(
         CALLER, session_id="s-1", status="in_progress", progress=Progress(), key="p-1"
     )

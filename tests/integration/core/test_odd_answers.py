@@ -62,7 +62,7 @@ async def odd() -> OddBackend:
 
 @pytest.fixture
 async def backend(odd: OddBackend) -> Backend:
-    """Have it served."""
+    """Serve it."""
     return odd
 
 

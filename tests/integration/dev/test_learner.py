@@ -115,7 +115,7 @@ async def tutor(
     leave_after_replies: bool = False,
     named_late: bool = False,
 ) -> AsyncIterator[Tutor]:
-    """Have a tutor in the room for the length of a block."""
+    """Keep a tutor in the room for the duration of a block."""
     room = rtc.Room()
     tracks: asyncio.Queue[tuple[rtc.Track, str]] = asyncio.Queue()
     room.on("track_subscribed", lambda track, _, who: tracks.put_nowait((track, who.identity)))

@@ -30,7 +30,7 @@ def settings(**changes: object) -> DevApiSettings:
 
 @asynccontextmanager
 async def served(**changes: object) -> AsyncIterator[str]:
-    """Serves the API for as long as the block lasts; gives its base URL."""
+    """Serves the API for as long as the block lasts; return its base URL."""
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(serve(settings(**changes), ready=ready.set_result))
     await asyncio.wait({ready, serving}, return_when=asyncio.FIRST_COMPLETED)

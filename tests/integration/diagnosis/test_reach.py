@@ -37,7 +37,7 @@ async def plain_port() -> AsyncIterator[int]:
 
 
 async def connection(url: str) -> Finding:
-    """Try to reach an address, and give what came of connecting."""
+    """Try to reach an address, and return what came of connecting."""
     return (await in_order(reach("API", url, "API_BASE_URL")))[-1]
 
 

@@ -159,7 +159,7 @@ class HostProcess:
         replace_text(self.scripts / f"{room}.{tutor}.json", json.dumps(lines))
 
     async def ended(self) -> int:
-        """Wait for its end and that of its log, and give its exit code."""
+        """Wait for its end and that of its log, and return its exit code."""
         await self.log.until("ended")
         async with asyncio.timeout(PATIENCE):
             return await self.process.wait()
@@ -204,7 +204,7 @@ class Api:
 
     @asynccontextmanager
     async def misbehaving(self, *faults: Mapping[str, object]) -> AsyncIterator[None]:
-        """Have the API misbehave for the length of a block."""
+        """Make the API misbehave for the duration of a block."""
         answer = await self.client.put("/dev/faults", json={"faults": list(faults)})
         answer.raise_for_status()
         try:
@@ -340,7 +340,7 @@ class Deployment:
     async def visit(
         self, room: str | None = None, *, user_id: str | None = None, agent_name: str | None = None
     ) -> AsyncIterator[Visitor]:
-        """Have a new learner in a room, with a token of the API's /rooms/join."""
+        """Keep a new learner in a room, with a token of the API's /rooms/join."""
         room, user_id = room or new_room(), user_id or f"user_{uuid4().hex[:12]}"
         (await self.api.client.put(f"/dev/learners/{user_id}", json={})).raise_for_status()
         body = {"user_id": user_id, "room_name": room}
@@ -353,7 +353,7 @@ class Deployment:
 
     @asynccontextmanager
     async def enter(self, token: str, user_id: str, session_id: str) -> AsyncIterator[Visitor]:
-        """Have somebody in a room, with whatever token."""
+        """Keep a participant in a room, with any token."""
         changed = asyncio.Event()
         async with joined(self.livekit.url, token) as room:
             for event in (
@@ -560,7 +560,7 @@ async def deployment(
 
 @pytest.fixture(autouse=True)
 def own_lines(request: pytest.FixtureRequest) -> None:
-    """Have a test see no line of the hosts it shares that is older than itself."""
+    """Hide the lines of shared hosts that are older than the test."""
     if "deployment" in request.fixturenames:
         for log in request.getfixturevalue("deployment").logs:
             log.since = len(log.every)

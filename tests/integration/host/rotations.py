@@ -73,20 +73,20 @@ class Rotating:
     visits: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def enter(self) -> dict[str, Any]:
-        """Have one more learner come in; gives the line that their tutor began with."""
+        """Enter one more learner; return the line with which their lesson opened."""
         learner = await self.visits.enter_async_context(self.deployment.visit(agent_name=AGENT))
         self.learners.append(learner)
         return await self.host.log.until("probe.ready", room=learner.name)
 
     async def shared_secret(self) -> None:
-        """Have the API seal tokens with another secret."""
+        """Make the API encrypt tokens with another secret."""
         new = f"shared-{uuid4().hex}"[:32]
         put(self.directory, DEV_AGENT_SECRET=new)
         self._change_api(shared_secret=SecretStr(new))
         await self._all_refreshed()
 
     async def agent_jwt(self) -> None:
-        """Have the API know another agent's JWT."""
+        """Make the API expect another agent JWT."""
         api = self.app.state.api.settings
         new = api.model_copy(update={"agent_signing_secret": SecretStr(secrets.token_hex(32))})
         put(self.directory, AGENT_JWT_TOKEN=new.mint_agent_jwt("loqua-test"))
@@ -106,7 +106,7 @@ class Rotating:
         assert self.gate.worker_keys[-1] == key, self.gate.worker_keys
 
     async def tutors_secret(self) -> None:
-        """Give the tutor another secret of its own; the next lesson has it."""
+        """Change the tutor's own secret; the next lesson has the new value."""
         new = uuid4().hex
         put(self.directory, PROBE_KEY=new)
         await self.host.log.until("secret.read", secret="PROBE_KEY", changed=True)
@@ -135,7 +135,7 @@ class Rotating:
         (self.directory / "LEDGER_KEY_PREVIOUS").unlink()
 
     async def leave(self) -> dict[str, Any]:
-        """Have all learners leave; gives what failed, and what the API received."""
+        """Remove all learners; return what failed, and what the API received."""
         for learner in self.learners:
             await learner.leave()
         records = [await self._records(learner.user_id) for learner in self.learners]

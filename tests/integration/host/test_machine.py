@@ -24,7 +24,7 @@ async def until_ready(client: httpx.AsyncClient, status: int) -> None:
 
 @pytest.fixture
 def places(tmp_path: Path) -> dict[str, str]:
-    """Make directories with names too long for a socket; give the variables that name them."""
+    """Make directories with names too long for a socket; return the variables that name them."""
     made = {name: tmp_path / name / ("x" * 100) for name in ("TMPDIR", "XDG_RUNTIME_DIR")}
     for place in made.values():
         place.mkdir(parents=True)

@@ -81,7 +81,7 @@ async def open_gateway(gateway: Gateway) -> AsyncIterator[Gateway]:
 async def taught(
     deployment: Deployment, host: HostProcess, user_id: str | None = None
 ) -> dict[str, object]:
-    """Have a learner taught, and give the line that says with how much of the API."""
+    """Teach a learner; return the line that states how much of the API was available."""
     async with deployment.visit(agent_name=AGENT, user_id=user_id) as learner:
         opened = await host.log.until("lesson.opened", user_id=learner.user_id)
         await host.log.until("progress.made", user_id=learner.user_id)

@@ -306,7 +306,7 @@ async def is_filled(client: httpx.AsyncClient, panel: dict[str, Any]) -> bool:
 
 
 def guarded(directory: Path) -> tuple[dict[str, str], dict[str, object]]:
-    """Have a host ask for TLS and a token; gives its variables, and how Prometheus reaches it."""
+    """Return variables for a host with TLS and a token, and how Prometheus reaches it."""
     tls, overlay = issue(directory), directory / "config" / "environments" / "development.yaml"
     overlay.parent.mkdir(parents=True)
     overlay.write_text(yaml.safe_dump({"ops": {"tls": tls}}))

@@ -95,7 +95,7 @@ def vault(port: int, settings: DevApiSettings, deployment: Deployment) -> Iterat
 
 
 def look_in(bao: Bao, directory: Path, deployment: Deployment) -> dict[str, str]:
-    """Configure a host to have its secrets from the vault; gives what it needs for that."""
+    """Configure a host to have its secrets from the vault; return what it needs for that."""
     overlay = directory / "config" / "environments" / "development.yaml"
     overlay.parent.mkdir(parents=True)
     overlay.write_text(yaml.safe_dump({"secrets": {"from": "vault", "vault": {"url": bao.url}}}))

@@ -15,7 +15,7 @@ AGENT = "several"
 
 
 async def write(visitor: Visitor, text: str) -> None:
-    """Have somebody type into the room's chat."""
+    """Send a message to the room's chat."""
     await visitor.room.local_participant.send_text(text, topic=TOPIC_CHAT)
 
 

@@ -172,7 +172,7 @@ async def test_a_killed_host_loses_no_lesson(deployment: Deployment, tmp_path: P
 
 
 async def _until_killed(deployment: Deployment, directory: Path, stays: Visitor) -> Visitor:
-    """Have a host killed while it teaches one learner and owes the record of another."""
+    """Kill a host while it teaches one learner and another learner's record is pending."""
     async with deployment.host(directory, explicit("killed")) as host:
         async with deployment.api.misbehaving({"kind": "outage", "endpoint": "sessions"}):
             async with deployment.visit(agent_name="killed") as undelivered:

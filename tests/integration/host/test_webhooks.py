@@ -37,7 +37,7 @@ async def test_livekits_webhook_has_the_lesson_prepared_before_its_job(
 
 
 async def steps_of_a_lesson(deployment: Deployment, host: HostProcess) -> list[str]:
-    """Have a lesson; gives what was known of its learner, and when its job came, in order."""
+    """Play a lesson; return what was known of its learner, and when its job came, in order."""
     room = new_room()
     async with deployment.visit(room, agent_name="foreseen") as learner:
         await host.log.until("probe.ready", room=room)

@@ -133,7 +133,7 @@ async def echoing(api: str) -> AsyncIterator[str]:
 
 
 def verbose(config: Path) -> Path:
-    """Have everything logged."""
+    """Log everything."""
     file = config / "host.yaml"
     settings = yaml.safe_load(file.read_text())
     settings["logs"]["level"] = "debug"
@@ -151,7 +151,7 @@ def ledger(directory: Path) -> dict[str, str]:
 
 
 async def teach(deployment: Deployment, host: HostProcess) -> dict[str, str]:
-    """Teach a learner until all that is owed of it was refused; give what operators see."""
+    """Teach a learner until all that is owed of it was refused; return what operators see."""
     room, user_id = new_room(), "user_quoted"
     (await deployment.api.client.put(f"/dev/learners/{user_id}", json={})).raise_for_status()
     attributes = {"user_id": user_id, "display_name": SAID, "email": SAID, "other": SAID}

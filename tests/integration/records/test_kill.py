@@ -14,7 +14,7 @@ KILL = Path(__file__).parents[2] / "bench/kill.py"
 
 
 async def torture(*arguments: str) -> list[dict[str, Any]]:
-    """Kill hosts, and give what came of it."""
+    """Kill hosts, and return what came of it."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, str(KILL), *arguments), stdout=asyncio.subprocess.PIPE
     )

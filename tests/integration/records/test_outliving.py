@@ -73,7 +73,7 @@ async def deliver(
     *,
     honours_keys: bool = False,
 ) -> list[dict[str, object]]:
-    """Deliver what the ledger owes, and give what was logged."""
+    """Deliver what the ledger owes, and return what was logged."""
     core = CoreSettings.model_validate(
         {
             "api_base_url": "http://api",

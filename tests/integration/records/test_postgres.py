@@ -81,7 +81,7 @@ def pool(server: tuple[str, int, str], servants: Path) -> Iterator[int]:
 
 
 def own(file: Path) -> Path:
-    """Give a file to the user that servers run as."""
+    """Change a file's owner to the user that servers run as."""
     if os.geteuid() == 0:
         shutil.chown(file, "nobody", "nogroup")
     return file
@@ -124,7 +124,7 @@ def a_lesson(number: int) -> LessonRow:
 
 
 async def teach(ledger: Ledger, number: int) -> None:
-    """Have a lesson from its begin to the end of its record."""
+    """Write a lesson from its start to the end of its record."""
     row = await ledger.open_lesson(a_lesson(number), "")
     await ledger.take_over(["conversation"])
     await ledger.save_progress(row, 1.0, Progress(words_learned=number), {})
@@ -137,7 +137,7 @@ async def teach(ledger: Ledger, number: int) -> None:
 
 @contextmanager
 def new_database(url: str, name: str) -> Iterator[None]:
-    """Have an empty database at a server for the length of a block."""
+    """Create an empty database at a server for the duration of a block."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}".encode())
     yield
@@ -242,7 +242,7 @@ async def test_a_server_that_hangs_counts_as_out_of_reach(
 
 
 def synchronise(primary: str) -> None:
-    """Have the primary acknowledge what its standby has."""
+    """Make the primary wait for its standby before it acknowledges."""
     with psycopg.connect(primary, autocommit=True) as connection:
         connection.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
         connection.execute("SELECT pg_reload_conf()")

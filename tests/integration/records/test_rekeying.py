@@ -28,7 +28,7 @@ def lesson(number: int) -> LessonRow:
 
 
 async def rotate(path: Path, url: str | None) -> None:
-    """Give a ledger of running lessons another key, slowly, and be killed half-way."""
+    """Re-encrypt a ledger of running lessons slowly with another key, until killed half-way."""
     reencryption.LESSONS_AT_ONCE = 1
     async with Ledger.open(database_at(path, url), keys=[OLD]) as ledger, background() as tasks:
         rows = [await ledger.open_lesson(lesson(number), "") for number in range(LESSONS)]

@@ -36,10 +36,10 @@ class Place(Protocol):
     source: SecretsSource
 
     def put(self, variable: str, value: str) -> None:
-        """Give a secret a new value."""
+        """Store a new value of the secret."""
 
     def stop(self) -> None:
-        """Be out of reach from now on."""
+        """Stop answering from now on."""
 
 
 @dataclass
@@ -133,7 +133,7 @@ class Bao:
         raise AssertionError("bao did not start")
 
     def put(self, variable: str, value: str) -> None:
-        """Give the secret a new version."""
+        """Store a new value of the secret."""
         self.root.secrets.kv.v2.create_or_update_secret(f"loqua/{variable}", {"value": value})
 
     def stop(self) -> None:
@@ -177,7 +177,7 @@ class KeyVault:
 
     @asynccontextmanager
     async def serve(self, directory: Path) -> AsyncIterator[tuple[str, Path]]:
-        """Serve it over TLS, as Azure's client demands; gives its address and certificate."""
+        """Serve it over TLS, as Azure's client demands; return its address and certificate."""
         app = web.Application()
         app.router.add_get("/secrets/{name}/versions", self.versions)
         app.router.add_get("/secrets/{name}/{version:[^/]*}", self.get)
@@ -214,7 +214,7 @@ class Azure:
         )
 
     def put(self, variable: str, value: str) -> None:
-        """Give the secret a new version."""
+        """Store a new value of the secret."""
         self._vault.secrets.setdefault(variable.replace("_", "-"), []).append(value)
 
     def stop(self) -> None:
@@ -238,7 +238,7 @@ def _in_thread(vault: KeyVault, directory: Path) -> Iterator[tuple[str, Path]]:
 
 
 def certificate(directory: Path) -> tuple[Path, ssl.SSLContext]:
-    """Make a certificate of 127.0.0.1; gives its file, and what serves with it."""
+    """Make a certificate of 127.0.0.1; return its file, and what serves with it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     now = dt.datetime.now(dt.UTC)

@@ -70,13 +70,13 @@ class Page(BaseHTTPRequestHandler):
     """Answers everything with a page, as a proxy may."""
 
     def do_GET(self) -> None:
-        """Give the page."""
+        """Answer with the page."""
         self.send_response(200)
         self.end_headers()
         self.wfile.write(b"<html>")
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def test_what_is_no_vault_is_a_vault_out_of_reach() -> None:
@@ -144,7 +144,7 @@ class Kubernetes(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 NAMES = {"namespace": "tutors", "serviceaccount": {"name": "loqua-host", "uid": "1"}}

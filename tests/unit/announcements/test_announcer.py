@@ -74,7 +74,7 @@ class World:
         self.played.append(announcement)
 
     async def told(self, *tells: NotifyWaiting) -> list[Announcement]:
-        """Have learners told, and give what was played."""
+        """Notify learners; return what was played."""
         self.played.clear()
         for one in tells:
             self.announcer.say(one)

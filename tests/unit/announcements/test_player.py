@@ -44,11 +44,11 @@ class Child:
         self.end()
 
     def end(self) -> None:
-        """Have it gone."""
+        """End the connection."""
         self.socket.close()
 
     def answer(self, number: int, failure: str | None = None) -> None:
-        """Say what became of an announcement."""
+        """Answer with the result of an announcement."""
         self.socket.sendall(Began(id=number, failure=failure).model_dump_json().encode() + b"\n")
 
 

@@ -33,7 +33,7 @@ class Machine:
         return Usage(4.0, self.worked, 8 * GB, int(self.memory_used))
 
     async def teach(self, lessons: int, processors: float, memory: float = 0.1 * GB) -> None:
-        """Have so many lessons for five minutes, each of which uses as much."""
+        """Teach so many lessons for five minutes, each with this usage."""
         self.jobs = [f"job {number}" for number in range(lessons)]
         self.busy, self.memory_used = 0.4 + lessons * processors, 2 * GB + lessons * memory
         await asyncio.sleep(300)

@@ -79,7 +79,7 @@ class Host:
         (self.config / "host.yaml").write_text(yaml.safe_dump(sections))
 
     async def look(self) -> list[dict[str, Any]]:
-        """Have config/ looked at, and get what was logged."""
+        """Check config/ for changes, and return what was logged."""
         self.done.clear()
         self.built.clear()
         with structlog.testing.capture_logs() as logs:

@@ -104,7 +104,7 @@ def parts(tmp_path: Path) -> Parts:
 
 
 async def follow(rotation: Rotation) -> list[str]:
-    """Have all keys followed; gives what was logged."""
+    """Follow all keys; return what was logged."""
     with capture_logs() as logs:
         await rotation.follow()
     return [line["event"] for line in logs]

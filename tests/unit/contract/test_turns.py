@@ -37,7 +37,7 @@ def message(text: str, *, typed: bool = False, learner: Learner | None = None) -
 
 
 def replied(turns: Turns[int], *, interrupted: bool, heard: bool) -> list[str]:
-    """Have a reply said, and give what its end led to."""
+    """Say a reply, and return what its end led to."""
     ended: list[str] = []
     speech: Any = Speech()
     turns.reply(speech, then=lambda: ended.append("ended"))

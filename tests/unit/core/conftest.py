@@ -27,7 +27,7 @@ from loqua_host.testing.virtual_time import EPOCH, VirtualClock, VirtualLoop
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Have all tests of this folder run on virtual time."""
+    """Run all tests of this folder on virtual time."""
     return {"virtual": VirtualLoop}
 
 
@@ -94,7 +94,7 @@ class Loqua:
         return [call for call in self.calls if call.endpoint == endpoint]
 
     def fail(self, endpoint: str, *faults: Fault) -> None:
-        """Have the endpoint's next calls meet these faults, one each."""
+        """Answer the endpoint's next calls with these faults, one each."""
         self.faults[endpoint].extend(faults)
 
     def now(self) -> float:

@@ -369,7 +369,7 @@ class BreakerRules(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.5, 5.0, 9.999, 10.0, 300.0]))
     def time_passes(self, seconds: float) -> None:
-        """Let seconds go by."""
+        """Advance the clock."""
         self.clock.time += seconds
 
     @rule(learner=st.sampled_from(["leo", "ana", "bob", None]))

@@ -115,7 +115,7 @@ POINTS = ["connect", "send", "answer", "headers", "body", "closing"]
 
 @contextmanager
 def only_named() -> Iterator[None]:
-    """Let ApiErrors pass that quote nothing, and nothing else."""
+    """Accept only ApiErrors that quote nothing."""
     why = ""
     try:
         yield

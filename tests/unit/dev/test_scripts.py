@@ -74,7 +74,7 @@ def words_as_sent(session: Records) -> Records:
 
 
 async def teach(script: ScriptedLesson, tutor: ModuleType, lines: tuple[str, ...]) -> LessonReport:
-    """Let a tutor hear these lines, recognised exactly, and report."""
+    """Pass these lines to a tutor, recognised exactly, and report."""
     context = LearnerContext.model_validate(INVENTED[script.user_id].model_dump())
     lesson = Lesson(
         id="lesson",

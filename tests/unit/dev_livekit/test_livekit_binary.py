@@ -38,7 +38,7 @@ def program(path: Path, text: str) -> Path:
 
 
 def go(programs: Path, *, version: str = "go1.26.8", act: str = 'echo > "$GOBIN/server"') -> Path:
-    """Put a Go on PATH that logs each build; give the log."""
+    """Put a Go on PATH that logs each build; return the log."""
     log = programs / "builds"
     program(programs / "go", GO.format(version=version, log=log, act=act))
     return log

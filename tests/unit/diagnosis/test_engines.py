@@ -15,7 +15,7 @@ KEY = "sk-a-key-of-the-speech-service"
 
 @pytest.fixture
 async def speech() -> AsyncIterator[str]:
-    """Serve a list of models to whoever has the key; give its address."""
+    """Serve a list of models to whoever has the key; return its address."""
 
     async def models(request: web.Request) -> web.Response:
         known = request.headers[hdrs.AUTHORIZATION] == f"Bearer {KEY}"

@@ -31,7 +31,7 @@ from loqua_host.testing.virtual_time import VirtualLoop
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Have all tests of this folder run on virtual time."""
+    """Run all tests of this folder on virtual time."""
     return {"virtual": VirtualLoop}
 
 
@@ -62,7 +62,7 @@ class FakeSpeech:
         self.heard = False
 
     def add_done_callback(self, told: Callable[[Any], None]) -> None:
-        """Tell of its end, which nobody here waits for."""
+        """Ignore the callback: nobody waits for it here."""
 
     async def wait_for_playout(self) -> None:
         """Wait until it was said."""
@@ -95,7 +95,7 @@ class FakeLoudspeaker(AudioOutput):
         self.played.append(f"{frame.duration:g} s")
 
     def flush(self) -> None:
-        """Say that this was all."""
+        """Mark the end of the text."""
         super().flush()
         self.played.append("all")
 
@@ -119,11 +119,11 @@ class FakeSwitches:
         return self.on.get("audio", True)
 
     def set_audio_enabled(self, on: bool) -> None:
-        """Let audio through or not."""
+        """Enable or disable audio."""
         self.on["audio"] = on
 
     def set_transcription_enabled(self, on: bool) -> None:
-        """Let text through or not."""
+        """Enable or disable text."""
         self.on["text"] = on
 
 
@@ -182,7 +182,7 @@ class FakeSession(EventEmitter[str]):
         self.listening = asyncio.create_task(self._listen())
 
     def begin_to_teach(self) -> None:
-        """Tell that the current agent does, as LiveKit does of the first, too."""
+        """Report the current agent as LiveKit does, the first one included."""
         item = AgentHandoff(new_agent_id=self.current_agent.id)
         self.emit("conversation_item_added", ConversationItemAddedEvent(item=item))
 
@@ -254,7 +254,7 @@ class FakeLink:
         return await self.incoming.get()
 
     def lose(self) -> None:
-        """Have the host go."""
+        """Close the link as a host that dies does."""
         self.gone = True
         self.incoming.put_nowait(None)
 
@@ -328,12 +328,12 @@ class Job:
         self.telemetry = Telemetry(self.link, self.spans, clock)  # type: ignore[arg-type]  # a fake
 
     def configure_tutor(self, **written: Any) -> None:
-        """Have the tutor's file say something else."""
+        """Change the tutor's file."""
         tutor = self.settings.tutor.model_copy(update=written)
         self.settings = replace(self.settings, tutor=tutor)
 
     def limit(self, **seconds: float) -> None:
-        """Have the lesson run by other limits."""
+        """Change the limits of the lesson."""
         lesson = self.settings.lesson.model_copy(update=seconds)
         self.settings = replace(self.settings, lesson=lesson)
 

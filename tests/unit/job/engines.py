@@ -29,7 +29,7 @@ async def refuses() -> AsyncIterator[Any]:
 
 
 async def fails() -> AsyncIterator[Any]:
-    """Be down behind a proxy."""
+    """Fail as an engine behind a broken proxy does."""
     raise APIStatusError("bad gateway", status_code=503)
     yield
 
@@ -114,7 +114,7 @@ class FakeTTS(tts.TTS[Any]):
     def synthesize(
         self, text: str, *, conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS
     ) -> tts.ChunkedStream:
-        """Say something."""
+        """Synthesise a sentence."""
         self.asked.append(text)
         return _Sound(tts=self, input_text=text, conn_options=conn_options)
 

@@ -10,7 +10,7 @@ from loqua_host.link.messages import Checkpoint
 
 
 def said(job: Any, role: str, text: str) -> None:
-    """Have something said."""
+    """Add a message to the conversation."""
     message = ChatMessage(role=role, content=[text])  # type: ignore[arg-type]  # as a test names it
     job.session.history.insert(message)
     job.session.emit("conversation_item_added", SimpleNamespace(item=message))

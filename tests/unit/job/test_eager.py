@@ -100,7 +100,7 @@ class Listening:
         self.stream = EagerSTT(stt=self.engine, vad=vad).stream()
 
     async def goes(self, events: Iterable[VADEvent]) -> None:
-        """Let the learner's sound go on, until it is handled."""
+        """Send the learner's audio until it is handled."""
         self.detector.detect(*events)
         for _ in range(20):
             await asyncio.sleep(0)

@@ -158,7 +158,7 @@ async def never() -> None:
 
 
 async def closed() -> None:
-    """Be in a room that is gone."""
+    """Refuse the connection as LiveKit does for a closed room."""
     raise RuntimeError("room disconnected while waiting for participant")
 
 

@@ -31,13 +31,13 @@ async def heard(job: Any) -> list[events.Event]:
 
 
 def publish(job: Any, kind: int, source: int) -> None:
-    """Have the learner publish a track."""
+    """Publish a track as the learner."""
     track = SimpleNamespace(sid="TR_1", kind=kind, source=source)
     job.room.emit("track_published", track, job.room.remote_participants["maria"])
 
 
 def change(job: Any) -> None:
-    """Have the learner's attributes change."""
+    """Change the learner's attributes."""
     job.room.emit(
         "participant_attributes_changed",
         {"mood": "happy"},

@@ -36,7 +36,7 @@ MOST = 3
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Have these tests run on real time: LiveKit's session has clocks of its own."""
+    """Run these tests on real time: LiveKit's session has clocks of its own."""
     return {"real": asyncio.new_event_loop}
 
 
@@ -98,7 +98,7 @@ class Talk:
         self.given_up += 1
 
     async def spoken(self, text: str = "hola") -> None:
-        """Have the learner say something, from when it is understood."""
+        """Speak as the learner, from the moment the words are recognised."""
         self.failures.begin_turn()
         activity = self.session._activity
         assert activity is not None
@@ -197,7 +197,7 @@ class Tooled(Agent):
 
     @function_tool
     async def decline(self) -> str:
-        """Tell the model that it cannot be."""
+        """Refuse the model's request."""
         raise ToolError("not today")
 
 

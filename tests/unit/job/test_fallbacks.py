@@ -57,7 +57,7 @@ def now() -> float:
 
 
 async def spoken(voice: FallbackTTS, text: str = "Hola.") -> list[tuple[int, float]]:
-    """Say a sentence; give the level and the seconds of each run of sound."""
+    """Speak a sentence; return the level and the seconds of each run of sound."""
     runs: list[tuple[int, float]] = []
     async with voice.synthesize(text, conn_options=ONCE) as sound:
         async for piece in sound:
@@ -200,7 +200,7 @@ async def test_the_last_voice_gets_the_time_that_it_takes(seat: Seat) -> None:
 
 
 async def thought(mind: FallbackLLM) -> tuple[str, int]:
-    """Have a reply; give its words and how many tools it called."""
+    """Generate a reply; return its words and how many tools it called."""
     words, calls = "", 0
     async with mind.chat(chat_ctx=llm.ChatContext.empty(), conn_options=ONCE) as reply:
         async for chunk in reply:

@@ -25,7 +25,7 @@ def floor(job: Any, changes: list[bool]) -> Floor:
 
 
 def specialist_enters(job: Any, identity: str = "agent-2") -> None:
-    """Have a specialist come in."""
+    """Enter a specialist into the room."""
     job.room.enter(identity, AGENT, lk_agent_name="grammar-expert")
 
 

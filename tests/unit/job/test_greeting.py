@@ -27,7 +27,7 @@ class Handle:
         self._told: list[Callable[[Any], None]] = []
 
     def add_done_callback(self, told: Callable[[Any], None]) -> None:
-        """Tell when it ends."""
+        """Call back when the speech ends."""
         self._told.append(told)
 
     def interrupt(self) -> None:
@@ -38,7 +38,7 @@ class Handle:
         self.end()
 
     def end(self) -> None:
-        """Have it been said, or not."""
+        """Finish the speech, played or interrupted."""
         told, self._told = self._told, []
         for one in told:
             one(self)
@@ -53,11 +53,11 @@ class Session(FakeSession):
         self.closed = False
 
     def say(self, text: Any, **options: Any) -> Any:
-        """Say something."""
+        """Return the handle of a new speech."""
         return self._speak(str(text), may=options.get("allow_interruptions", True))
 
     def generate_reply(self, **options: Any) -> Any:
-        """Say something that a model thinks of."""
+        """Return the handle of a generated speech."""
         return self._speak(options["instructions"])
 
     def _speak(self, text: str, *, may: bool = True) -> Handle:
@@ -72,14 +72,14 @@ class Session(FakeSession):
         return [one.text for one in self.handles]
 
     def plays(self, seconds: float) -> None:
-        """Let so much of something be heard."""
+        """Play so much of a speech."""
         began = PlaybackStartedEvent(created_at=time.time())
         ended = PlaybackFinishedEvent(playback_position=seconds, interrupted=True)
         self.output.audio.emit("playback_started", began)
         self.output.audio.emit("playback_finished", ended)
 
     def hears(self) -> None:
-        """Have the learner begin to speak."""
+        """Start the learner's speech."""
         event = UserStateChangedEvent(old_state="listening", new_state="speaking")
         self.emit("user_state_changed", event)
 
@@ -108,7 +108,7 @@ class Greeted:
         self.greeting.attach(self.tutor)
 
     async def turn(self) -> None:
-        """Have the learner's turn be over, as LiveKit tells."""
+        """End the learner's turn, as LiveKit reports it."""
         await self.tutor.on_user_turn_completed(ChatContext.empty(), new_message=MESSAGE)
 
 

@@ -27,7 +27,7 @@ async def running(job: Any) -> Any:
 
 
 def call(job: Any, agent_name: str = "grammar-expert", **request: Any) -> "asyncio.Task[Handback]":
-    """Have the tutor call a specialist."""
+    """Call a specialist from the tutor."""
     return asyncio.create_task(job.lesson.call_specialist(agent_name, **request))
 
 

@@ -22,7 +22,7 @@ FINAL, INTERIM = stt.SpeechEventType.FINAL_TRANSCRIPT, stt.SpeechEventType.INTER
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Have these tests run on real time: LiveKit's session has clocks of its own."""
+    """Run these tests on real time: LiveKit's session has clocks of its own."""
     return {"real": asyncio.new_event_loop}
 
 
@@ -86,7 +86,7 @@ class Microphone(AudioInput):
         self._on.set()
 
     def on_detached(self) -> None:
-        """Be heard no longer."""
+        """Stop passing audio on."""
         self._on.clear()
 
 

@@ -29,7 +29,7 @@ def tutor(new: str, at: float) -> Emission:
 
 
 def told(job: Any, *emissions: Emission) -> list[dict[str, float]]:
-    """Have things happen in a session, and give what the host hears of them."""
+    """Emit events in a session, and return what the host receives."""
     heard: list[VoiceTimed] = []
     with measured(job.session, heard.append):
         for event, value in emissions:

@@ -32,7 +32,7 @@ class Session(EventEmitter[Any]):
             self.emit("agent_state_changed", _state(AgentStateChangedEvent, "listening", end))
 
     def learner(self, start: float, end: float | None) -> None:
-        """Have something be heard from one time to another."""
+        """Add recognised speech from one time to another."""
         self.emit("user_state_changed", _state(UserStateChangedEvent, "speaking", start))
         if end is not None:
             self.emit("user_state_changed", _state(UserStateChangedEvent, "listening", end))
@@ -56,7 +56,7 @@ class Tutor(Agent):
             yield event
 
     async def tts_node(self, text: Any, model_settings: Any) -> Any:  # noqa: ARG002  # by position
-        """Say it."""
+        """Synthesise the text."""
         async for piece in text:
             yield piece
 
@@ -78,7 +78,7 @@ class Lesson:
         self.voice.attach(self.agent)
 
     async def say(self, *texts: str) -> list[str]:
-        """Have the tutor say something, piece by piece."""
+        """Speak as the tutor, piece by piece."""
 
         async def pieces() -> AsyncIterator[str]:
             for text in texts:

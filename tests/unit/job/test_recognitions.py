@@ -44,7 +44,7 @@ async def _silence() -> AsyncIterator[Any]:
 
 
 async def listen(*transcripts: SpeechData) -> Listener:
-    """Have transcripts arrive at an agent that the host has met."""
+    """Pass transcripts to an agent that the host knows."""
     agent = Listener(list(transcripts))
     Recognitions().attach(agent)
     node = await agent.stt_node(_silence(), ModelSettings())

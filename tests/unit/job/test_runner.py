@@ -44,7 +44,7 @@ SOUND = rtc.AudioFrame(bytes(2 * 2400), 24_000, 1, 2400)
 
 
 def failing(hook: str) -> Any:
-    """Have a hook fail."""
+    """Make a hook fail."""
 
     def fail(*_: object) -> None:
         raise HookFailedError(hook, "raised ValueError")
@@ -648,7 +648,7 @@ async def test_a_specialist_whose_learner_went_and_came_while_it_waited_is_heard
 
 
 def fail_in_the_tutor() -> None:
-    """Have LiveKit log an error from the tutor's code, as it does with a callback's."""
+    """Log an error from the tutor's code as LiveKit does for a callback."""
     place = Path(agents.__path__[0]) / "voice/agent_activity.py"
     code = {"__name__": AUTHOR}
     exec("def on_user_turn_completed(): raise ValueError('x')", code)  # noqa: S102  # the mistake

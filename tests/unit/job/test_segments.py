@@ -22,7 +22,7 @@ class Recogniser:
         self._segments = Segments(self.levels, lambda: self.now)
 
     def tell(self, at: float, kind: SpeechEventType, **fields: Any) -> str | None:
-        """Tell of an event, and get who speaks."""
+        """Handle an event; return who speaks."""
         self.now = at
         words = [SpeechData(language="es", text="hola")] if kind in (INTERIM, FINAL) else []  # type: ignore[arg-type]  # a str does
         return self._segments.speaker(SpeechEvent(type=kind, alternatives=words, **fields))

@@ -98,12 +98,12 @@ class Room:
         self.speakers.hear([MARIA])
 
     def enter(self, learner: Learner) -> None:
-        """Have another learner come in."""
+        """Enter another learner into the room."""
         self.lesson.others = (*self.lesson.others, learner)
         self.speakers.hear([learner])
 
     async def speaks(self, identity: str, text: str, *, dated: bool = True) -> None:
-        """Have somebody say something, from when it is understood."""
+        """Speak as somebody in the room, from the moment the words are recognised."""
         self.now = self.now + 1 if dated else time.time()
         for number in range(8) if self.levels is not None else ():
             self.levels.add(identity, SPEECH, self.now + number * 0.05 * dated)

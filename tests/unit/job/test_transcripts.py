@@ -51,7 +51,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 async def recognise(job: Any, words: Iterable[tuple[str | None, str, bool]]) -> None:
-    """Have a session recognise words of speakers, final or not."""
+    """Recognise words of speakers in a session, final or not."""
     transcripts = Transcripts(job.room, job.lesson, TRACKS.get)
     transcripts.take_over(job.session)
     running = asyncio.create_task(transcripts.run())

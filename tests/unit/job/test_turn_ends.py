@@ -32,7 +32,7 @@ class Session(EventEmitter[Any]):
         self.emit("user_input_transcribed", event)
 
     def speak(self) -> None:
-        """Let the learner begin."""
+        """Start the learner's speech."""
         event = UserStateChangedEvent(old_state="listening", new_state="speaking")
         self.emit("user_state_changed", event)
 

@@ -39,7 +39,7 @@ class FakeDetector(EventEmitter[str]):
     """A voice activity detector that looks at sound when a test has it do so."""
 
     def look(self) -> None:
-        """Tell of it, as LiveKit's does every second."""
+        """Emit LiveKit's metric, which comes every second."""
         metrics = VADMetrics(
             label="vad",
             timestamp=0,
@@ -63,13 +63,13 @@ class Session(FakeSession):
         self.cleared += 1
 
     def speak(self, on: bool) -> None:
-        """Have the tutor speak or fall silent."""
+        """Start or stop the tutor's speech."""
         old, self.agent_state = self.agent_state, "speaking" if on else "listening"
         event = AgentStateChangedEvent(old_state=old, new_state=self.agent_state)  # type: ignore[arg-type]  # one of these
         self.emit("agent_state_changed", event)
 
     def hear(self, seconds: float) -> None:
-        """Have the learner say something."""
+        """Recognise speech of the learner."""
         for new, at in (("speaking", 0.0), ("listening", seconds)):
             old = "listening" if new == "speaking" else "speaking"
             event = UserStateChangedEvent(old_state=old, new_state=new, created_at=at)  # type: ignore[arg-type]  # as above
@@ -85,7 +85,7 @@ class Tutor(Agent):
         self.words: list[SpeechEvent | str] = []
 
     async def tts_node(self, text: Any, model_settings: Any) -> Any:  # noqa: ARG002  # by position
-        """Say it, in time."""
+        """Synthesise the text in time."""
         async for _ in text:
             while (frame := await self.sound.get()) is not None:
                 yield frame
@@ -124,7 +124,7 @@ class Watched:
         self.looking = asyncio.create_task(self.vitals.run())
 
     async def sounds(self, seconds: float, *, taken: bool = True, looked_at: bool = True) -> None:
-        """Have sound come from the room, and be taken and looked at or not."""
+        """Receive audio from the room, processed by the session or not."""
         for tenth in range(round(seconds * 10)):
             await asyncio.sleep(0.1)
             self.microphone.frames.put_nowait(SOUND)
@@ -134,7 +134,7 @@ class Watched:
                 self.session.vad.look()
 
     def asks(self, text: str) -> "asyncio.Task[list[Any]]":
-        """Have the session have something said."""
+        """Request speech from the session."""
 
         async def pieces() -> AsyncIterator[str]:
             yield text
@@ -146,7 +146,7 @@ class Watched:
         return asyncio.create_task(said())
 
     async def hears(self, *words: SpeechEvent | str) -> list[Any]:
-        """Have the recogniser give something."""
+        """Emit a result of the recogniser."""
 
         async def nothing() -> AsyncIterator[Any]:
             return

@@ -21,7 +21,7 @@ LONG = 30.0
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Have these tests run on real time."""
+    """Run these tests on real time."""
     return {"real": asyncio.new_event_loop}
 
 

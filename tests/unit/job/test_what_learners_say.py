@@ -69,7 +69,7 @@ class Sent:
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sent]:
-    """Have this process log and trace as a job does, and more of it."""
+    """Log and trace as a job does, and more."""
     sent = Sent()
     names = ("", "httpx", "httpx2", "livekit", "livekit.agents", "openai", "loqua_host", "asyncio")
     levels = {name: logging.getLogger(name).level for name in names}

@@ -107,5 +107,5 @@ class FakeLoqua:
         return session_id in self.known
 
     def subscribe(self, listener: Callable[[Caller, Mode], None]) -> None:
-        """Tell the listener of modes."""
+        """Register the listener of modes."""
         self.listeners.append(listener)

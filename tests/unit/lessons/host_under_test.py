@@ -105,7 +105,7 @@ class HostUnderTest:
     departures: dict[str, Departure]
 
     async def leave(self, *jobs: JobRef, within: float = 600, reason: str = STOPPING) -> None:
-        """Have the worker of these jobs leave."""
+        """Announce that the worker of these jobs leaves."""
         departure = Departure.within(within, reason)
         self.departures |= {job.job_id: departure for job in jobs}
         await self.lessons.announce_departure([job.job_id for job in jobs])
@@ -170,5 +170,5 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 def always(method: str, error: ApiError) -> Callable[[str, Caller], ApiError | None]:
-    """Have a method fail."""
+    """Make a method fail."""
     return lambda called, _caller: error if called == method else None

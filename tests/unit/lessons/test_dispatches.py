@@ -67,7 +67,7 @@ class FakeWorld:
         return LeaseClaims()
 
     async def claim(self, *_: object) -> bool:
-        """Let this host call."""
+        """Grant this host's call."""
         return True
 
 

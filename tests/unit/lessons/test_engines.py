@@ -14,7 +14,7 @@ from loqua_host.link.server import JobRef
 
 
 def serves(index: int, kind: EngineKind = "tts") -> EngineServes:
-    """Say that an engine serves."""
+    """Report that an engine serves."""
     return EngineServes(kind=kind, index=index)
 
 

@@ -49,7 +49,7 @@ class RoomsAndLearners(RuleBasedStateMachine):
         self.world = self.run(_new_world())
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Have something done."""
+        """Run one action."""
         return self.runner.run(work)
 
     def teardown(self) -> None:
@@ -224,7 +224,7 @@ class RoomsAndLearners(RuleBasedStateMachine):
             self.only_one_of_a_kind()
 
     async def _settle(self) -> None:
-        """Let nothing more go wrong; lessons end in turn when others wait."""
+        """Cause no more faults; lessons end in turn when others wait."""
         world = self.world
         world.losing = False
         world.refusing.clear()

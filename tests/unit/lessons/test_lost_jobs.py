@@ -38,7 +38,7 @@ def accepted(world: World) -> Job:
 
 
 async def look_for(host: Host, seconds: float) -> None:
-    """Have a host look at its rooms for a while."""
+    """Run a host's reconciler for a while."""
     for _ in range(round(seconds / POLL_SECONDS)):
         await host.reconciler.look()
         await asyncio.sleep(POLL_SECONDS)

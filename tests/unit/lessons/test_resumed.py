@@ -223,7 +223,7 @@ AWAY = SteppedOut(
 
 
 async def step_out(host: HostUnderTest, wall: Any) -> None:
-    """Have a lesson stepped out of whose learner left 8 s before."""
+    """Ask a lesson to step out whose learner left 8 s before."""
     async with host.job() as link:
         await join(link)
         wall.seconds += 60

@@ -98,7 +98,7 @@ class Exported:
 
 @pytest.fixture
 def exported(providers: list[TracerProvider]) -> Iterator[Exported]:
-    """Have lessons be traced, and return what is exported."""
+    """Trace lessons, and return what is exported."""
     with open_traces(ENDPOINT):
         yield Exported(providers[0])
 

@@ -85,7 +85,7 @@ class FakeLink:
         self.told: list[Any] = []
 
     async def send(self, message: Any) -> None:
-        """Tell the job."""
+        """Send a message to the job."""
         self.told.append(message)
 
     async def receive(self) -> Any:
@@ -130,7 +130,7 @@ class Job:
         return len(self.answers) < self.calls
 
     def tell(self, message: Any) -> None:
-        """Have its host hear something; None is its end."""
+        """Send a message to its host; None is the end of the link."""
         self.link.inbox.put_nowait(message)
 
 
@@ -344,7 +344,7 @@ class World:
         await idle()
 
     async def stop(self, name: str) -> None:
-        """Tell a host to stop: its lessons go on, jobs without one leave."""
+        """Stop a host: its lessons continue, jobs without a lesson leave."""
         host = self.hosts[name]
         host.lessons.withdraw()
         for job in host.jobs:
@@ -356,7 +356,7 @@ class World:
         await idle()
 
     async def end(self, name: str) -> None:
-        """Let a host that stops be gone: what still runs is cut off, and its lease ends."""
+        """End a stopping host: running lessons are cut off, and its lease ends."""
         host = self.hosts[name]
         await host.lessons.cut_off({job.ref.job_id for job in host.jobs})
         for job in host.jobs:
@@ -367,12 +367,12 @@ class World:
         await self.kill(name, lingering=False)
 
     async def look(self) -> None:
-        """Have each host look at the rooms."""
+        """Run each host's reconciler once."""
         for host in list(self.hosts.values()):
             await host.reconciler.look()
 
     async def pass_time(self, seconds: float) -> None:
-        """Let time pass, hosts renew their leases, and LiveKit drop the dead."""
+        """Advance the clock: hosts renew their leases, and LiveKit drops dead agents."""
         end = self.now() + seconds
         while (left := end - self.now()) > 0:
             await asyncio.sleep(min(left, LEASE / 3))
@@ -384,7 +384,7 @@ class World:
                 self.people.get(room, {}).pop(agent, None)
 
     def enter(self, room: str, user_id: str) -> None:
-        """Let a learner enter; LiveKit sends the automatic tutor to a new room."""
+        """Enter a learner; LiveKit dispatches the automatic tutor to a new room."""
         new = room not in self.people
         entry = f"PA_{next(self.numbers)}"
         self.people.setdefault(room, {})[user_id] = Participant(
@@ -397,7 +397,7 @@ class World:
             self.send(room, Dispatch(""))
 
     async def slip_away(self, room: str, user_id: str) -> None:
-        """Let a learner leave whose tutors, if there are any, wait for them to return."""
+        """Disconnect a learner; their tutors, if any, wait for them to return."""
         jobs = [job for job in self.teaching if _is(job, room, user_id)]
         if not jobs:
             await self.go(room, user_id)
@@ -407,7 +407,7 @@ class World:
             job.away_since = self.monotonic()
 
     async def answer_hosts(self) -> None:
-        """Have jobs whose learner is away step out when they are asked to, or finish in time."""
+        """Step out of lessons whose learner is away when the host asks, or finish them in time."""
         for job in [job for job in self.teaching if job.away_since is not None]:
             if isinstance(job.link.told[-1], StepOut):
                 await self._step_out(job)
@@ -429,7 +429,7 @@ class World:
         return [job for job in here if job.away_since is not None]
 
     async def go(self, room: str, user_id: str) -> None:
-        """Let a learner leave; the jobs teaching them finish, and an empty room closes."""
+        """Remove a learner; the jobs teaching them finish, and an empty room closes."""
         people = self.people[room]
         learner = people.pop(user_id)
         for job in self.teaching:
@@ -471,7 +471,7 @@ class World:
                 return
 
     async def join(self, job: Job) -> None:
-        """Let a job join the host that accepted it, for the learner it sees first."""
+        """Join the host that accepted a job, for the learner that the job sees first."""
         people = self.people[job.ref.room]
         learners = [one for one in people.values() if one.kind == "standard"]
         if not learners:
@@ -494,7 +494,7 @@ class World:
                 self._leave(job)
 
     async def ask(self, job: Job) -> None:
-        """Have a tutor call the specialist."""
+        """Call the specialist from a tutor."""
         job.calls += 1
         job.tell(
             CallSpecialist(agent_name="grammar-expert", request=HandoffRequest(focus="articles"))
@@ -502,7 +502,7 @@ class World:
         await idle()
 
     async def finish(self, job: Job) -> None:
-        """Let a job end its lesson politely."""
+        """End a job's lesson regularly."""
         assert job.learner is not None
         job.tell(Finish(ending=Ending(reason="done", seconds=0.0)))
         await idle()
@@ -567,5 +567,5 @@ def _is(job: Job, room: str, user_id: str) -> bool:
 
 
 async def idle() -> None:
-    """Let everybody do what can be done now: virtual time passes only when nothing can."""
+    """Run all callbacks that are due: virtual time passes only when none is."""
     await asyncio.sleep(0.001)

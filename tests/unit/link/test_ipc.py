@@ -129,7 +129,7 @@ class Hostile:
         self.mark = mark
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Have unpickling call this."""
+        """Return a call for unpickling to make."""
         return os.system, (f"touch {self.mark}",)
 
 

@@ -29,7 +29,7 @@ class Clock:
         return self.seconds
 
     async def sleep(self, seconds: float) -> None:
-        """Let the time pass."""
+        """Advance the clock."""
         if len(self.slept) == self._sleeps:
             raise asyncio.CancelledError
         self.slept.append(seconds)

@@ -36,7 +36,7 @@ class Looks(SystemClock):
         await self.ends.wait()
 
     async def look(self) -> None:
-        """Have the files looked at once."""
+        """Check the files for changes once."""
         self.waits.clear()
         self.ends.set()
         await self.waits.wait()
@@ -44,7 +44,7 @@ class Looks(SystemClock):
 
 @asynccontextmanager
 async def serving(tls: TlsSettings | None) -> AsyncIterator[int]:
-    """Serve a page; gives its port."""
+    """Serve a page; return its port."""
 
     async def page(_request: web.Request) -> web.Response:
         return web.Response(text="here")

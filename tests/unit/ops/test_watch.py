@@ -39,7 +39,7 @@ class Clock:
         return self.seconds
 
     async def sleep(self, seconds: float) -> None:
-        """Let the time pass."""
+        """Advance the clock."""
         if seconds != BEAT_SECONDS:
             await asyncio.Event().wait()
         self.seconds += seconds + self.late
@@ -134,7 +134,7 @@ def watch(fakes: Fakes, clock: Clock, tmp_path: Path) -> Watch:
 
 
 async def run(watch: Watch) -> None:
-    """Let it look for a while."""
+    """Run the watch for a while."""
     task = asyncio.create_task(watch.run())
     for _ in range(10):
         await asyncio.sleep(0)

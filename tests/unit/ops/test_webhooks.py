@@ -38,7 +38,7 @@ async def livekit(heard: list[WebhookEvent]) -> AsyncIterator[Client]:
 
 
 async def send(livekit: Client, text: bytes, token: str) -> int:
-    """Send a webhook; gives the answer's status."""
+    """Send a webhook; return the answer's status."""
     headers = {"Content-Type": "application/webhook+json", "Authorization": token}
     return (await livekit.post(WEBHOOK, data=text, headers=headers)).status
 

@@ -46,7 +46,7 @@ def taught(ledger: Ledger, delivery: Delivery, a_lesson: NewLesson) -> Taught:
 
 
 def failing(method: str, *errors: ApiError | None) -> Callable[[str, Caller], ApiError | None]:
-    """Have a method's first calls end like this, and the later ones well."""
+    """Make a method's first calls end like this, and the later ones succeed."""
     left = list(errors)
     return lambda called, _caller: left.pop(0) if called == method and left else None
 

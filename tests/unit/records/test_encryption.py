@@ -25,7 +25,7 @@ OLD, NEW = "old-" * 8, "new-" * 8
 
 
 async def fill(ledger: Ledger, a_lesson: NewLesson, number: int = 1) -> None:
-    """Have the ledger hold something of everything."""
+    """Write every kind of data to the ledger."""
     row = await ledger.open_lesson(a_lesson(number, user_id="Mariana"), "")
     progress = Progress(words_learned=7, grammar_points=("subjunctive",))
     await ledger.save_progress(row, 1.0, progress, {"said": "manzana"})

@@ -146,7 +146,7 @@ class ModelApi:
             own.remove(call)
 
     def answer(self, call: Call, how: str) -> None:
-        """Have a call end."""
+        """End a call."""
         taken = call.take() if how.startswith("taken") else None
         error = ANSWERS[how]
         if error is None:
@@ -190,7 +190,7 @@ class ModelClock:
         await waking
 
     def pass_time(self, seconds: float) -> None:
-        """Let time pass."""
+        """Advance the clock."""
         self.passed += seconds
         for due, waking in self._sleepers:
             if due <= self.passed and not waking.done():
@@ -232,7 +232,7 @@ class Host:
         self.delivering = asyncio.create_task(self.delivery.run())
 
     async def without_ledger(self, meanwhile: Coroutine[Any, Any, None]) -> None:
-        """Be cut off from the ledger beyond the lease, and deliver again after that."""
+        """Lose the ledger for longer than the lease, and deliver again after that."""
         self.delivering.cancel()
         await asyncio.wait([self.delivering])
         self.end_lease(1e4)
@@ -246,7 +246,7 @@ class Host:
         return await self.ledger.interrupted()
 
     async def die(self) -> None:
-        """Be gone, with the lease held: the database is as it was committed."""
+        """Kill the host while it holds the lease: the database is as it was committed."""
         self.delivering.cancel()
         await asyncio.wait([self.delivering])
         self.database.close()
@@ -254,7 +254,7 @@ class Host:
             await self.opened.aclose()
 
     def end_lease(self, ago: float) -> None:
-        """Have the lease have run out, which no call outlasts."""
+        """Expire the lease, which no call outlasts."""
         for call in self.calls.waiting:
             self.calls.api.answer(call, "lost on its way")
         self.database.raw.execute(LAPSE, (ago, self.ledger._host))

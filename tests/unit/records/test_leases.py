@@ -41,7 +41,7 @@ def record_of(lesson: LessonRow) -> SessionRecord:
 
 
 async def die(ledger: Ledger, ago: float = 1e9) -> None:
-    """Have a host's lease have run out, as if it were dead."""
+    """Expire a host's lease, as if it were dead."""
     text = "UPDATE host SET lease_until = unix_now() - :ago WHERE id = :host"
     await ledger._writer.write(lambda db: db.execute(text, {"ago": ago, "host": ledger._host}))
 

@@ -34,7 +34,7 @@ async def report(
 
 
 async def pass_time(ledger: Ledger, seconds: float) -> None:
-    """Have the database's times lie further back, as if nobody had reported meanwhile."""
+    """Move the database's times back, as if nobody had reported meanwhile."""
     for query in (
         "UPDATE host SET ready_until = ready_until - :by",
         "UPDATE active_region SET since = since - :by",

@@ -49,7 +49,7 @@ def db(clock: Clock) -> MemoryDatabase:
 
 
 def opened(db: MemoryDatabase, host: str, lesson: LessonRow) -> None:
-    """Have a host's lesson be open."""
+    """Insert an open lesson of a host."""
     db.execute(
         "INSERT INTO lesson (id, session_id, visit, room, entry, tutor, agent_id, owner, key_id,"
         " user_id, user_blind_index, opened_at, state) VALUES (:id, :id, 'v', :room, '', :tutor,"

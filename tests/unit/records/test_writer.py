@@ -32,7 +32,7 @@ def kept(db: DatabaseConnection) -> list[int]:
 async def all_at_once(
     writer: Writer, works: list[Callable[[DatabaseConnection], int]]
 ) -> list[int | BaseException]:
-    """Have work wait behind a thread that is busy until all of it does; gives what came of it."""
+    """Queue work behind a busy thread until all of it waits; return the results."""
     gate = threading.Event()
     busy = asyncio.create_task(writer.run_in_thread(gate.wait))
     await asyncio.sleep(0)

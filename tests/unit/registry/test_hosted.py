@@ -226,7 +226,7 @@ async def test_what_another_learner_says_is_no_progress_of_the_lessons_learner()
 
 @pytest.fixture
 def taught(lesson: Lesson) -> Iterator[Lesson]:
-    """Have this process teach a lesson."""
+    """Mark this process as teaching a lesson."""
     teach(lesson)
     yield lesson
     teach(None)

@@ -43,7 +43,7 @@ class Demanding(Agent):
 
 
 def faults_of(install: Install, name: str, source: str) -> list[str]:
-    """Load a plugin that breaks the contract, and give its faults."""
+    """Load a plugin that breaks the contract, and return its faults."""
     install(name, source)
     with pytest.raises(BrokenTutorError) as broken:
         load_plugin(plugin=name)

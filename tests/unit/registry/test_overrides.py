@@ -61,7 +61,7 @@ async def only_positional(self: Any, *arguments: Any) -> None:
 
 
 def synchronous(self: Any, turn_ctx: Any, new_message: Any) -> None:
-    """Give LiveKit nothing to await."""
+    """Return nothing that LiveKit could await."""
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ class Place:
     answer: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
-        """Let it answer at once."""
+        """Answer at once."""
         self.answer.set()
 
     def fetch(self, variable: str) -> Secret | None:

@@ -33,7 +33,7 @@ ANYWHERE = "0.0.0.0"  # noqa: S104  # nothing listens there
 
 
 def granting(*names: str) -> WantedSecrets:
-    """Say that config grants these, too."""
+    """Grant these secrets in config."""
     return WantedSecrets(granted=frozenset(names))
 
 

@@ -31,7 +31,7 @@ READ = """
 
 
 def ask(protected: list[Path], work: Path, *paths: Path) -> dict[str, str]:
-    """Have a process that these are protected from read some files, and make and move one."""
+    """Try, in a process with these protected files, to read some, and to create and move one."""
     command = [sys.executable, "-c", textwrap.dedent(READ), str(work), *map(str, paths)]
     environ = {"PATH": os.environ["PATH"], **protected_in(protected)}
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)  # noqa: S603  # our own

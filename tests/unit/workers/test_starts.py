@@ -59,7 +59,7 @@ def failures_of(pool: Any) -> int:
 
 
 async def run_for(pool: Any, seconds: float) -> None:
-    """Have a pool keep what it is to keep ready."""
+    """Run a pool for a while."""
     task = asyncio.create_task(pool._main_task())
     await asyncio.sleep(seconds)
     task.cancel()

@@ -32,7 +32,7 @@ def activate(
     region: Annotated[str, typer.Argument(help="The region's name, as in `regions:`.")],
     config: Config = CONFIG,
 ) -> None:
-    """Have another region teach from now on.
+    """Make another region the one that teaches.
 
     Its hosts begin to serve within five seconds. Those of the other region begin no more lessons,
     and go on with those that run.

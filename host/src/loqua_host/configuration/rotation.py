@@ -56,7 +56,7 @@ class Rotation:
         await self._ledger.reencrypt()
 
     async def _follow_livekit_key(self) -> None:
-        """Give every client the new LiveKit key once LiveKit accepts it."""
+        """Switch every client to the new LiveKit key once LiveKit accepts it."""
         key = self._secrets.livekit()
         if key == self._rooms.key:
             if self.refused_key is not None:

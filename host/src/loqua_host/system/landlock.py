@@ -100,7 +100,7 @@ class Ruleset:
         _call(ADD_RULE, self._descriptor, NET_PORT, rule, 0)
 
     def enter(self) -> None:
-        """Give the rights up, for good."""
+        """Drop the rights of this process, permanently."""
         forbid_new_privileges()
         _call(RESTRICT_SELF, self._descriptor, 0)
 

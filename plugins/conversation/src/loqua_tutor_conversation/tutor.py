@@ -316,7 +316,7 @@ class ConversationTutor(Agent):
         return scenario_of(self.course, self.state.scenario).welcome_back
 
     def _mark_native(self, reply: str) -> None:
-        """Have the native language's voice speak what is in it of the next reply."""
+        """Mark words of the native language in the next reply for that language's voice."""
         native = native_help(self.state, self.course)
         self._voice.marked = native if native in reply else ""
 

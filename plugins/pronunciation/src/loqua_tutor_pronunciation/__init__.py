@@ -56,7 +56,7 @@ async def create_agent(lesson: Lesson[PronunciationSettings]) -> Agent:
 
 @hookimpl
 async def on_user_ready(lesson: Lesson) -> None:
-    """Greet, and give the first sentence."""
+    """Greet, and return the first sentence."""
     lesson.get_agent(PronunciationTutor).greet()
 
 

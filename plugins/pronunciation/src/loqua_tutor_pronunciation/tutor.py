@@ -65,7 +65,7 @@ class PronunciationTutor(Agent):
             await self._scorer.aclose()
 
     def greet(self) -> None:
-        """Greet, and give the sentence that is on."""
+        """Greet, and return the sentence that is on."""
         self.session.say(greeting(self.state, self.language))
 
     async def stt_node(

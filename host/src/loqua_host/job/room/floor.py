@@ -98,7 +98,7 @@ class Floor:
         self._lent = True
 
     def give(self) -> None:
-        """Give the floor to the specialist."""
+        """Pass the floor to the specialist."""
         self._switch(held=False)
 
     def take(self) -> None:
