@@ -88,7 +88,7 @@ async def test_beside_a_host_that_runs_all_is_well_and_no_tutor_is_called(
 
 
 async def run_check(deployment: Deployment, config: Path, *options: str) -> tuple[int | None, str]:
-    """Run the command with the deployment's variables; return its status and all that it printed."""
+    """Run the command with the deployment's variables; return its status and its output."""
     paths = os.pathsep.join([str(deployment.plugins), os.environ.get("PYTHONPATH", "")])
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     process = await asyncio.create_subprocess_exec(

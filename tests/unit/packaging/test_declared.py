@@ -38,7 +38,7 @@ def imported(source: Path) -> Iterator[str]:
 
 
 def is_own(module: str) -> bool:
-    """Return whether a module is Python's or the workspace's, whose imports import-linter checks."""
+    """Return whether a module is Python's or the workspace's; import-linter checks those."""
     return module.startswith("loqua_") or module.partition(".")[0] in sys.stdlib_module_names
 
 
