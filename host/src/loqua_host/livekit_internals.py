@@ -565,7 +565,7 @@ def leave_before_loop_ends() -> None:
 async def _follow_host(
     client: _ProcClient, follow: Callable[[_ProcClient], Coroutine[Any, Any, None]]
 ) -> None:
-    """Follow the host until it is gone; then cancel the entry point alone, and await it."""
+    """Wait until the host is gone; then cancel the entry point only, and await it."""
     try:
         await follow(client)
     finally:

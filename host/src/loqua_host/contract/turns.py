@@ -133,7 +133,7 @@ def learner_of(message: "ChatMessage") -> Learner | None:
 
 
 def _recognition_of(message: "ChatMessage") -> Recognition:
-    """Return the host's mark, or what LiveKit keeps in the message: the confidence alone."""
+    """Return the recognition that the host attached, or only LiveKit's confidence."""
     mark = message.extra.get(RECOGNITION_KEY)
     if isinstance(mark, Recognition):
         return mark

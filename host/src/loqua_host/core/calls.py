@@ -54,7 +54,7 @@ class Bearer(Protocol):
 
 @dataclass(slots=True)
 class _CallState:
-    """One call on its way: when it must be done, and what became of it so far.
+    """A call in progress: its deadline and its attempts so far.
 
     Attributes:
         sent: Whether the API may have taken the request.

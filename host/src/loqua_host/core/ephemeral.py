@@ -47,5 +47,5 @@ class EphemeralKey:
 
 
 def purpose(caller: Caller) -> bytes:
-    """Return HPKE's info, which binds a sealed token to whom it was asked for."""
+    """Return HPKE's info, which binds an encrypted token to its caller."""
     return f"loqua user token\0{caller.agent_id}\0{caller.room}\0{caller.user_id}".encode()

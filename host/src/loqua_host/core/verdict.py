@@ -1,4 +1,4 @@
-"""What an answer with an error status means: the API's own word, or somebody else's before it.
+"""What an error response means: an error of the API, or of a proxy before it.
 
 A status alone is no verdict: ingresses, firewalls and web servers answer 404 or 403 for an API
 that is not there. The API's own errors have the guide's body, `{"error": {"code": "…"}}`.

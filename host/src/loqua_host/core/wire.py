@@ -154,7 +154,7 @@ class _SessionBodyV2(_SessionBody):
 
 
 class UserTokenAnswer(BaseModel):
-    """The encrypted token, and for whom, where and how long it is good."""
+    """The encrypted token, with its learner, room, agent and lifetime."""
 
     model_config = _BELIEVED
     encrypted_token: str = Field(repr=False)

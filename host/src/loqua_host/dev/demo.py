@@ -1,4 +1,4 @@
-"""`loqua-host demo`: the production process against local parts, taught by nobody, heard by all.
+"""`loqua-host demo`: the production host with local services and synthetic learners.
 
 Three synthetic learners enter three rooms: one is met by the automatic tutor, one has a token
 that names the pronunciation specialist, and into the third's room, where the automatic tutor

@@ -1,4 +1,4 @@
-"""The Loqua API, tried call by call, with a learner kept for tests or with nobody's id."""
+"""Checks of the Loqua API, call by call, with a test learner or with an unknown id."""
 
 import time
 from collections.abc import AsyncIterator, Callable, Mapping

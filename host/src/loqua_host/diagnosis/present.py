@@ -1,4 +1,4 @@
-"""Who is in the rooms now: learners whom no tutor could take, agents under a tutor's name."""
+"""Checks of participants: learners without a valid identity, agents with a tutor's name."""
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -29,7 +29,7 @@ machine, the last one joins after 13 s, and cannot be distinguished from one tha
 
 @dataclass(frozen=True, slots=True)
 class _Called:
-    """A dispatched tutor: since when, for whom if this host dispatched it, and its job, if any."""
+    """A dispatched tutor: the time, the learner if this host dispatched it, and its job, if any."""
 
     at: float
     identity: str | None

@@ -25,7 +25,7 @@ def pack(handover: Handover, user_id: str) -> str:
 
 
 def is_handover(metadata: str) -> bool:
-    """Return whether a dispatch hands somebody over; others have metadata of their own, or none."""
+    """Return whether a dispatch is a handover; other dispatches have other metadata, or none."""
     return _unpack(metadata) is not None
 
 

@@ -1,4 +1,4 @@
-"""Landlock: a process gives up rights for itself and for all that comes from it (landlock(7)).
+"""Landlock: a process drops rights for itself and its descendants (landlock(7)).
 
 Only the calling thread and what it starts are restricted, so that this is for a process with one.
 """
@@ -39,12 +39,12 @@ def landlock_version() -> int:
 
 
 def forbid_new_privileges() -> None:
-    """Make set-user-ID programs gain nothing; Landlock and seccomp ask for it (prctl(2))."""
+    """Set no_new_privs, which Landlock and seccomp require (prctl(2))."""
     _libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
 class Ruleset:
-    """What a process keeps of the rights that it gives up.
+    """The exceptions from the rights that a process drops.
 
     Args:
         descriptor: Landlock's descriptor of it.

@@ -1,8 +1,8 @@
-"""The host process seals itself: secrets out of the environment, memory out of reach.
+"""Removal of secrets from the host's environment, and protection of its memory.
 
-A process's environment stays readable in /proc for as long as it lives, whatever it deletes
-later. So the host executes itself again with a clean one and hands itself what it had over
-an anonymous file (memfd_create(2)).
+A process's initial environment stays readable in /proc for as long as it lives, also after it
+deletes variables. So the host re-executes itself with a clean environment and passes the original
+one through an anonymous file (memfd_create(2)).
 """
 
 import asyncio
@@ -116,7 +116,7 @@ def is_kept(name: str) -> bool:
 
 @contextmanager
 def temporary_environ(environ: Mapping[str, str], *prefixes: str) -> Iterator[None]:
-    """Restore the variables with these prefixes in `os.environ` for the duration of a block.
+    """Put the variables with these prefixes into `os.environ` for the duration of a block.
 
     For clients that read their own variables when they are created.
     """

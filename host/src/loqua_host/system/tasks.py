@@ -87,7 +87,7 @@ async def first_of(*events: asyncio.Event) -> None:
 
 
 async def forever(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run what is to go on until it is cancelled or returns, again whenever it fails.
+    """Run work until it is cancelled or returns, and restart it after each failure.
 
     A failure is logged as `error.caught`; the pause after it grows with each.
     """

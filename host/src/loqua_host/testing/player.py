@@ -203,7 +203,7 @@ class LessonPlayer:
         await asyncio.sleep(ANSWER_SECONDS)
 
     def _known(self, learner: str) -> str:
-        """Return whom a step is about; without a name, it is the script's own learner."""
+        """Return the learner of a step: without a name, the script's own."""
         if learner and learner not in self.host.visits:
             raise LessonFailedError(f"{learner} has not entered; write `joins: {learner}` before")
         return learner or self._script.user_id

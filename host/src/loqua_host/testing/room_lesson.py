@@ -165,7 +165,7 @@ class _RoomLesson:
         return self._learners[self._script.user_id]
 
     def _known(self, learner: str) -> RoomLearner:
-        """Return whom a step is about; without a name, it is the script's own learner."""
+        """Return the learner of a step: without a name, the script's own."""
         if learner and learner not in self._learners:
             raise LessonFailedError(f"{learner} has not entered; write `joins: {learner}` before")
         return self._learners[learner or self._script.user_id]

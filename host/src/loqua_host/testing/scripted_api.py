@@ -112,7 +112,7 @@ def outage(status: int) -> Error:
 
 
 def registered(context: LearnerContext) -> RegisteredLearner:
-    """Return a learner of whom the API remembers a context."""
+    """Return a learner who has a context in the API."""
     return RegisteredLearner.model_validate(context.model_dump())
 
 

@@ -226,7 +226,7 @@ class ScriptedHost:
         await self._idle.wait()
 
     async def delivered(self) -> None:
-        """Wait until no lesson runs, and the API has all that it is owed."""
+        """Wait until no lesson runs, and every record is delivered."""
         await self._idle.wait()
         await self._delivery.wait_idle()
 

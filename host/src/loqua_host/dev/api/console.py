@@ -89,5 +89,5 @@ async def register_learner(
 
 @router.delete("/dev/learners/{user_id}", status_code=204, response_class=Response)
 async def forget_learner(user_id: UserId, call: CallNow) -> None:
-    """Forgets a learner, whom the guide's endpoints no longer know from then on."""
+    """Delete a learner, whom the guide's endpoints then no longer know."""
     call.api.store.forget(user_id)

@@ -28,7 +28,7 @@ ClaimsT = TypeVar("ClaimsT", bound=BaseModel)
 
 
 class UserClaims(BaseModel):
-    """For whom, where, by which agent and until when a learner's JWT may be used."""
+    """The learner, room, agent and expiry of a learner's JWT."""
 
     model_config = ConfigDict(frozen=True)
 

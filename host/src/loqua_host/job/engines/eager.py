@@ -1,4 +1,4 @@
-"""Speech recognition that begins in a pause, before it is known whether the learner goes on."""
+"""Speech recognition that begins in a pause, before it is known whether the learner continues."""
 
 import asyncio
 import time
@@ -21,7 +21,7 @@ class EagerSTT(stt.StreamAdapter):
 
     LiveKit's adapter asks the engine when the voice activity detection says that an utterance is
     over. This one asks it earlier, while the silence lasts, and drops the result if the learner
-    goes on. The time that recognition takes is then hidden behind the silence.
+    continues. The time that recognition takes is then hidden behind the silence.
     """
 
     def stream(
@@ -85,7 +85,7 @@ class _EagerStream(stt.RecognizeStream):
                 await self._close(event)
 
     async def _anticipate(self, silence: float) -> None:
-        """Begin to recognise in a pause, and drop the result if the learner goes on."""
+        """Begin to recognise in a pause, and drop the result if the learner continues."""
         if silence == 0:
             await self._drop()
         elif silence >= PAUSE_SECONDS and self._early is None:

@@ -272,7 +272,7 @@ class Runner:
         return progress
 
     async def send_checkpoint(self, progress: Progress | None = None) -> None:
-        """Send the host what another job would go on from."""
+        """Send the host the checkpoint from which another job could continue."""
         await self._checkpoints.send(progress)
 
     def _report_failure(self, failure: Failure) -> None:

@@ -101,7 +101,7 @@ class Steps(Protocol):
     """The reason the lesson has been ended for, None while nobody has ended it."""
 
     async def until_ended(self, teaching: Coroutine[None, None, None]) -> None:
-        """Run `teaching`, and all that goes on beside it, until somebody ends the lesson."""
+        """Run `teaching` and its background tasks until the lesson ends."""
 
     async def create_agent(self) -> None:
         """Call the tutor's `create_agent`."""
@@ -122,10 +122,10 @@ class Steps(Protocol):
         """Call the tutor's `on_progress_tick`."""
 
     async def send_checkpoint(self, progress: Progress | None = None) -> None:
-        """Send the host what another job would go on from."""
+        """Send the host the checkpoint from which another job could continue."""
 
     async def say_unavailable(self) -> None:
-        """Tell the learner that the lesson cannot go on."""
+        """Tell the learner that the lesson cannot continue."""
 
     def end(self, reason: str) -> None:
         """End the lesson, unless it has been ended already."""
@@ -201,7 +201,7 @@ async def run_until_ended(steps: Steps, *, failing_ticks: int) -> None:
 
 
 async def tick(steps: Steps, most_failures: int) -> None:
-    """Ask for progress until cancelled; a lesson whose ticks fail goes on without them."""
+    """Ask for progress until cancelled; a lesson whose ticks fail continues without them."""
     failures = 0
     for number in count(1):
         await steps.until_tick()

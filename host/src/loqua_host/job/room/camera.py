@@ -13,7 +13,7 @@ __all__ = ["Camera"]
 
 
 class Camera:
-    """Keep the learner's latest picture on the lesson, for tutors that ask for video.
+    """Keep the learner's latest video frame on the lesson, for tutors that declare video.
 
     Of other tutors' learners no video is received.
 

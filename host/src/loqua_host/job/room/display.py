@@ -1,4 +1,4 @@
-"""What the learner's page shows: sent as text streams to this learner alone."""
+"""Data for the learner's app, sent as text streams to this learner only."""
 
 import structlog
 from livekit import rtc
