@@ -52,7 +52,7 @@ async def test_a_called_specialist_teaches_and_hands_back(
         assert (back["outcome"], back["words"]) == ("taught", 30)
         await shown(learner, probe="true")
         visit = learner.session_id
-    for event in ("handoff.asked", "handoff.came", "handoff.over"):
+    for event in ("handoff.requested", "handoff.joined", "handoff.finished"):
         await host.log.until(event, tutor=SPECIALIST, room=room)
     await deployment.api.until("sessions", learner.user_id, count=2)
     records = await deployment.api.arrivals("sessions", learner.user_id)

@@ -164,7 +164,7 @@ async def test_without_a_new_token_the_agents_own_jwt_creates_the_record_where_c
     end = ("record.delivered", None) if taken else ("record.dead", status)
     assert ends == [("progress.dead", status), end]
     assert len(sessions(app)) == taken
-    told = [log["why"] for log in logs if log["event"] == "session.by_service"]
+    told = [log["why"] for log in logs if log["event"] == "session.recorded_by_service"]
     assert len(told) == (access == "user_then_service")
 
 
@@ -176,7 +176,7 @@ async def test_with_a_new_token_the_record_is_the_learners_own(
     logs = await deliver(ledger, Line(app), jwt, "user_then_service")
     events = [log["event"] for log in logs]
     assert "record.delivered" in events
-    assert "session.by_service" not in events
+    assert "session.recorded_by_service" not in events
 
 
 async def test_what_the_agents_own_jwt_is_refused_is_a_dead_letter(

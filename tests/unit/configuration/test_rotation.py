@@ -128,7 +128,7 @@ async def test_a_key_that_livekit_refuses_is_told_until_it_is_taken_or_withdrawn
         await parts.put(LIVEKIT_API_KEY="strange")
         assert await follow(rotation) == ["livekit.key_refused"]
         await parts.put(LIVEKIT_API_KEY="new")
-        assert await follow(rotation) == ["livekit.key_adopted"]
+        assert await follow(rotation) == ["livekit.key_changed"]
         assert rotation.refused_key is None
         assert await follow(rotation) == []
     assert workers.keys == ["new"]
@@ -141,7 +141,7 @@ async def test_a_new_key_of_the_ledger_seals_at_once_and_the_rest_behind_the_les
     async with asyncio.TaskGroup() as tasks:
         rotation = Rotation(parts.secrets, parts.services(tasks), cast("Supervisor", Workers()))
         await parts.put(LEDGER_KEY="another-" * 4)
-        assert await follow(rotation) == ["ledger.key_adopted"]
+        assert await follow(rotation) == ["ledger.key_changed"]
         assert await follow(rotation) == []
     assert parts.keys == ["another-" * 4, GIVEN["LEDGER_KEY"]]
     assert parts.told == ["pause of 120 s", "reencrypt"]

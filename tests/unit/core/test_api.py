@@ -324,7 +324,7 @@ async def test_the_agents_own_name_stands_in_for_a_token_that_is_refused(
     last = loqua.seen("sessions")[-1]
     assert last.headers["authorization"] == "Bearer agent-jwt"
     assert last.headers["idempotency-key"] == "key-1"
-    assert len(world.logged("session.by_service")) == 1
+    assert len(world.logged("session.recorded_by_service")) == 1
 
 
 @pytest.mark.parametrize(

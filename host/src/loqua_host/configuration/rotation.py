@@ -47,7 +47,7 @@ class Rotation:
 
     def _follow_ledger_key(self) -> None:
         if self._ledger.use_keys(self._secrets.ledger.open_keys()):
-            log.info("ledger.key_adopted")
+            log.info("ledger.key_changed")
             self._tasks.create_task(forever(self._reencrypt))
 
     async def _reencrypt(self) -> None:
@@ -72,4 +72,4 @@ class Rotation:
             return
         self.refused_key = None
         self._supervisor.use_key(key)
-        log.info("livekit.key_adopted")
+        log.info("livekit.key_changed")

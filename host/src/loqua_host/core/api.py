@@ -271,7 +271,7 @@ class LoquaApi:
             if access != "user_then_service" or not _lacks_token(refusal):
                 raise
             log.warning(
-                "session.by_service",
+                "session.recorded_by_service",
                 agent_id=caller.agent_id,
                 user_id=caller.user_id,
                 why=str(refusal),

@@ -47,13 +47,13 @@ class Handoffs:
             return HandoffRefused(why=str(error))
         handover = Handover(tutor=row.tutor, sentences=call.sentences, **call.request.model_dump())
         lesson_log = log.bind(tutor=specialist.name, by=row.tutor, room=row.room)
-        lesson_log.info("handoff.asked")
+        lesson_log.info("handoff.requested")
         with self._dispatch_state.asking(row.room, specialist.name, row.user_id, handover) as asked:
             handback = await _outcome(asked, lesson_log)
         if handback.outcome == "absent":
             await self._call_off(row.room, specialist)
         self._metrics.handoffs.labels(specialist.name, handback.outcome).inc()
-        lesson_log.info("handoff.over", outcome=handback.outcome)
+        lesson_log.info("handoff.finished", outcome=handback.outcome)
         return HandedBack(handback=handback)
 
     def _find(self, row: LessonRow, agent_name: str) -> RunningTutor:
@@ -80,7 +80,7 @@ class Handoffs:
         try:
             await self._rooms.withdraw(room, specialist.agent_name)
         except RoomsError as error:
-            log.warning("handoff.not_called_off", tutor=specialist.name, why=str(error))
+            log.warning("handoff.not_cancelled", tutor=specialist.name, why=str(error))
 
 
 async def _outcome(asked: Asked, lesson_log: structlog.stdlib.BoundLogger) -> Handback:
@@ -92,5 +92,5 @@ async def _outcome(asked: Asked, lesson_log: structlog.stdlib.BoundLogger) -> Ha
         return Handback(outcome="absent")
     if not asked.over.done():
         took = asyncio.get_running_loop().time() - began
-        lesson_log.info("handoff.came", seconds=round(took, 2))
+        lesson_log.info("handoff.joined", seconds=round(took, 2))
     return await asked.over

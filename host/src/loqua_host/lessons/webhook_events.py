@@ -56,7 +56,7 @@ class WebhookEvents:
     def handle(self, event: WebhookEvent) -> None:
         """Prefetch the lessons that the event announces, and wake the reconciler."""
         self._metrics.webhooks.inc()
-        log.debug("webhook.heard", what=event.event)
+        log.debug("webhook.received", what=event.event)
         if event.event not in WAKING:
             return
         self._dispatch_state.changed_rooms.add(event.room)

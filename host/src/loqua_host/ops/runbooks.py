@@ -33,7 +33,7 @@ OF_EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "DeadLetters": ("progress.dead", "record.dead"),
     "HostDown": ("forkserver.died", "host.refused", "ops.unavailable"),
     "InternalErrors": ("delivery.failed", "error.caught", "error.uncaught"),
-    "LearnerWaiting": ("job.lost", "reconciler.blind", "reconciler.failed"),
+    "LearnerWaiting": ("job.lost", "reconciler.rooms_unreachable", "reconciler.failed"),
     "LedgerFails": (
         *("ledger.failed", "ledger.lease_not_renewed", "ledger.unreadable", "lesson.unreadable"),
         *("spool.failed", "spool.unreadable"),
