@@ -26,7 +26,7 @@ DEALER = {
     "worker_type": "explicit",
     "agent_name": TUTOR,
     "max_concurrent_jobs": 2,
-    "engines": {"tts": {"use": "loqua_probe.voice:Hum"}},
+    "engines": {"tts": {"use": "loqua_probe.voice:ToneTTS"}},
 }
 
 

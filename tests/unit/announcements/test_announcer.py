@@ -34,7 +34,7 @@ def tell(user_id: str = "maria") -> NotifyWaiting:
     return NotifyWaiting(f"room-{user_id}", learner, waiting=True, tutor="tutor", aloud=True)
 
 
-class World:
+class AnnouncerUnderTest:
     """An announcer with fakes around it."""
 
     def __init__(self, tasks: asyncio.TaskGroup) -> None:
@@ -83,20 +83,20 @@ class World:
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
+async def under_test() -> AsyncIterator[AnnouncerUnderTest]:
     """Yield an announcer whose tutor has a voice."""
     async with supervised() as tasks:
-        yield World(tasks)
+        yield AnnouncerUnderTest(tasks)
 
 
-async def test_a_learner_hears_and_reads_that_a_tutor_comes(world: World) -> None:
+async def test_a_learner_hears_and_reads_that_a_tutor_comes(under_test: AnnouncerUnderTest) -> None:
     """In the language they learn, after a tone; the sentence is spoken once for all of them."""
     tells = [tell(user_id) for user_id in ("maria", "ana", "li")]
-    played = await world.told(*tells)
+    played = await under_test.told(*tells)
     assert [(one.text, one.sound) for one in played] == [("Un momento.", after_tone(SPOKEN))] * 3
     assert {one.token for one in played} == {"for room-maria", "for room-ana", "for room-li"}
     assert len({one.id for one in played}) == 3
-    [wanted] = world.wanted
+    [wanted] = under_test.wanted
     assert (wanted.text, wanted.language, wanted.secrets) == (
         "Un momento.",
         "es",
@@ -104,39 +104,45 @@ async def test_a_learner_hears_and_reads_that_a_tutor_comes(world: World) -> Non
     )
 
 
-async def test_a_language_without_a_sentence_hears_the_english_one(world: World) -> None:
+async def test_a_language_without_a_sentence_hears_the_english_one(
+    under_test: AnnouncerUnderTest,
+) -> None:
     """By an English voice."""
-    world.language = "pl"
-    [played] = await world.told(tell())
-    assert (played.text, world.wanted[0].language) == ("One moment.", "en")
+    under_test.language = "pl"
+    [played] = await under_test.told(tell())
+    assert (played.text, under_test.wanted[0].language) == ("One moment.", "en")
 
 
 @pytest.mark.parametrize("late", ["looking_up", "speaking"])
-async def test_nobody_waits_for_an_api_or_a_voice(world: World, late: str) -> None:
+async def test_nobody_waits_for_an_api_or_a_voice(
+    under_test: AnnouncerUnderTest, late: str
+) -> None:
     """They hear the tutor's own language, or a tone; the sentence is there for the next."""
-    setattr(world, late, 5.0)
-    world.language = "en"
-    [played] = await world.told(tell())
+    setattr(under_test, late, 5.0)
+    under_test.language = "en"
+    [played] = await under_test.told(tell())
     own = late == "looking_up"
     assert played.text == ("Un momento." if own else "One moment.")
     assert played.sound == after_tone(SPOKEN if own else None)
     await asyncio.sleep(5)
-    world.looking_up = 0.0
-    [again] = await world.told(tell())
+    under_test.looking_up = 0.0
+    [again] = await under_test.told(tell())
     assert (again.text, again.sound) == ("One moment.", after_tone(SPOKEN))
 
 
-async def test_a_voice_that_fails_is_tried_again_after_a_while(world: World) -> None:
+async def test_a_voice_that_fails_is_tried_again_after_a_while(
+    under_test: AnnouncerUnderTest,
+) -> None:
     """Until then learners hear a tone, and read the sentence."""
-    world.mute = True
+    under_test.mute = True
     with structlog.testing.capture_logs() as logs:
         for _ in range(3):
-            [played] = await world.told(tell())
+            [played] = await under_test.told(tell())
             assert (played.text, played.sound) == ("Un momento.", after_tone(None))
     assert [line["event"] for line in logs].count("announcement.without_voice") == 1
-    world.mute = False
+    under_test.mute = False
     await asyncio.sleep(AGAIN_SECONDS)
-    [played] = await world.told(tell())
+    [played] = await under_test.told(tell())
     assert played.sound == after_tone(SPOKEN)
 
 
@@ -150,20 +156,20 @@ async def test_a_voice_that_fails_is_tried_again_after_a_while(world: World) -> 
     ids=["no tutor", "no sentence", "no engine"],
 )
 async def test_without_a_voice_or_a_sentence_there_is_a_tone(
-    world: World, voice: Voice | None, text: str
+    under_test: AnnouncerUnderTest, voice: Voice | None, text: str
 ) -> None:
     """Everybody who waits hears something."""
-    world.voice = voice
-    [played] = await world.told(tell())
-    assert (played.text, played.sound, world.wanted) == (text, after_tone(None), [])
+    under_test.voice = voice
+    [played] = await under_test.told(tell())
+    assert (played.text, played.sound, under_test.wanted) == (text, after_tone(None), [])
 
 
-async def test_the_sentence_is_ready_before_anybody_waits(world: World) -> None:
+async def test_the_sentence_is_ready_before_anybody_waits(under_test: AnnouncerUnderTest) -> None:
     """In the tutor's own language, from when its worker is there."""
-    world.announcer.prepare(VOICE)
-    world.announcer.prepare(Voice("es", Engines(), {}, SENTENCE))
+    under_test.announcer.prepare(VOICE)
+    under_test.announcer.prepare(Voice("es", Engines(), {}, SENTENCE))
     await asyncio.sleep(1)
-    assert [wanted.text for wanted in world.wanted] == ["Un momento."]
+    assert [wanted.text for wanted in under_test.wanted] == ["Un momento."]
 
 
 def test_the_tone_is_as_loud_and_as_long_at_any_rate() -> None:

@@ -15,7 +15,7 @@ GB = 10**9
 
 
 @dataclass
-class Machine:
+class FakeMachine:
     """A machine of four processors whose load a test says, in processors and bytes."""
 
     busy: float = 0.4
@@ -40,13 +40,13 @@ class Machine:
 
 
 @pytest.fixture
-async def machine() -> Machine:
+async def machine() -> FakeMachine:
     """Return a calm machine."""
-    return Machine()
+    return FakeMachine()
 
 
 @pytest.fixture
-async def capacity(machine: Machine) -> AsyncIterator[CapacityMonitor]:
+async def capacity(machine: FakeMachine) -> AsyncIterator[CapacityMonitor]:
     """Yield what measures it, and has done so for a while."""
     made = CapacityMonitor(
         machine.usage, lambda: machine.jobs, lambda: machine.late, VirtualClock()
@@ -58,7 +58,7 @@ async def capacity(machine: Machine) -> AsyncIterator[CapacityMonitor]:
 
 
 async def test_few_lessons_begin_at_the_same_time(
-    machine: Machine, capacity: CapacityMonitor
+    machine: FakeMachine, capacity: CapacityMonitor
 ) -> None:
     """As many as there are processors, within two seconds."""
     for number in range(4):
@@ -70,7 +70,7 @@ async def test_few_lessons_begin_at_the_same_time(
 
 
 async def test_a_lesson_that_begins_counts_before_it_is_felt(
-    machine: Machine, capacity: CapacityMonitor
+    machine: FakeMachine, capacity: CapacityMonitor
 ) -> None:
     """At what one costs, and less as it shows."""
     machine.busy = 3.0 - 2.5 * FIRST.processors
@@ -84,7 +84,7 @@ async def test_a_lesson_that_begins_counts_before_it_is_felt(
         assert capacity.headroom() == Headroom(1, "processors")
 
 
-async def test_a_moment_s_calm_is_no_room(machine: Machine, capacity: CapacityMonitor) -> None:
+async def test_a_moment_s_calm_is_no_room(machine: FakeMachine, capacity: CapacityMonitor) -> None:
     """Learners take turns; what is in use on the average counts."""
     machine.jobs.append("one")
     machine.busy = 4.0
@@ -97,7 +97,7 @@ async def test_a_moment_s_calm_is_no_room(machine: Machine, capacity: CapacityMo
 
 
 async def test_lessons_that_are_late_keep_others_out(
-    machine: Machine, capacity: CapacityMonitor
+    machine: FakeMachine, capacity: CapacityMonitor
 ) -> None:
     """Not one of them alone, whose own tutor may be slow."""
     await machine.teach(3, 0.6)
@@ -116,7 +116,11 @@ async def test_lessons_that_are_late_keep_others_out(
     ],
 )
 async def test_what_a_lesson_costs_is_measured(
-    machine: Machine, capacity: CapacityMonitor, processors: float, memory: float, room: Headroom
+    machine: FakeMachine,
+    capacity: CapacityMonitor,
+    processors: float,
+    memory: float,
+    room: Headroom,
 ) -> None:
     """It is what the machine uses more than without any."""
     await machine.teach(2, processors, memory)
@@ -124,7 +128,7 @@ async def test_what_a_lesson_costs_is_measured(
 
 
 async def test_lessons_where_nobody_speaks_are_no_measure(
-    machine: Machine, capacity: CapacityMonitor
+    machine: FakeMachine, capacity: CapacityMonitor
 ) -> None:
     """Else a machine would be full of learners who all begin to speak."""
     await machine.teach(10, 0.0, 0.0)
@@ -135,7 +139,7 @@ async def test_lessons_where_nobody_speaks_are_no_measure(
 
 
 async def test_a_neighbour_of_the_host_is_no_lesson(
-    machine: Machine, capacity: CapacityMonitor
+    machine: FakeMachine, capacity: CapacityMonitor
 ) -> None:
     """What it uses is in use, and makes lessons no dearer."""
     machine.busy = 2.0

@@ -161,7 +161,7 @@ def error(status: int, code: str, message: str) -> httpx.Response:
 
 
 @dataclass
-class World:
+class ApiUnderTest:
     """The API, the host's clock, and what was reported; opens the core in between."""
 
     loqua: Loqua = field(default_factory=Loqua)
@@ -198,21 +198,21 @@ class World:
 
 
 @pytest.fixture
-def world(logs: list[dict[str, Any]]) -> World:
+def under_test(logs: list[dict[str, Any]]) -> ApiUnderTest:
     """Return an API that works and a host that has not opened yet."""
-    return World(logs=logs)
+    return ApiUnderTest(logs=logs)
 
 
 @pytest.fixture
-def loqua(world: World) -> Loqua:
-    """Return the API of this world."""
-    return world.loqua
+def loqua(under_test: ApiUnderTest) -> Loqua:
+    """Return the API."""
+    return under_test.loqua
 
 
 @pytest.fixture
-async def api(world: World) -> AsyncIterator[LoquaApi]:
+async def api(under_test: ApiUnderTest) -> AsyncIterator[LoquaApi]:
     """Yield the core, open towards that API."""
-    async with world.open() as api:
+    async with under_test.open() as api:
         yield api
 
 

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.core.conftest import Loqua, World, error
+from tests.unit.core.conftest import ApiUnderTest, Loqua, error
 
 from loqua_host.contract.learner import LearnerContext
 from loqua_host.contract.records import Mode, Performance, Progress, SessionRecord
@@ -94,13 +94,13 @@ def test_without_the_api_the_best_that_is_left_is_used(
 
 
 async def test_an_outage_degrades_step_by_step_and_ends(
-    world: World, loqua: Loqua, caller: Caller
+    under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
     """Full, cache with history, cache with preferences, basic; and full again."""
     heard: list[tuple[float, Mode]] = []
-    async with world.open() as api:
+    async with under_test.open() as api:
         loqua.token_life = 7200
-        api.subscribe(lambda _, mode: heard.append((world.clock.monotonic(), mode)))
+        api.subscribe(lambda _, mode: heard.append((under_test.clock.monotonic(), mode)))
         await api.lease(caller)
         whole = (await api.context(caller)).context
         loqua.down = True
@@ -119,17 +119,17 @@ async def test_an_outage_degrades_step_by_step_and_ends(
         await asyncio.sleep(30)
         assert (await api.context(caller)).mode is Mode.FULL
     assert [mode for _, mode in heard] == [Mode.CACHE, Mode.BASIC, Mode.FULL]
-    changes = [(line["before"], line["mode"]) for line in world.logged("mode.changed")]
+    changes = [(line["before"], line["mode"]) for line in under_test.logged("mode.changed")]
     assert changes == [("full", "cache"), ("cache", "basic"), ("basic", "full")]
-    assert [world.counted("mode_changes_total", mode=mode) for mode in Mode] == [1, 1, 1, 0]
+    assert [under_test.counted("mode_changes_total", mode=mode) for mode in Mode] == [1, 1, 1, 0]
 
 
 async def test_a_running_lesson_hears_of_down_and_up_again(
-    world: World, loqua: Loqua, caller: Caller
+    under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
     """Each change once, by its next call; other lessons hear nothing of it."""
     heard: list[tuple[Caller, Mode]] = []
-    async with world.open() as api:
+    async with under_test.open() as api:
         await api.lease(caller)
         await api.lease(OTHER_ROOM)
         api.subscribe(lambda who, mode: heard.append((who, mode)))
@@ -159,11 +159,11 @@ async def test_a_context_from_the_cache_does_not_pretend_that_the_api_is_back(
 
 
 async def test_a_lesson_that_begins_without_the_api_gets_its_token_later(
-    world: World, loqua: Loqua, caller: Caller
+    under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
     """Mock mode: no token, no context, no error; basic with a token, full with the context."""
     heard: list[Mode] = []
-    async with world.open() as api:
+    async with under_test.open() as api:
         api.subscribe(lambda _, mode: heard.append(mode))
         loqua.down = True
         with pytest.raises(UnreachableError):
@@ -188,11 +188,11 @@ async def test_a_lesson_that_begins_without_the_api_gets_its_token_later(
     "fault", [httpx.Response(500), httpx.Response(200, content=b"{"), httpx.Response(200, json={})]
 )
 async def test_a_lesson_whose_context_could_not_be_loaded_is_not_full_until_it_is(
-    world: World, loqua: Loqua, caller: Caller, fault: httpx.Response
+    under_test: ApiUnderTest, loqua: Loqua, caller: Caller, fault: httpx.Response
 ) -> None:
     """Whatever else succeeds: progress, health, records; another's lesson is not concerned."""
     heard: list[Mode] = []
-    async with world.open(retries=0) as api:
+    async with under_test.open(retries=0) as api:
         api.subscribe(lambda who, mode: heard.append(mode) if who == caller else None)
         await api.lease(caller)
         loqua.fail("context", fault)
@@ -213,10 +213,10 @@ async def test_a_lesson_whose_context_could_not_be_loaded_is_not_full_until_it_i
 
 
 async def test_a_lesson_that_was_given_an_old_context_stays_in_cache_mode(
-    world: World, loqua: Loqua, caller: Caller
+    under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
     """Until the API has given it a new one."""
-    async with world.open(retries=0) as api:
+    async with under_test.open(retries=0) as api:
         await api.lease(caller)
         await api.context(caller)
         api.release(caller)
@@ -230,10 +230,10 @@ async def test_a_lesson_that_was_given_an_old_context_stays_in_cache_mode(
 
 
 async def test_patience_ends_when_the_api_says_no(
-    world: World, loqua: Loqua, caller: Caller
+    under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
     """Refused is never waited out."""
-    async with world.open() as api:
+    async with under_test.open() as api:
         loqua.fail("user-token", *[httpx.Response(500)] * 4, error(404, "NOT_FOUND", "no"))
         with pytest.raises(RefusedError):
             await api.lease_patiently(caller)
@@ -269,10 +269,10 @@ async def test_a_refused_context_ends_the_lesson_and_is_not_served_from_memory(
 
 
 async def test_another_learners_context_is_an_outage_not_an_answer(
-    world: World, loqua: Loqua, caller: Caller
+    under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
     """It is never shown."""
-    async with world.open() as api:
+    async with under_test.open() as api:
         await api.lease(caller)
         stray = {"user_id": "user-2", **loqua.context}
         loqua.fail("context", *[httpx.Response(200, json=stray) for _ in range(4)])
@@ -295,10 +295,10 @@ async def test_a_record_is_created_in_the_learners_name(
 
 
 async def test_a_record_is_created_in_the_agents_name_where_config_says_so(
-    world: World, loqua: Loqua, caller: Caller
+    under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
     """`access.sessions: service`: no user token is needed for it."""
-    async with world.open(access={"sessions": "service"}) as api:
+    async with under_test.open(access={"sessions": "service"}) as api:
         await api.create_session(caller, RECORD, key="key-1")
         await progress(api, caller)
     assert loqua.seen("sessions")[0].headers["authorization"] == "Bearer agent-jwt"
@@ -315,16 +315,20 @@ async def test_a_record_is_created_in_the_agents_name_where_config_says_so(
     ],
 )
 async def test_the_agents_own_name_stands_in_for_a_token_that_is_refused(
-    world: World, loqua: Loqua, caller: Caller, endpoint: str, faults: list[httpx.Response]
+    under_test: ApiUnderTest,
+    loqua: Loqua,
+    caller: Caller,
+    endpoint: str,
+    faults: list[httpx.Response],
 ) -> None:
     """`access.sessions: user_then_service`: after a fresh exchange, or where that is refused."""
     loqua.fail(endpoint, *faults)
-    async with world.open(access={"sessions": "user_then_service"}) as api:
+    async with under_test.open(access={"sessions": "user_then_service"}) as api:
         await api.create_session(caller, RECORD, key="key-1")
     last = loqua.seen("sessions")[-1]
     assert last.headers["authorization"] == "Bearer agent-jwt"
     assert last.headers["idempotency-key"] == "key-1"
-    assert len(world.logged("session.recorded_by_service")) == 1
+    assert len(under_test.logged("session.recorded_by_service")) == 1
 
 
 @pytest.mark.parametrize(
@@ -337,7 +341,7 @@ async def test_the_agents_own_name_stands_in_for_a_token_that_is_refused(
     ],
 )
 async def test_the_agents_own_name_stands_in_for_nothing_else(
-    world: World,
+    under_test: ApiUnderTest,
     loqua: Loqua,
     caller: Caller,
     endpoint: str,
@@ -346,7 +350,7 @@ async def test_the_agents_own_name_stands_in_for_nothing_else(
 ) -> None:
     """Neither for an API out of reach, nor against what it says of the learner or the record."""
     loqua.fail(endpoint, *faults)
-    async with world.open(access={"sessions": "user_then_service"}) as api:
+    async with under_test.open(access={"sessions": "user_then_service"}) as api:
         with pytest.raises(raised):
             await api.create_session(caller, RECORD, key="key-1")
     assert "Bearer agent-jwt" not in [
@@ -402,10 +406,10 @@ async def test_a_missing_permission_is_a_named_refusal(
 
 
 async def test_every_call_can_degrade_and_restore_the_mode(
-    world: World, loqua: Loqua, caller: Caller
+    under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
     """Whichever call finds the API down or up again, the lesson hears it."""
-    async with world.open(retries=0, breaker={"failures": 99}) as api:
+    async with under_test.open(retries=0, breaker={"failures": 99}) as api:
         await api.lease(caller)
         for call in (
             lambda: progress(api, caller),
@@ -422,12 +426,12 @@ async def test_every_call_can_degrade_and_restore_the_mode(
             assert api.mode(caller) is Mode.FULL
 
 
-async def test_what_it_reports_can_be_counted(world: World, caller: Caller) -> None:
+async def test_what_it_reports_can_be_counted(under_test: ApiUnderTest, caller: Caller) -> None:
     """Every call with endpoint, status, seconds and attempt."""
-    async with world.open() as api:
-        world.loqua.latency = 0.25
+    async with under_test.open() as api:
+        under_test.loqua.latency = 0.25
         await api.lease(caller)
-    assert world.logged("api.called")[0] == {
+    assert under_test.logged("api.called")[0] == {
         "event": "api.called",
         "log_level": "info",
         "endpoint": "user-token",
@@ -455,13 +459,13 @@ def test_a_lesson_outlives_any_sequence_of_outages(
     """
 
     async def run() -> None:
-        world, caller = World(), Caller("user-1", "room", "agent")
-        world.loqua.token_life = life
-        async with world.open() as api:
+        under_test, caller = ApiUnderTest(), Caller("user-1", "room", "agent")
+        under_test.loqua.token_life = life
+        async with under_test.open() as api:
             await api.lease(caller)
             await api.context(caller)
             for down, ticks in periods:
-                world.loqua.down = down
+                under_test.loqua.down = down
                 for tick in range(ticks):
                     await asyncio.sleep(30)
                     try:
@@ -474,7 +478,7 @@ def test_a_lesson_outlives_any_sequence_of_outages(
                         assert api.mode(caller) is Mode.FULL
         seconds = asyncio.get_running_loop().time()
         good = [
-            world.counted("token_exchanges_total", kind=kind, outcome="ok") or 0.0
+            under_test.counted("token_exchanges_total", kind=kind, outcome="ok") or 0.0
             for kind in ("first", "refresh")
         ]
         assert 1 <= sum(good) <= 2 + seconds / (life / 2)
@@ -503,10 +507,10 @@ async def test_a_learner_who_returns_while_the_api_is_down_is_still_known(
 
 
 async def test_a_context_that_another_lesson_loaded_makes_a_lesson_full(
-    world: World, loqua: Loqua, caller: Caller
+    under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
     """The same learner's in another room: what is fresh need not be loaded twice."""
-    async with world.open(retries=0) as api:
+    async with under_test.open(retries=0) as api:
         await api.lease(caller)
         loqua.fail("context", httpx.Response(502))
         assert (await api.context(caller)).mode is Mode.BASIC

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
-from tests.unit.core.conftest import Loqua, World, error
+from tests.unit.core.conftest import ApiUnderTest, Loqua, error
 
 from loqua_host.contract.records import Mode, Performance, Progress, SessionRecord
 from loqua_host.core import Caller, CoreSettings, LoquaApi
@@ -62,7 +62,11 @@ async def leased(api: LoquaApi, caller: Caller) -> LoquaApi:
 
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_three_faults_in_a_row_are_repeated_away(
-    leased: LoquaApi, loqua: Loqua, world: World, caller: Caller, fault: Callable[[], Any]
+    leased: LoquaApi,
+    loqua: Loqua,
+    under_test: ApiUnderTest,
+    caller: Caller,
+    fault: Callable[[], Any],
 ) -> None:
     """The fourth attempt succeeds, with the same key; every attempt is reported."""
     first = fault()
@@ -72,11 +76,11 @@ async def test_three_faults_in_a_row_are_repeated_away(
     calls = loqua.seen("progress")
     assert len(calls) == len(faults) + 1
     assert {call.headers["idempotency-key"] for call in calls} == {"key-1"}
-    events = world.logged("api.called")[1:]
+    events = under_test.logged("api.called")[1:]
     assert [event["attempt"] for event in events] == [*range(1, len(calls) + 1)]
     assert [event["failure"] for event in events] == ["UnreachableError"] * len(faults) + [None]
     assert events[-1]["status"] == 200
-    assert world.counted("api_retries_total", endpoint="progress") == len(faults)
+    assert under_test.counted("api_retries_total", endpoint="progress") == len(faults)
     assert leased.mode(caller) is Mode.FULL
 
 
@@ -96,7 +100,7 @@ async def test_four_faults_in_a_row_are_an_outage(
 
 @pytest.mark.parametrize("status", [400, 403, 404, 405, 409, 413, 415, 422, 451])
 async def test_a_refusal_is_final(
-    leased: LoquaApi, loqua: Loqua, world: World, caller: Caller, status: int
+    leased: LoquaApi, loqua: Loqua, under_test: ApiUnderTest, caller: Caller, status: int
 ) -> None:
     """One request; the API's reason is shown; the mode does not change."""
     loqua.fail("progress", error(status, "INVALID_STATUS", "data.status is unknown"))
@@ -104,7 +108,7 @@ async def test_a_refusal_is_final(
         await progress(leased, caller)
     assert str(refused.value) == f"progress: {status}: INVALID_STATUS: data.status is unknown"
     assert refused.value.status == status
-    assert world.logged("api.called")[-1]["why"] == str(refused.value)
+    assert under_test.logged("api.called")[-1]["why"] == str(refused.value)
     assert len(loqua.seen("progress")) == 1
     assert leased.mode(caller) is Mode.FULL
 
@@ -152,10 +156,10 @@ async def test_doubt_stays_through_later_certainty(
 
 
 async def test_a_deadline_that_strikes_between_attempts_remembers(
-    world: World, loqua: Loqua, caller: Caller
+    under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
     """Whether the API may have taken it is known even then."""
-    async with world.open(backoff=8, breaker={"failures": 99}) as api:
+    async with under_test.open(backoff=8, breaker={"failures": 99}) as api:
         await api.lease(caller)
         for fault, sent in ((httpx.ConnectError, False), (httpx.ReadError, True)):
             loqua.fail("progress", *[fault("") for _ in range(4)])
@@ -166,14 +170,14 @@ async def test_a_deadline_that_strikes_between_attempts_remembers(
 
 
 async def test_an_attempt_that_the_deadline_cuts_off_has_failed(
-    leased: LoquaApi, loqua: Loqua, world: World, caller: Caller
+    leased: LoquaApi, loqua: Loqua, under_test: ApiUnderTest, caller: Caller
 ) -> None:
     """One whose caller goes meanwhile was cancelled, which says nothing about the API."""
     loqua.latency = 3.9
     loqua.fail("progress", *[60.0] * 4)
     with pytest.raises(UnreachableError, match="deadline"):
         await progress(leased, caller)
-    cut_off = world.logged("api.called")[-1]
+    cut_off = under_test.logged("api.called")[-1]
     assert (cut_off["failure"], cut_off["why"]) == (
         "UnreachableError",
         "no answer within api.deadline",
@@ -183,7 +187,7 @@ async def test_an_attempt_that_the_deadline_cuts_off_has_failed(
     await asyncio.sleep(1)
     going.cancel()
     await asyncio.wait([going])
-    assert world.logged("api.called")[-1]["failure"] == "cancelled"
+    assert under_test.logged("api.called")[-1]["failure"] == "cancelled"
 
 
 async def test_a_refused_token_its_exchange_and_the_repeat_share_one_deadline(
@@ -202,10 +206,10 @@ async def test_a_refused_token_its_exchange_and_the_repeat_share_one_deadline(
 
 
 async def test_a_record_whose_token_cannot_be_exchanged_was_not_sent(
-    world: World, loqua: Loqua, caller: Caller
+    under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
     """Whatever became of the exchange: there is nothing to ask the API about."""
-    async with world.open() as api:
+    async with under_test.open() as api:
         loqua.fail("user-token", *[httpx.ReadError("reset")] * 4)
         with pytest.raises(UnreachableError) as unreachable:
             await api.create_session(caller, RECORD, key="key-1")
@@ -214,21 +218,21 @@ async def test_a_record_whose_token_cannot_be_exchanged_was_not_sent(
 
 
 async def test_where_keys_are_honoured_a_record_is_sent_again(
-    world: World, loqua: Loqua, caller: Caller
+    under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
     """Then a repeat with the same key does no harm."""
-    async with world.open(honours_idempotency_keys=True) as api:
+    async with under_test.open(honours_idempotency_keys=True) as api:
         loqua.fail("sessions", httpx.ReadError("reset"), httpx.Response(500))
         await api.create_session(caller, RECORD, key="key-1")
     assert [call.headers["idempotency-key"] for call in loqua.seen("sessions")] == ["key-1"] * 3
 
 
 async def test_a_header_that_comes_twice_is_heeded_whole(
-    world: World, loqua: Loqua, caller: Caller
+    under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
     """As gateways add their own to the API's: the longest wait counts."""
     limits = [("RateLimit", '"a";r=0;t=4'), ("RateLimit", '"b";r=9;t=1')]
-    async with world.open() as api:
+    async with under_test.open() as api:
         await api.lease(caller)
         loqua.fail("progress", httpx.Response(200, json={"success": True}, headers=limits))
         await progress(api, caller)
@@ -238,10 +242,10 @@ async def test_a_header_that_comes_twice_is_heeded_whole(
 
 
 async def test_a_429_without_a_word_holds_other_lessons_calls_of_that_endpoint(
-    world: World, loqua: Loqua
+    under_test: ApiUnderTest, loqua: Loqua
 ) -> None:
     """Each learner's call does not knock by itself; other endpoints go on."""
-    async with world.open() as api:
+    async with under_test.open() as api:
         callers = [Caller(f"user-{number}", "room", "agent") for number in range(8)]
         await asyncio.gather(*(api.lease(one) for one in callers))
         before = now()
@@ -259,10 +263,10 @@ async def test_a_429_without_a_word_holds_other_lessons_calls_of_that_endpoint(
         assert loqua.seen("context")[0].at < before + 1.1
 
 
-async def test_one_429_holds_all_lessons(world: World, loqua: Loqua) -> None:
+async def test_one_429_holds_all_lessons(under_test: ApiUnderTest, loqua: Loqua) -> None:
     """Nobody's call reaches the API before the pause is over; then all get through."""
     callers = [Caller(f"user-{number}", "room", "agent") for number in range(20)]
-    async with world.open() as api:
+    async with under_test.open() as api:
         await asyncio.gather(*(api.lease(caller) for caller in callers))
         await asyncio.sleep(5)
         loqua.fail("progress", httpx.Response(429, headers={"Retry-After": "4"}))
@@ -304,9 +308,11 @@ async def test_a_budget_that_is_spent_is_respected(
     assert [call.at for call in loqua.seen("progress")] == [0, 5]
 
 
-async def test_a_drip_is_an_outage_too(world: World, loqua: Loqua, caller: Caller) -> None:
+async def test_a_drip_is_an_outage_too(
+    under_test: ApiUnderTest, loqua: Loqua, caller: Caller
+) -> None:
     """An answer that takes longer than an attempt may counts against the endpoint."""
-    async with world.open(retries=0, breaker={"failures": 2}) as api:
+    async with under_test.open(retries=0, breaker={"failures": 2}) as api:
         await api.lease(caller)
         loqua.fail("progress", 60.0, 60.0)
         for _ in range(2):
@@ -319,11 +325,11 @@ async def test_a_drip_is_an_outage_too(world: World, loqua: Loqua, caller: Calle
 
 
 async def test_breakers_are_one_for_each_endpoint(
-    world: World, loqua: Loqua, caller: Caller
+    under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
     """Where progress fails, the context still comes."""
     others = [replace(caller, user_id=f"other-{number}") for number in range(2)]
-    async with world.open(retries=0) as api:
+    async with under_test.open(retries=0) as api:
         for one in (caller, *others):
             await api.lease(one)
         loqua.fail("progress", *[httpx.Response(500)] * 5)
@@ -335,7 +341,7 @@ async def test_breakers_are_one_for_each_endpoint(
         assert (await api.context(caller)).mode is Mode.FULL
         await asyncio.sleep(15)
         await progress(api, caller)
-    assert [line["event"] for line in world.logs if line["event"].startswith("breaker")] == [
+    assert [line["event"] for line in under_test.logs if line["event"].startswith("breaker")] == [
         "breaker.opened",
         "breaker.half_opened",
         "breaker.closed",
@@ -343,12 +349,12 @@ async def test_breakers_are_one_for_each_endpoint(
 
 
 async def test_one_learners_bad_data_leaves_everybody_elses_calls_alone(
-    world: World, loqua: Loqua, caller: Caller
+    under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
     """Leo's context answers 500 for minutes; each of the others is taught with theirs."""
     leo = replace(caller, user_id="leo")
     loqua.poisoned |= {("context", "leo")}
-    async with world.open() as api:
+    async with under_test.open() as api:
         await api.lease(leo)
         for number in range(10):
             other = replace(caller, user_id=f"other-{number}")
@@ -361,14 +367,16 @@ async def test_one_learners_bad_data_leaves_everybody_elses_calls_alone(
             assert loaded.mode is Mode.FULL
             assert loaded.context.preferences.language_learning == "spanish"
             await asyncio.sleep(8)
-    assert not world.logged("breaker.opened")
+    assert not under_test.logged("breaker.opened")
     assert len([call for call in loqua.seen("context") if call.at > 20]) < 20
 
 
-async def test_of_fifty_calls_at_half_open_one_reaches_the_api(world: World, loqua: Loqua) -> None:
+async def test_of_fifty_calls_at_half_open_one_reaches_the_api(
+    under_test: ApiUnderTest, loqua: Loqua
+) -> None:
     """The others fail at once."""
     callers = [Caller(f"user-{number}", "room", "agent") for number in range(50)]
-    async with world.open(retries=0) as api:
+    async with under_test.open(retries=0) as api:
         await asyncio.gather(*(api.lease(caller) for caller in callers))
         loqua.fail("progress", *[httpx.Response(500)] * 5)
         for caller in callers[:5]:
@@ -386,10 +394,10 @@ async def test_of_fifty_calls_at_half_open_one_reaches_the_api(world: World, loq
 
 
 async def test_a_cancelled_call_leaves_everything_as_it_was(
-    world: World, loqua: Loqua, caller: Caller
+    under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
     """A hundred learners who leave in the middle cost no slot and open no breaker."""
-    async with world.open(pool_size=2) as api:
+    async with under_test.open(pool_size=2) as api:
         await api.lease(caller)
         loqua.latency = 1
         for _ in range(10):
@@ -436,10 +444,10 @@ def test_nothing_the_api_does_can_hurt_a_lesson(faults: list[Any]) -> None:
     """Fuzzed: whatever it answers, a call is done, refused or unreachable, and in time."""
 
     async def run() -> None:
-        world, caller = World(), Caller("user-1", "room", "agent")
+        under_test, caller = ApiUnderTest(), Caller("user-1", "room", "agent")
         for endpoint in ("user-token", "context", "progress", "sessions", "health"):
-            world.loqua.fail(endpoint, *copy.deepcopy(faults))
-        async with world.open() as api:
+            under_test.loqua.fail(endpoint, *copy.deepcopy(faults))
+        async with under_test.open() as api:
             for call in (
                 lambda: api.lease(caller),
                 lambda: api.context(caller),
@@ -457,7 +465,7 @@ def test_nothing_the_api_does_can_hurt_a_lesson(faults: list[Any]) -> None:
 
 
 async def test_the_versions_are_negotiated_on_every_call(
-    leased: LoquaApi, world: World, loqua: Loqua, caller: Caller
+    leased: LoquaApi, under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
     """The client names v1, stays on it, and warns once of its end."""
     loqua.headers |= {
@@ -468,7 +476,7 @@ async def test_the_versions_are_negotiated_on_every_call(
     await progress(leased, caller)
     await progress(leased, caller)
     assert {call.headers["accept-version"] for call in loqua.calls} == {"v1"}
-    (event,) = world.logged("api.deprecated")
+    (event,) = under_test.logged("api.deprecated")
     assert event["sunset"] == "2027-12-31"
 
 
@@ -538,10 +546,10 @@ async def test_an_endpoint_s_last_outcome_is_known_and_a_cancelled_call_is_none(
 
 
 async def test_a_breaker_that_is_open_is_known_by_its_endpoint(
-    world: World, loqua: Loqua, caller: Caller
+    under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
     """Others' are closed; endpoints that were never called are not known."""
-    async with world.open(retries=0, breaker={"failures": 1}) as api:
+    async with under_test.open(retries=0, breaker={"failures": 1}) as api:
         await api.lease(caller)
         loqua.fail("progress", httpx.Response(500))
         with pytest.raises(UnreachableError):
@@ -551,10 +559,10 @@ async def test_a_breaker_that_is_open_is_known_by_its_endpoint(
 
 
 async def test_attempts_are_counted_by_outcome_and_timed_unless_cancelled(
-    world: World, loqua: Loqua, caller: Caller
+    under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
     """Whoever went did not wait: that is no time of the API's."""
-    async with world.open() as api:
+    async with under_test.open() as api:
         await api.lease(caller)
         loqua.latency = 0.25
         loqua.fail("context", httpx.Response(503))
@@ -566,23 +574,23 @@ async def test_attempts_are_counted_by_outcome_and_timed_unless_cancelled(
         await asyncio.wait([calling])
     by = {"endpoint": "context"}
     failed = {"outcome": "UnreachableError", "status": "503"}
-    assert world.counted("api_calls_total", **by, outcome="ok", status="200") == 1
-    assert world.counted("api_calls_total", **by, **failed) == 1
-    assert world.counted("api_call_seconds_sum", **by) == pytest.approx(0.25)
-    assert world.counted("context_loads_total", source="api") == 1
+    assert under_test.counted("api_calls_total", **by, outcome="ok", status="200") == 1
+    assert under_test.counted("api_calls_total", **by, **failed) == 1
+    assert under_test.counted("api_call_seconds_sum", **by) == pytest.approx(0.25)
+    assert under_test.counted("context_loads_total", source="api") == 1
     cancelled = {"endpoint": "health", "outcome": "cancelled", "status": "none"}
-    assert world.counted("api_calls_total", **cancelled) == 1
-    assert world.counted("api_call_seconds_count", endpoint="health") == 0
+    assert under_test.counted("api_calls_total", **cancelled) == 1
+    assert under_test.counted("api_call_seconds_count", endpoint="health") == 0
 
 
 V2 = {"max_version": "v2"}
 
 
 async def test_a_host_that_speaks_both_moves_to_v2(
-    world: World, loqua: Loqua, caller: Caller
+    under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
     """Once it is offered; the record has the names of v2 then."""
-    async with world.open(**V2) as api:
+    async with under_test.open(**V2) as api:
         await api.lease(caller)
         loqua.headers |= {"API-Supported-Versions": "v1, v2", "Deprecation": "@1735689600"}
         await api.create_session(caller, RECORD, key="k", started_at=0)
@@ -597,15 +605,15 @@ async def test_a_host_that_speaks_both_moves_to_v2(
 
 
 async def test_after_the_end_of_v1_calls_succeed_in_v2_at_once(
-    world: World, loqua: Loqua, caller: Caller
+    under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
     """The first call that meets the end is made again; no lesson notices."""
-    async with world.open(**V2) as api:
+    async with under_test.open(**V2) as api:
         await api.lease(caller)
         loqua.fail("sessions", httpx.Response(410, headers={"API-Supported-Versions": "v2"}))
         await api.create_session(caller, RECORD, key="k")
     assert [call.version for call in loqua.seen("sessions")] == ["v1", "v2"]
-    assert world.counted("api_retries_total", endpoint="sessions") == 0
+    assert under_test.counted("api_retries_total", endpoint="sessions") == 0
 
 
 async def test_after_the_end_of_v1_a_host_that_speaks_no_other_keeps_what_it_owes(

@@ -4,7 +4,7 @@ import copy
 import pickle
 
 import pytest
-from tests.unit.core.conftest import World
+from tests.unit.core.conftest import ApiUnderTest
 
 from loqua_host.core import EnvironmentSecrets, LoquaApi
 from loqua_host.core.secrets import CoreSecret, Sealed, Secret
@@ -42,14 +42,14 @@ async def test_a_secret_is_still_there_when_the_environment_is_scrubbed() -> Non
 @pytest.mark.parametrize("name", ["AGENT_JWT_TOKEN", "SHARED_SECRET"])
 @pytest.mark.parametrize("value", [None, "", " "])
 async def test_a_missing_secret_refuses_the_start(
-    world: World, name: str, value: str | None
+    under_test: ApiUnderTest, name: str, value: str | None
 ) -> None:
     """The message names the variable."""
-    world.environ.pop(name)
+    under_test.environ.pop(name)
     if value is not None:
-        world.environ[name] = value
+        under_test.environ[name] = value
     with pytest.raises(ConfigError, match=f"{name}: is not set; set the environment variable"):
-        async with world.open():
+        async with under_test.open():
             pytest.fail("opened")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.unit.core.conftest import Loqua, World, error
+from tests.unit.core.conftest import ApiUnderTest, Loqua, error
 
 from loqua_host.contract.records import Progress
 from loqua_host.core import Caller, LoquaApi
@@ -45,10 +45,10 @@ async def all_calls(api: LoquaApi, caller: Caller) -> None:
 
 
 @pytest.fixture
-async def api(world: World) -> AsyncIterator[LoquaApi]:
+async def api(under_test: ApiUnderTest) -> AsyncIterator[LoquaApi]:
     """Yield the core behind a gateway that names each who comes to it."""
-    world.loqua.headers |= GATEWAY
-    async with world.open() as api:
+    under_test.loqua.headers |= GATEWAY
+    async with under_test.open() as api:
         yield api
 
 
@@ -90,14 +90,14 @@ async def test_each_call_carries_its_own_learners_jwt(api: LoquaApi, loqua: Loqu
 
 
 async def test_a_password_in_a_netrc_file_stands_in_for_no_jwt(
-    world: World, loqua: Loqua, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    under_test: ApiUnderTest, loqua: Loqua, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether httpx looks for one or not."""
     netrc = tmp_path / ".netrc"
     netrc.write_text("machine loqua.test login somebody password something\n")
     monkeypatch.setenv("NETRC", str(netrc))
     monkeypatch.setenv("HOME", str(tmp_path))
-    async with world.open() as api:
+    async with under_test.open() as api:
         await all_calls(api, LEO)
     assert {call.headers["authorization"].split()[0] for call in loqua.calls} == {"Bearer"}
 
@@ -118,10 +118,10 @@ async def test_nothing_that_was_kept_on_the_way_is_an_answer(api: LoquaApi, loqu
     ],
 )
 async def test_an_answer_that_names_another_learner_is_none(
-    world: World, loqua: Loqua, answer: dict[str, Any], taken: bool
+    under_test: ApiUnderTest, loqua: Loqua, answer: dict[str, Any], taken: bool
 ) -> None:
     """Whoever mixed it up may have taken this for the other's."""
-    async with world.open(retries=0) as api:
+    async with under_test.open(retries=0) as api:
         await api.lease(LEO)
         loqua.fail("progress", httpx.Response(200, json=answer))
         with contextlib.nullcontext() if taken else pytest.raises(UnreachableError):

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.core.conftest import Loqua, World
+from tests.unit.core.conftest import ApiUnderTest, Loqua
 
 from loqua_host.contract.records import Performance, Progress, SessionRecord
 from loqua_host.core import Caller, CoreSettings, LoquaApi
@@ -143,12 +143,14 @@ class Port:
         return self.values[name]
 
 
-def opened(world: World, transport: httpx.AsyncBaseTransport, port: Port | None = None) -> Any:
+def opened(
+    under_test: ApiUnderTest, transport: httpx.AsyncBaseTransport, port: Port | None = None
+) -> Any:
     """Open the core with that transport."""
     return LoquaApi.open(
         CoreSettings(api_base_url="http://loqua.test"),
         port or Port(),
-        runtime=Runtime(world.clock, Random(1)),  # noqa: S311  # jitter that repeats
+        runtime=Runtime(under_test.clock, Random(1)),  # noqa: S311  # jitter that repeats
         transport=transport,
     )
 
@@ -176,9 +178,9 @@ def test_whatever_a_transport_raises_leaves_the_core_by_name(
     """At every point of a request, and the core is as good as before afterwards."""
 
     async def run() -> None:
-        world = World()
-        transport = Breaking(world.loqua)
-        async with opened(world, transport) as api:
+        under_test = ApiUnderTest()
+        transport = Breaking(under_test.loqua)
+        async with opened(under_test, transport) as api:
             if leased:
                 await api.lease(CALLER)
             transport.error, transport.point = error(), point
@@ -197,11 +199,11 @@ def test_whatever_a_transport_raises_leaves_the_core_by_name(
 @pytest.mark.parametrize(("point", "sent"), [("connect", False), ("send", True), ("answer", True)])
 @pytest.mark.parametrize("error", ERRORS)
 async def test_a_request_that_never_left_is_told_from_one_that_may_have(
-    world: World, point: str, sent: bool, error: Callable[[], Exception]
+    under_test: ApiUnderTest, point: str, sent: bool, error: Callable[[], Exception]
 ) -> None:
     """So that a record is not sent twice, and one that never left is."""
-    transport = Breaking(world.loqua)
-    async with opened(world, transport) as api:
+    transport = Breaking(under_test.loqua)
+    async with opened(under_test, transport) as api:
         await api.lease(CALLER)
         transport.error, transport.point = error(), point
         with pytest.raises(UnreachableError) as unreachable:
@@ -209,23 +211,23 @@ async def test_a_request_that_never_left_is_told_from_one_that_may_have(
     assert unreachable.value.sent is sent
 
 
-async def test_a_call_that_cannot_even_be_written_was_not_sent(world: World) -> None:
+async def test_a_call_that_cannot_even_be_written_was_not_sent(under_test: ApiUnderTest) -> None:
     """A JWT that no header takes."""
     port = Port()
-    async with opened(world, Breaking(world.loqua), port) as api:
+    async with opened(under_test, Breaking(under_test.loqua), port) as api:
         port.values[CoreSecret.AGENT_JWT_TOKEN] = Secret(
             Sealed("j\N{LATIN SMALL LETTER U WITH DIAERESIS}")
         )
         with pytest.raises(UnreachableError) as unreachable:
             await api.lease(CALLER)
     assert unreachable.value.sent is False
-    assert world.loqua.calls == []
+    assert under_test.loqua.calls == []
 
 
-async def test_cancellation_stays_cancellation(world: World) -> None:
+async def test_cancellation_stays_cancellation(under_test: ApiUnderTest) -> None:
     """And what ends the process ends it."""
-    transport = Breaking(world.loqua)
-    async with opened(world, transport) as api:
+    transport = Breaking(under_test.loqua)
+    async with opened(under_test, transport) as api:
         call = asyncio.create_task(api.lease(CALLER))
         await asyncio.sleep(0)
         call.cancel()
@@ -234,11 +236,11 @@ async def test_cancellation_stays_cancellation(world: World) -> None:
 
 
 async def test_a_fault_of_our_own_is_logged_with_its_place_and_without_its_words(
-    world: World, logs: list[Any]
+    under_test: ApiUnderTest, logs: list[Any]
 ) -> None:
     """Nobody would find it otherwise, and its words may quote a JWT."""
-    transport = Breaking(world.loqua, KeyError(TOLD))
-    async with opened(world, transport) as api:
+    transport = Breaking(under_test.loqua, KeyError(TOLD))
+    async with opened(under_test, transport) as api:
         with pytest.raises(UnreachableError):
             await api.lease(CALLER)
     faults = [line for line in logs if line["event"] == "error.caught"]
@@ -250,11 +252,11 @@ async def test_a_fault_of_our_own_is_logged_with_its_place_and_without_its_words
 
 @pytest.mark.parametrize("error", [*ERRORS, lambda: SecretsError("gone"), lambda: ConfigError([])])
 async def test_whatever_a_secrets_port_raises_is_an_outage(
-    world: World, error: Callable[[], Exception]
+    under_test: ApiUnderTest, error: Callable[[], Exception]
 ) -> None:
     """Lessons degrade for as long as it lasts, and no longer."""
     port = Port()
-    async with opened(world, Breaking(world.loqua), port) as api:
+    async with opened(under_test, Breaking(under_test.loqua), port) as api:
         port.error = error()
         for call in calls_of(api):
             with only_named():
@@ -267,11 +269,13 @@ async def test_whatever_a_secrets_port_raises_is_an_outage(
         await api.lease(CALLER)
 
 
-async def test_a_secret_that_cannot_be_read_refuses_the_start_by_name(world: World) -> None:
+async def test_a_secret_that_cannot_be_read_refuses_the_start_by_name(
+    under_test: ApiUnderTest,
+) -> None:
     """Where it would be, not what it is."""
     port = Port(error=RuntimeError(TOLD))
     with pytest.raises(ConfigError, match="AGENT_JWT_TOKEN: cannot be read") as refused:
-        async with opened(world, Breaking(world.loqua), port):
+        async with opened(under_test, Breaking(under_test.loqua), port):
             pass
     assert TOLD not in str(refused.value)
 
@@ -289,12 +293,12 @@ BAD = [
 @pytest.mark.parametrize("name", [CoreSecret.AGENT_JWT_TOKEN, CoreSecret.SHARED_SECRET])
 @pytest.mark.parametrize("bad", BAD)
 async def test_a_bad_secret_seen_for_a_while_does_not_end_the_refreshing_of_tokens(
-    world: World, name: CoreSecret, bad: str
+    under_test: ApiUnderTest, name: CoreSecret, bad: str
 ) -> None:
     """Twenty seconds of it, just when a token is to be renewed."""
-    world.loqua.token_life = 600
+    under_test.loqua.token_life = 600
     port = Port()
-    async with opened(world, Breaking(world.loqua), port) as api:
+    async with opened(under_test, Breaking(under_test.loqua), port) as api:
         await api.lease(CALLER)
         await asyncio.sleep(295)
         good = port.values[name]
@@ -308,11 +312,11 @@ async def test_a_bad_secret_seen_for_a_while_does_not_end_the_refreshing_of_toke
 
 
 async def test_an_unforeseen_error_does_not_end_the_refreshing_of_tokens(
-    world: World, monkeypatch: pytest.MonkeyPatch, logs: list[Any]
+    under_test: ApiUnderTest, monkeypatch: pytest.MonkeyPatch, logs: list[Any]
 ) -> None:
     """Not even a bug of ours."""
-    world.loqua.token_life = 600
-    async with opened(world, Breaking(world.loqua)) as api:
+    under_test.loqua.token_life = 600
+    async with opened(under_test, Breaking(under_test.loqua)) as api:
         await api.lease(CALLER)
         with monkeypatch.context() as patched:
             patched.setattr(api._tokens, "_renew", lambda _caller: 1 / 0)
@@ -325,9 +329,9 @@ async def test_an_unforeseen_error_does_not_end_the_refreshing_of_tokens(
     }
 
 
-async def test_a_client_that_broke_is_not_used_again(world: World) -> None:
+async def test_a_client_that_broke_is_not_used_again(under_test: ApiUnderTest) -> None:
     """One that was closed, say, would fail every call from then on."""
-    async with opened(world, Breaking(world.loqua)) as api:
+    async with opened(under_test, Breaking(under_test.loqua)) as api:
         await api.lease(CALLER)
         await api._calls._api._pools._current.http.aclose()  # nobody else does
         await api.check_health(CALLER)

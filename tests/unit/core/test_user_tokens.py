@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.core.conftest import (
+    ApiUnderTest,
     Loqua,
-    World,
     error,
     jwt,
 )
@@ -109,10 +109,10 @@ async def test_a_forgotten_token_is_nowhere_in_memory(api: LoquaApi, caller: Cal
 
 
 async def test_a_lease_that_failed_holds_nothing(
-    world: World, loqua: Loqua, caller: Caller
+    under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
     """Refused, unreachable or cancelled: there is nothing to release."""
-    async with world.open(retries=0) as api:
+    async with under_test.open(retries=0) as api:
         loqua.fail("user-token", error(404, "NOT_FOUND", "no such user"))
         with pytest.raises(RefusedError, match="404: NOT_FOUND: no such user"):
             await api.lease(caller)
@@ -158,10 +158,10 @@ def test_the_moment_to_refresh_lies_within_the_second_half(
 
 
 async def test_a_refresh_that_fails_is_tried_until_it_succeeds(
-    world: World, loqua: Loqua, caller: Caller
+    under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
     """The old token serves meanwhile; the lesson notices nothing."""
-    async with world.open(retries=0) as api:
+    async with under_test.open(retries=0) as api:
         await api.lease(caller)
         loqua.fail("user-token", *[httpx.Response(500)] * 4)
         await asyncio.sleep(3301)
@@ -169,24 +169,26 @@ async def test_a_refresh_that_fails_is_tried_until_it_succeeds(
         await asyncio.sleep(120)
         await progress(api, caller)
     assert exchanges(loqua) == 6
-    assert [line["failures"] for line in world.logged("token.refresh_failed")] == [
+    assert [line["failures"] for line in under_test.logged("token.refresh_failed")] == [
         1,
         2,
         3,
         4,
     ]
-    assert len(world.logged("token.exchanged")) == len(world.logged("token.refreshed")) == 1
-    assert world.counted("token_exchanges_total", kind="first", outcome="ok") == 1
-    assert world.counted("token_exchanges_total", kind="refresh", outcome="ok") == 1
-    assert world.counted("token_exchanges_total", kind="refresh", outcome="failed") == 4
+    assert (
+        len(under_test.logged("token.exchanged")) == len(under_test.logged("token.refreshed")) == 1
+    )
+    assert under_test.counted("token_exchanges_total", kind="first", outcome="ok") == 1
+    assert under_test.counted("token_exchanges_total", kind="refresh", outcome="ok") == 1
+    assert under_test.counted("token_exchanges_total", kind="refresh", outcome="failed") == 4
     assert all(call.headers["authorization"] != "" for call in loqua.seen("progress"))
 
 
 async def test_a_refresh_that_is_refused_is_tried_rarely(
-    world: World, loqua: Loqua, caller: Caller
+    under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
     """The old token serves to its end; the API is not pestered with what it has declined."""
-    async with world.open() as api:
+    async with under_test.open() as api:
         await api.lease(caller)
         loqua.fail("user-token", *[error(403, "FORBIDDEN", "no longer") for _ in range(99)])
         await asyncio.sleep(3590)
@@ -198,10 +200,10 @@ async def test_a_refresh_that_is_refused_is_tried_rarely(
 
 
 async def test_a_token_that_expired_all_the_same_is_exchanged_by_the_next_call(
-    world: World, loqua: Loqua, caller: Caller
+    under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
     """The synchronous refresh, when the background one did not get through."""
-    async with world.open(retries=0, breaker={"failures": 1000}) as api:
+    async with under_test.open(retries=0, breaker={"failures": 1000}) as api:
         await api.lease(caller)
         await asyncio.sleep(3299)
         loqua.down = True
@@ -250,11 +252,11 @@ async def test_a_second_401_is_a_refusal(api: LoquaApi, loqua: Loqua, caller: Ca
 
 
 async def test_a_refused_agent_token_is_a_refusal_at_once(
-    world: World, loqua: Loqua, caller: Caller
+    under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
     """There is no other to try."""
     loqua.agent_jwt = "another"
-    async with world.open() as api:
+    async with under_test.open() as api:
         with pytest.raises(RefusedError) as refused:
             await api.lease(caller)
     assert (refused.value.status, refused.value.endpoint) == (401, "user-token")
@@ -262,11 +264,11 @@ async def test_a_refused_agent_token_is_a_refusal_at_once(
 
 
 async def test_while_the_agent_token_is_rotated_the_one_before_is_tried(
-    world: World, loqua: Loqua, caller: Caller
+    under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
     """The API may not know the new one yet."""
-    world.environ |= {"AGENT_JWT_TOKEN": "new", "AGENT_JWT_TOKEN_PREVIOUS": "agent-jwt"}
-    async with world.open() as api:
+    under_test.environ |= {"AGENT_JWT_TOKEN": "new", "AGENT_JWT_TOKEN_PREVIOUS": "agent-jwt"}
+    async with under_test.open() as api:
         await api.lease(caller)
     assert [call.headers["authorization"] for call in loqua.seen("user-token")] == [
         "Bearer new",
@@ -275,11 +277,11 @@ async def test_while_the_agent_token_is_rotated_the_one_before_is_tried(
 
 
 async def test_while_the_shared_secret_is_rotated_both_decrypt(
-    world: World, loqua: Loqua, caller: Caller
+    under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
     """The API may not know the new one yet."""
-    world.environ |= {"SHARED_SECRET": "new", "SHARED_SECRET_PREVIOUS": "shared-secret"}
-    async with world.open() as api:
+    under_test.environ |= {"SHARED_SECRET": "new", "SHARED_SECRET_PREVIOUS": "shared-secret"}
+    async with under_test.open() as api:
         await api.lease(caller)
         loqua.secret = "new"
         await api.lease(Caller("user-2", "room-2", "agent"))
@@ -287,28 +289,28 @@ async def test_while_the_shared_secret_is_rotated_both_decrypt(
 
 @pytest.mark.parametrize("skew", [-86_400.0, -300.0, 0.0, 300.0, 7200.0, 86_400.0])
 async def test_a_wrong_clock_of_ours_does_not_matter(
-    world: World, loqua: Loqua, caller: Caller, skew: float
+    under_test: ApiUnderTest, loqua: Loqua, caller: Caller, skew: float
 ) -> None:
     """A token's life is measured by the API's Date header, not by this machine's clock."""
-    world.clock.skew = skew
-    async with world.open() as api:
+    under_test.clock.skew = skew
+    async with under_test.open() as api:
         await api.lease(caller)
         await asyncio.sleep(3290)
         assert exchanges(loqua) == 1
         await asyncio.sleep(20)
         assert exchanges(loqua) == 2
-    assert world.logged("token.exchanged")[0]["skew"] == pytest.approx(-skew, abs=1)
+    assert under_test.logged("token.exchanged")[0]["skew"] == pytest.approx(-skew, abs=1)
 
 
 @pytest.mark.parametrize(
     "date", ["Thu, 01 Jan 1970 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT", "soon", ""]
 )
 async def test_an_absurd_date_neither_shortens_nor_lengthens_a_tokens_life(
-    world: World, loqua: Loqua, caller: Caller, date: str
+    under_test: ApiUnderTest, loqua: Loqua, caller: Caller, date: str
 ) -> None:
     """A gateway without a clock: ours counts."""
     loqua.headers["Date"] = date
-    async with world.open() as api:
+    async with under_test.open() as api:
         await api.lease(caller)
         await asyncio.sleep(3290)
         assert exchanges(loqua) == 1
@@ -317,23 +319,23 @@ async def test_an_absurd_date_neither_shortens_nor_lengthens_a_tokens_life(
 
 
 async def test_without_a_date_our_own_clock_counts(
-    world: World, loqua: Loqua, caller: Caller
+    under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
     """A header that is no date is none."""
     loqua.headers["Date"] = "yesterday"
-    world.clock.skew = 7200
-    async with world.open() as api:
+    under_test.clock.skew = 7200
+    async with under_test.open() as api:
         with pytest.raises(TokenError) as refused:
             await api.lease(caller)
     assert refused.value.cause == "expired"
 
 
 async def test_an_undecipherable_token_refuses_the_lesson(
-    world: World, loqua: Loqua, caller: Caller, logs: list[object]
+    under_test: ApiUnderTest, loqua: Loqua, caller: Caller, logs: list[object]
 ) -> None:
     """The cause is named; token, ciphertext and key are nowhere in log or error."""
     loqua.secret = "another-secret"
-    async with world.open() as api:
+    async with under_test.open() as api:
         with pytest.raises(TokenError, match="make SHARED_SECRET the same") as refused:
             await api.lease(caller)
     assert refused.value.cause == "wrong_shared_secret"
@@ -344,10 +346,10 @@ async def test_an_undecipherable_token_refuses_the_lesson(
 
 
 async def test_no_log_line_of_a_whole_lesson_holds_a_secret(
-    world: World, loqua: Loqua, caller: Caller, logs: list[object]
+    under_test: ApiUnderTest, loqua: Loqua, caller: Caller, logs: list[object]
 ) -> None:
     """Token, ciphertext and key are nowhere in it."""
-    async with world.open() as api:
+    async with under_test.open() as api:
         await api.lease(caller)
         await api.context(caller)
         await progress(api, caller)
@@ -359,10 +361,12 @@ async def test_no_log_line_of_a_whole_lesson_holds_a_secret(
     )
 
 
-async def test_the_end_of_the_block_leaves_no_task(world: World, caller: Caller) -> None:
+async def test_the_end_of_the_block_leaves_no_task(
+    under_test: ApiUnderTest, caller: Caller
+) -> None:
     """Whoever opens closes."""
     before = asyncio.all_tasks()
-    async with world.open() as api:
+    async with under_test.open() as api:
         await api.lease(caller)
         assert len(asyncio.all_tasks()) > len(before)
     assert asyncio.all_tasks() == before
@@ -372,11 +376,11 @@ async def test_the_end_of_the_block_leaves_no_task(world: World, caller: Caller)
     ("left", "level"), [(8 * 86_400, "debug"), (6 * 86_400, "warning"), (-60, "warning")]
 )
 async def test_the_agents_own_token_is_watched(
-    world: World, logs: list[dict[str, object]], left: float, level: str
+    under_test: ApiUnderTest, logs: list[dict[str, object]], left: float, level: str
 ) -> None:
     """Every hour its life is reported, as a warning in its last week."""
-    world.environ["AGENT_JWT_TOKEN"] = jwt(exp=world.clock.now() + left)
-    async with world.open() as api:
+    under_test.environ["AGENT_JWT_TOKEN"] = jwt(exp=under_test.clock.now() + left)
+    async with under_test.open() as api:
         await asyncio.sleep(3601)
         assert await api.agent_token_seconds_left() == left - 3601
     watched = [line for line in logs if line["event"] == "agent_token.watched"]
@@ -403,10 +407,10 @@ def test_leases_and_releases_in_any_order_keep_the_count(steps: list[tuple[str, 
     """A token is held exactly while leases outnumber releases, and every call gets through."""
 
     async def run() -> None:
-        world = World()
+        under_test = ApiUnderTest()
         callers = [Caller(f"user-{number}", "room", "agent") for number in range(2)]
         leases = [0, 0]
-        async with world.open(rate_limit=1000) as api:
+        async with under_test.open(rate_limit=1000) as api:
             for step, number in steps:
                 caller = callers[number]
                 if step == "lease":
@@ -418,11 +422,11 @@ def test_leases_and_releases_in_any_order_keep_the_count(steps: list[tuple[str, 
                 elif step == "wait":
                     await asyncio.sleep(1700)
                 elif step == "revoke":
-                    world.loqua.tokens.clear()
+                    under_test.loqua.tokens.clear()
                 else:
-                    before = exchanges(world.loqua)
+                    before = exchanges(under_test.loqua)
                     await progress(api, caller)
-                    assert exchanges(world.loqua) - before <= 1
+                    assert exchanges(under_test.loqua) - before <= 1
                 held = [api._tokens.leased(caller) for caller in callers]
                 assert held == [bool(count) for count in leases]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import SecretStr
-from tests.unit.core.conftest import EPOCH, Loqua, World, error, jwt
+from tests.unit.core.conftest import EPOCH, ApiUnderTest, Loqua, error, jwt
 
 from loqua_host.contract.records import Mode, Performance, Progress, SessionRecord
 from loqua_host.core import Caller
@@ -203,10 +203,10 @@ def test_where_the_words_leave_it_open_a_new_token_may_be_early(
 
 
 async def test_a_token_that_is_not_valid_yet_is_used_again_a_moment_later(
-    world: World, loqua: Loqua, caller: Caller
+    under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
     """No new one is asked for: it would be as early."""
-    async with world.open() as api:
+    async with under_test.open() as api:
         await api.lease(caller)
         early = error(401, "UNAUTHORIZED", "JWT not yet valid")
         loqua.fail("progress", early, early)
@@ -218,11 +218,11 @@ async def test_a_token_that_is_not_valid_yet_is_used_again_a_moment_later(
 
 
 async def test_a_new_token_that_is_refused_without_saying_why_is_given_time(
-    world: World, loqua: Loqua, caller: Caller
+    under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
     """Whoever checks it may have a clock that is two seconds behind."""
     loqua.claims = lambda: {"iat": loqua.now() + 2}
-    async with world.open() as api:
+    async with under_test.open() as api:
         await api.lease(caller)
         loqua.fail("context", *[error(401, "UNAUTHORIZED", "invalid token")] * 3)
         assert (await api.context(caller)).mode is Mode.FULL
@@ -230,10 +230,10 @@ async def test_a_new_token_that_is_refused_without_saying_why_is_given_time(
 
 
 async def test_a_token_that_stays_early_until_the_deadline_degrades(
-    world: World, loqua: Loqua, caller: Caller
+    under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
     """A clock that is wrong by minutes ends no lesson; nothing was taken."""
-    async with world.open() as api:
+    async with under_test.open() as api:
         await api.lease(caller)
         loqua.fail("sessions", *[error(401, "UNAUTHORIZED", "JWT not yet valid")] * 50)
         with pytest.raises(UnreachableError, match="JWT not yet valid") as early:
@@ -242,10 +242,10 @@ async def test_a_token_that_stays_early_until_the_deadline_degrades(
 
 
 async def test_an_old_token_that_is_refused_twice_is_refused_at_once(
-    world: World, loqua: Loqua, caller: Caller
+    under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
     """As before: one other token, one repeat."""
-    async with world.open() as api:
+    async with under_test.open() as api:
         await api.lease(caller)
         loqua.fail("progress", *[error(401, "UNAUTHORIZED", "invalid token")] * 9)
         with pytest.raises(RefusedError, match="UNAUTHORIZED: invalid token"):
@@ -257,10 +257,10 @@ async def test_an_old_token_that_is_refused_twice_is_refused_at_once(
 
 @pytest.mark.parametrize(("body", "_kind"), NOT_THE_API)
 async def test_a_401_that_explains_itself_is_believed_and_no_other(
-    world: World, loqua: Loqua, caller: Caller, body: bytes, _kind: str
+    under_test: ApiUnderTest, loqua: Loqua, caller: Caller, body: bytes, _kind: str
 ) -> None:
     """A web server's own 401 is a proxy's word, however it comes; another token is tried first."""
-    async with world.open() as api:
+    async with under_test.open() as api:
         await api.lease(caller)
         loqua.fail("progress", *[httpx.Response(401, content=body) for _ in range(9)])
         explained = read_error(body).message or read_error(body).code
@@ -274,11 +274,11 @@ async def test_a_401_that_explains_itself_is_believed_and_no_other(
 @pytest.mark.parametrize("endpoint", ["user-token", "context", "health"])
 @pytest.mark.parametrize("status", [400, 403, 404, 405, 421])
 async def test_a_lesson_begins_although_a_proxy_answers_for_the_api(
-    world: World, loqua: Loqua, caller: Caller, endpoint: str, status: int
+    under_test: ApiUnderTest, loqua: Loqua, caller: Caller, endpoint: str, status: int
 ) -> None:
     """No learner is refused for it."""
     loqua.fail(endpoint, *[httpx.Response(status, text="page not found") for _ in range(9)])
-    async with world.open() as api:
+    async with under_test.open() as api:
         if endpoint == "user-token":
             with pytest.raises(UnreachableError):
                 await api.lease(caller)

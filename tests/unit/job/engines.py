@@ -183,10 +183,10 @@ class FakeSTT(stt.STT[Any]):
     def stream(self, **options: Any) -> stt.RecognizeStream:
         """Hear a stream."""
         self.asked += 1
-        return _Ear(self, options["conn_options"])
+        return _RecognizeStream(self, options["conn_options"])
 
 
-class _Ear(stt.RecognizeStream):
+class _RecognizeStream(stt.RecognizeStream):
     """Does what its engine does at each frame."""
 
     def __init__(self, engine: FakeSTT, conn_options: APIConnectOptions) -> None:

@@ -10,7 +10,7 @@ from livekit.agents import Agent, AgentTask
 from loqua_host.job.voice.session import CLOSE_SECONDS, LessonSession, close_voice
 
 
-class Clinging(Agent):
+class AgentThatDoesNotStop(Agent):
     """A tutor's agent that does not let go, cancelled or not, until a test is over."""
 
     def __init__(self, *, heeds: bool) -> None:
@@ -41,7 +41,7 @@ async def test_a_voice_that_does_not_let_go_is_left_to_itself(
     session: LessonSession, *, heeds: bool
 ) -> None:
     """What comes after it, the record among it, does not wait (livekit/agents#5497)."""
-    agent = Clinging(heeds=heeds)
+    agent = AgentThatDoesNotStop(heeds=heeds)
     await session.start(agent)
     began = asyncio.get_running_loop().time()
     try:

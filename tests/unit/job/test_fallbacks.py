@@ -33,7 +33,7 @@ broken_off = pytest.mark.parametrize(
 )
 
 
-class Seat:
+class ServingEngines:
     """Notes which engine serves, and at which second."""
 
     def __init__(self) -> None:
@@ -46,9 +46,9 @@ class Seat:
 
 
 @pytest.fixture
-async def seat() -> Seat:
+async def serving() -> ServingEngines:
     """Return one."""
-    return Seat()
+    return ServingEngines()
 
 
 def now() -> float:
@@ -71,65 +71,65 @@ async def spoken(voice: FallbackTTS, text: str = "Hola.") -> list[tuple[int, flo
 
 @faults
 async def test_a_sentence_is_said_by_the_next_voice_within_five_seconds(
-    seat: Seat, fault: Does
+    serving: ServingEngines, fault: Does
 ) -> None:
     """Whatever the first one does instead; the next sentence does not wait for it again."""
-    voice = FallbackTTS([FakeTTS(fault, 1), FakeTTS(says(1.0), 2)], seat.failover())
+    voice = FallbackTTS([FakeTTS(fault, 1), FakeTTS(says(1.0), 2)], serving.failover())
     began = now()
     assert await spoken(voice) == [(2, 1.0)]
     assert now() - began <= 5.1
     began = now()
     assert await spoken(voice) == [(2, 1.0)]
     assert now() - began < 0.1
-    assert seat.served == [1]
+    assert serving.served == [1]
 
 
 @broken_off
 async def test_a_sentence_that_a_voice_breaks_off_is_said_anew_by_the_next(
-    seat: Seat, ending: Does
+    serving: ServingEngines, ending: Does
 ) -> None:
     """Within 2.5 s, in which what there was of it is still being played."""
     voice = FallbackTTS(
-        [FakeTTS(then(says(0.6), ending), 1), FakeTTS(says(1.0), 2)], seat.failover()
+        [FakeTTS(then(says(0.6), ending), 1), FakeTTS(says(1.0), 2)], serving.failover()
     )
     began = now()
     sound = await spoken(voice)
     assert sound[-1] == (2, 1.0)
     assert now() - began <= 2.5
-    assert seat.served == [0, 1]
+    assert serving.served == [0, 1]
 
 
 async def test_a_sentence_of_which_there_is_next_to_nothing_is_said_by_the_next(
-    seat: Seat,
+    serving: ServingEngines,
 ) -> None:
     """A proxy's page taken for sound, or an answer that ends politely after its beginning."""
-    voice = FallbackTTS([FakeTTS(says(0.02), 1), FakeTTS(says(1.0), 2)], seat.failover())
+    voice = FallbackTTS([FakeTTS(says(0.02), 1), FakeTTS(says(1.0), 2)], serving.failover())
     assert (await spoken(voice, "Hoy tenemos sopa."))[-1] == (2, 1.0)
 
 
-async def test_what_nobody_can_say_is_no_fault_of_a_voice(seat: Seat) -> None:
+async def test_what_nobody_can_say_is_no_fault_of_a_voice(serving: ServingEngines) -> None:
     """An emoji that is a sentence; models write them."""
     first = FakeTTS(ends, 1)
-    voice = FallbackTTS([first, FakeTTS(ends, 2)], seat.failover())
+    voice = FallbackTTS([first, FakeTTS(ends, 2)], serving.failover())
     assert await spoken(voice, "👍 …") == [(0, 0.1)]
     first.does = says(1.0)
     assert await spoken(voice) == [(1, 1.0)]
 
 
-async def test_a_voice_of_another_rate_sounds_as_it_should(seat: Seat) -> None:
+async def test_a_voice_of_another_rate_sounds_as_it_should(serving: ServingEngines) -> None:
     """The room's track keeps the rate that it began with."""
     slow = FakeTTS(says(1.0), 2, rate=16_000)
-    voice = FallbackTTS([FakeTTS(fails, 1), slow], seat.failover())
+    voice = FallbackTTS([FakeTTS(fails, 1), slow], serving.failover())
     assert voice.sample_rate == RATE
     async with voice.synthesize("Hola.", conn_options=ONCE) as sound:
         seconds = sum([piece.frame.duration async for piece in sound])
     assert seconds == pytest.approx(1.0, abs=0.02)
 
 
-async def test_the_first_voice_speaks_again_once_it_is_well(seat: Seat) -> None:
+async def test_the_first_voice_speaks_again_once_it_is_well(serving: ServingEngines) -> None:
     """It says a sentence that nobody hears first, no sooner than 10 s after it failed."""
     first, second = FakeTTS(refuses, 1), FakeTTS(says(1.0), 2)
-    voice = FallbackTTS([first, second], seat.failover())
+    voice = FallbackTTS([first, second], serving.failover())
     await spoken(voice)
     first.does = says(1.0)
     await spoken(voice)
@@ -139,23 +139,27 @@ async def test_the_first_voice_speaks_again_once_it_is_well(seat: Seat) -> None:
     await asyncio.sleep(0.1)
     assert first.asked == ["Hola.", "Dime."]
     assert await spoken(voice) == [(1, 1.0)]
-    assert seat.served == [1, 0]
+    assert serving.served == [1, 0]
 
 
-async def test_a_paid_voice_that_stays_away_is_probed_once_a_minute(seat: Seat) -> None:
+async def test_a_paid_voice_that_stays_away_is_probed_once_a_minute(
+    serving: ServingEngines,
+) -> None:
     """However many sentences are said meanwhile; it is not paid for each of them."""
     first = FakeTTS(refuses, 1)
-    voice = FallbackTTS([first, FakeTTS(says(1.0), 2)], seat.failover())
+    voice = FallbackTTS([first, FakeTTS(says(1.0), 2)], serving.failover())
     for _ in range(300):
         await spoken(voice)
         await asyncio.sleep(2)
     assert len(first.asked) <= 14
 
 
-async def test_a_voice_that_works_only_when_probed_is_probed_less_and_less(seat: Seat) -> None:
+async def test_a_voice_that_works_only_when_probed_is_probed_less_and_less(
+    serving: ServingEngines,
+) -> None:
     """Its waits grow until it has served to the end: a learner hears few broken sentences."""
     first = FakeTTS(refuses, 1)
-    voice = FallbackTTS([first, FakeTTS(says(1.0), 2)], seat.failover())
+    voice = FallbackTTS([first, FakeTTS(says(1.0), 2)], serving.failover())
     broken = 0
     for _ in range(300):
         first.does = says(1.0) if voice._status[0].available is False else fails
@@ -165,10 +169,12 @@ async def test_a_voice_that_works_only_when_probed_is_probed_less_and_less(seat:
     assert broken <= 14
 
 
-async def test_a_lesson_begins_with_the_voice_that_serves_the_others(seat: Seat) -> None:
+async def test_a_lesson_begins_with_the_voice_that_serves_the_others(
+    serving: ServingEngines,
+) -> None:
     """Nobody waits again for one that hangs; it is tried after a while, unheard."""
     first = FakeTTS(says(1.0), 1)
-    failover = Failover("tts", range(2), seat.clock, seat.served.append, first=1)
+    failover = Failover("tts", range(2), serving.clock, serving.served.append, first=1)
     voice = FallbackTTS([first, FakeTTS(says(1.0), 2)], failover)
     assert await spoken(voice) == [(2, 1.0)]
     assert first.asked == []
@@ -178,24 +184,24 @@ async def test_a_lesson_begins_with_the_voice_that_serves_the_others(seat: Seat)
     assert await spoken(voice) == [(1, 1.0)]
 
 
-async def test_when_all_voices_fail_it_is_told_as_with_one(seat: Seat) -> None:
+async def test_when_all_voices_fail_it_is_told_as_with_one(serving: ServingEngines) -> None:
     """The lesson's own remedies come after that; the next sentence asks all of them again."""
     first, second = FakeTTS(refuses, 1), FakeTTS(fails, 2)
-    voice = FallbackTTS([first, second], seat.failover())
+    voice = FallbackTTS([first, second], serving.failover())
     with pytest.raises(APIConnectionError):
         await spoken(voice)
     second.does = says(1.0)
     assert await spoken(voice) == [(2, 1.0)]
 
 
-async def test_the_last_voice_gets_the_time_that_it_takes(seat: Seat) -> None:
+async def test_the_last_voice_gets_the_time_that_it_takes(serving: ServingEngines) -> None:
     """There is nobody to replace it."""
 
     async def slow() -> Any:
         await asyncio.sleep(9)
         yield 1.0
 
-    voice = FallbackTTS([FakeTTS(fails, 1), FakeTTS(slow, 2)], seat.failover())
+    voice = FallbackTTS([FakeTTS(fails, 1), FakeTTS(slow, 2)], serving.failover())
     assert await spoken(voice) == [(2, 1.0)]
 
 
@@ -211,64 +217,68 @@ async def thought(mind: FallbackLLM) -> tuple[str, int]:
 
 
 @faults
-async def test_a_reply_is_the_next_models_within_five_seconds(seat: Seat, fault: Does) -> None:
+async def test_a_reply_is_the_next_models_within_five_seconds(
+    serving: ServingEngines, fault: Does
+) -> None:
     """Whatever the first one does instead."""
-    mind = FallbackLLM([FakeLLM(fault), FakeLLM(says("Bien, ", "¿y tú?"))], seat.failover())
+    mind = FallbackLLM([FakeLLM(fault), FakeLLM(says("Bien, ", "¿y tú?"))], serving.failover())
     began = now()
     assert await thought(mind) == ("Bien, ¿y tú?", 0)
     assert now() - began <= 5.1
-    assert seat.served == [1]
+    assert serving.served == [1]
 
 
 @broken_off
 async def test_a_reply_that_a_model_breaks_off_is_begun_anew_and_set_apart(
-    seat: Seat, ending: Does
+    serving: ServingEngines, ending: Does
 ) -> None:
     """What was said is said; the next one does not go on in the middle of a word."""
     first = FakeLLM(then(says("Muy bi"), ending))
-    mind = FallbackLLM([first, FakeLLM(says("Bien, ", "¿y tú?"))], seat.failover())
+    mind = FallbackLLM([first, FakeLLM(says("Bien, ", "¿y tú?"))], serving.failover())
     assert await thought(mind) == ("Muy bi… Bien, ¿y tú?", 0)
 
 
 @broken_off
-async def test_tools_are_not_called_twice(seat: Seat, ending: Does) -> None:
+async def test_tools_are_not_called_twice(serving: ServingEngines, ending: Does) -> None:
     """A model that has called one has answered, though it fails after that."""
     mind = FallbackLLM(
-        [FakeLLM(then(says("Voy.", CALL), ending)), FakeLLM(says(CALL))], seat.failover()
+        [FakeLLM(then(says("Voy.", CALL), ending)), FakeLLM(says(CALL))], serving.failover()
     )
     assert await thought(mind) == ("Voy.", 1)
 
 
-async def test_the_first_model_answers_again_once_it_is_well(seat: Seat) -> None:
+async def test_the_first_model_answers_again_once_it_is_well(serving: ServingEngines) -> None:
     """After a reply of which nobody hears."""
     first = FakeLLM(fails)
-    mind = FallbackLLM([first, FakeLLM(says("dos"))], seat.failover())
+    mind = FallbackLLM([first, FakeLLM(says("dos"))], serving.failover())
     await thought(mind)
     first.does = says("uno")
     await asyncio.sleep(10)
     await thought(mind)
     await asyncio.sleep(0.1)
     assert await thought(mind) == ("uno", 0)
-    assert seat.served == [1, 0]
+    assert serving.served == [1, 0]
 
 
 @faults
-async def test_an_utterance_is_heard_by_the_next_recogniser(seat: Seat, fault: Does) -> None:
+async def test_an_utterance_is_heard_by_the_next_recogniser(
+    serving: ServingEngines, fault: Does
+) -> None:
     """The same sound: nothing has to be said again."""
     second = FakeSTT(says("un café"))
-    ears = FallbackSTT([FakeSTT(fault), second], seat.failover(), _vad())
+    ears = FallbackSTT([FakeSTT(fault), second], serving.failover(), _vad())
     assert not ears.capabilities.streaming  # LiveKit's session finds the utterances
     began = now()
     event = await ears.recognize(frame(7), conn_options=ONCE)
     assert (event.alternatives[0].text, second.heard) == ("un café", [7])
     assert now() - began <= 5.1
-    assert seat.served == [1]
+    assert serving.served == [1]
 
 
-async def test_the_first_recogniser_hears_again_once_it_is_well(seat: Seat) -> None:
+async def test_the_first_recogniser_hears_again_once_it_is_well(serving: ServingEngines) -> None:
     """After an utterance of which nobody asks what it heard."""
     first = FakeSTT(fails)
-    ears = FallbackSTT([first, FakeSTT(says("dos"))], seat.failover(), _vad())
+    ears = FallbackSTT([first, FakeSTT(says("dos"))], serving.failover(), _vad())
     await ears.recognize(frame(), conn_options=ONCE)
     first.does = says("uno")
     await asyncio.sleep(10)
@@ -278,9 +288,11 @@ async def test_the_first_recogniser_hears_again_once_it_is_well(seat: Seat) -> N
     assert event.alternatives[0].text == "uno"
 
 
-async def test_a_recogniser_that_hears_no_word_is_replaced_when_told(seat: Seat) -> None:
+async def test_a_recogniser_that_hears_no_word_is_replaced_when_told(
+    serving: ServingEngines,
+) -> None:
     """It answers, and never anything: only the lesson knows that somebody speaks."""
-    ears = FallbackSTT([FakeSTT(says("")), FakeSTT(says("dos"))], seat.failover(), _vad())
+    ears = FallbackSTT([FakeSTT(says("")), FakeSTT(says("dos"))], serving.failover(), _vad())
     await ears.recognize(frame(), conn_options=ONCE)
     ears.mark_unhealthy()
     event = await ears.recognize(frame(), conn_options=ONCE)
@@ -294,8 +306,8 @@ def _vad() -> Any:
 class Stream:
     """A stream of sound and the words that come of it."""
 
-    def __init__(self, engines: Sequence[FakeSTT], seat: Seat) -> None:
-        self.ears = FallbackSTT(engines, seat.failover(len(engines)), _vad())
+    def __init__(self, engines: Sequence[FakeSTT], serving: ServingEngines) -> None:
+        self.ears = FallbackSTT(engines, serving.failover(len(engines)), _vad())
         self.stream = self.ears.stream(conn_options=ONCE)
         self.words: list[str] = []
         self.read = asyncio.create_task(self._read())
@@ -316,10 +328,12 @@ class Stream:
         await self.read
 
 
-async def test_what_a_stream_was_hearing_as_it_failed_the_next_one_hears(seat: Seat) -> None:
+async def test_what_a_stream_was_hearing_as_it_failed_the_next_one_hears(
+    serving: ServingEngines,
+) -> None:
     """From the last transcript on; what has been transcribed is not heard twice."""
     first, second = FakeSTT(says(""), streaming=True), FakeSTT(says(""), streaming=True)
-    stream = Stream([first, second], seat)
+    stream = Stream([first, second], serving)
     await stream.hear(1)
     first.does = says("uno")
     await stream.hear(2)
@@ -332,13 +346,15 @@ async def test_what_a_stream_was_hearing_as_it_failed_the_next_one_hears(seat: S
     await stream.end()
     assert (first.heard, second.heard) == ([1, 2, 3, 4, 5], [3, 4, 5, 6, 7])
     assert stream.words == ["uno", "dos"]
-    assert seat.served == [0, 1]
+    assert serving.served == [0, 1]
 
 
-async def test_a_stream_returns_to_the_first_between_two_transcripts(seat: Seat) -> None:
+async def test_a_stream_returns_to_the_first_between_two_transcripts(
+    serving: ServingEngines,
+) -> None:
     """It is not asked before it was left alone for a while, and loses no words if it fails."""
     first, second = FakeSTT(fails, streaming=True), FakeSTT(says("dos"), streaming=True)
-    stream = Stream([first, second], seat)
+    stream = Stream([first, second], serving)
     await stream.hear(1, 2)
     assert (first.asked, second.asked) == (1, 1)
     await asyncio.sleep(10)
@@ -352,7 +368,7 @@ async def test_a_stream_returns_to_the_first_between_two_transcripts(seat: Seat)
     assert stream.words == ["dos", "dos", "dos", "dos", "dos", "uno"]
 
 
-async def test_a_stream_that_ends_by_itself_has_failed(seat: Seat) -> None:
+async def test_a_stream_that_ends_by_itself_has_failed(serving: ServingEngines) -> None:
     """As when a provider closes a connection politely."""
 
     class Closing(FakeSTT):
@@ -362,26 +378,26 @@ async def test_a_stream_that_ends_by_itself_has_failed(seat: Seat) -> None:
             return ear
 
     second = FakeSTT(says("dos"), streaming=True)
-    stream = Stream([Closing(ends, streaming=True), second], seat)
+    stream = Stream([Closing(ends, streaming=True), second], serving)
     await stream.hear(1)
     await stream.end()
     assert stream.words == ["dos"]
 
 
-async def test_a_stream_of_which_all_engines_fail_says_so(seat: Seat) -> None:
+async def test_a_stream_of_which_all_engines_fail_says_so(serving: ServingEngines) -> None:
     """LiveKit asks again, and closes the session in the end."""
     engines = [FakeSTT(fails, streaming=True), FakeSTT(refuses, streaming=True)]
-    stream = Stream(engines, seat)
+    stream = Stream(engines, serving)
     await stream.hear(1)
     with pytest.raises(APIConnectionError):
         await stream.read
 
 
 async def test_no_error_is_logged_with_its_text(
-    seat: Seat, capsys: pytest.CaptureFixture[str]
+    serving: ServingEngines, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Providers quote keys and what was said in them."""
-    voice = FallbackTTS([FakeTTS(refuses, 1), FakeTTS(says(1.0), 2)], seat.failover())
+    voice = FallbackTTS([FakeTTS(refuses, 1), FakeTTS(says(1.0), 2)], serving.failover())
     await spoken(voice)
     told = capsys.readouterr().out
     assert "engine.failed" in told

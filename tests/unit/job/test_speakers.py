@@ -28,7 +28,7 @@ AT_ONCE = APIConnectOptions(max_retry=0)
 WORDS = SpeechEventType.FINAL_TRANSCRIPT
 
 
-class Mind(llm.LLM):
+class ScriptedModel(llm.LLM):
     """A model that keeps what it is asked."""
 
     def __init__(self) -> None:
@@ -39,10 +39,10 @@ class Mind(llm.LLM):
         """Answer."""
         said = [it.text_content for it in chat_ctx.messages() if it.role == "user"]
         self.asked.append(said)
-        return Thought(self, chat_ctx=chat_ctx, tools=tools or [], conn_options=AT_ONCE)
+        return ScriptedReply(self, chat_ctx=chat_ctx, tools=tools or [], conn_options=AT_ONCE)
 
 
-class Thought(llm.LLMStream):
+class ScriptedReply(llm.LLMStream):
     """Its answer."""
 
     async def _run(self) -> None:
@@ -81,7 +81,7 @@ class Room:
 
     def __init__(self, *, everyone: bool) -> None:
         self.now = 0.0
-        self.mind = Mind()
+        self.mind = ScriptedModel()
         self.session = LessonSession(llm=self.mind)
         self.levels = Levels() if everyone else None
         self.lesson = Lesson(
@@ -212,7 +212,7 @@ async def test_a_transcript_bears_its_speakers_identity(start: Any) -> None:
 
 async def test_a_model_can_tell_several_learners_apart(start: Any) -> None:
     """The session's model or the agent's own; the conversation itself keeps their words alone."""
-    own = Mind()
+    own = ScriptedModel()
     for mind, options in ((None, {}), (own, {"llm": own})):
         room = await start(Tutor(**options))
         room.enter(ANA)

@@ -95,7 +95,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sent]:
         logging.getLogger(name).setLevel(level)
 
 
-class Mind(llm.LLM):
+class ScriptedModel(llm.LLM):
     """A model that calls tools with what it was told, answers with it, or fails quoting it."""
 
     def __init__(self, *tools: str, fails: bool = False) -> None:
@@ -105,15 +105,15 @@ class Mind(llm.LLM):
 
     def chat(self, *, chat_ctx: Any, tools: Any = None, **_: Any) -> llm.LLMStream:
         """Answer."""
-        return Thought(self, chat_ctx=chat_ctx, tools=tools or [], conn_options=AT_ONCE)
+        return ScriptedReply(self, chat_ctx=chat_ctx, tools=tools or [], conn_options=AT_ONCE)
 
 
-class Thought(llm.LLMStream):
+class ScriptedReply(llm.LLMStream):
     """One answer of that model."""
 
     async def _run(self) -> None:
         mind = self._llm
-        assert isinstance(mind, Mind)
+        assert isinstance(mind, ScriptedModel)
         if mind.tools:
             tool = mind.tools.pop(0)
             arguments = SAID if tool == "unreadable" else f'{{"words": "{SAID}"}}'
@@ -175,7 +175,7 @@ async def test_a_typed_turn_with_a_tool(
     sent: Sent, learn: Callable[[str], object], calls: tuple[str, ...]
 ) -> None:
     """What is typed, a tool's arguments and its result, and the answer."""
-    async with AgentSession[None](llm=Mind(*calls)) as session:
+    async with AgentSession[None](llm=ScriptedModel(*calls)) as session:
         await session.start(Tutor(learn), record=False)
         await session.run(user_input=SAID)
     assert_unsaid(sent, "livekit.agents", "llm_request", "agent_turn")
@@ -183,7 +183,7 @@ async def test_a_typed_turn_with_a_tool(
 
 async def test_a_model_that_quotes_what_it_was_given_as_it_fails(sent: Sent) -> None:
     """Providers put the request into their error."""
-    async with AgentSession[None](llm=Mind(fails=True)) as session:
+    async with AgentSession[None](llm=ScriptedModel(fails=True)) as session:
         await session.start(Tutor(str), record=False)
         await session.generate_reply(user_input=SAID)
     assert_unsaid(sent, "APIStatusError")
@@ -191,7 +191,7 @@ async def test_a_model_that_quotes_what_it_was_given_as_it_fails(sent: Sent) -> 
 
 async def test_a_turn_that_comes_too_late(sent: Sent) -> None:
     """A learner leaves in the middle of a sentence, and the session closes."""
-    async with AgentSession[None](llm=Mind()) as session:
+    async with AgentSession[None](llm=ScriptedModel()) as session:
         await session.start(Tutor(str), record=False)
         activity = session._activity
         assert activity is not None

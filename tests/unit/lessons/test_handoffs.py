@@ -47,7 +47,7 @@ class FakeRooms:
         return []
 
 
-class HostUnderTest:
+class HandoffsUnderTest:
     """Handoffs with all that is around them."""
 
     def __init__(self, now: Any) -> None:
@@ -63,12 +63,12 @@ class HostUnderTest:
 
 
 @pytest.fixture
-async def host(wall: Any) -> HostUnderTest:
+async def host(wall: Any) -> HandoffsUnderTest:
     """Return handoffs."""
-    return HostUnderTest(wall.now)
+    return HandoffsUnderTest(wall.now)
 
 
-async def test_a_specialist_is_asked_for_until_it_has_taught(host: HostUnderTest) -> None:
+async def test_a_specialist_is_asked_for_until_it_has_taught(host: HandoffsUnderTest) -> None:
     """With what it is to know; its caller is told what it reported."""
     asking = await host.begin()
     [(tutor, asked)] = host.dispatch_state.asked("room").items()
@@ -89,7 +89,7 @@ async def test_a_specialist_is_asked_for_until_it_has_taught(host: HostUnderTest
 
 
 async def test_a_specialist_that_does_not_come_in_time_is_called_off(
-    host: HostUnderTest, monkeypatch: pytest.MonkeyPatch
+    host: HandoffsUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Lest it come when its caller has gone on."""
     monkeypatch.setattr(module, "COME_SECONDS", 0.01)
@@ -102,7 +102,7 @@ async def test_a_specialist_that_does_not_come_in_time_is_called_off(
 
 
 async def test_rooms_out_of_reach_keep_no_caller_waiting(
-    host: HostUnderTest, monkeypatch: pytest.MonkeyPatch
+    host: HandoffsUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The specialist that could not be called off is absent all the same."""
     monkeypatch.setattr(module, "COME_SECONDS", 0.01)
@@ -111,14 +111,14 @@ async def test_rooms_out_of_reach_keep_no_caller_waiting(
     assert await asking == HandedBack(handback=Handback(outcome="absent"))
 
 
-async def test_a_refused_specialist_has_failed(host: HostUnderTest) -> None:
+async def test_a_refused_specialist_has_failed(host: HandoffsUnderTest) -> None:
     """Its lesson never began."""
     asking = await host.begin()
     host.dispatch_state.on_handed_back("room", "grammar", Handback(outcome="failed"))
     assert await asking == HandedBack(handback=Handback(outcome="failed"))
 
 
-async def test_a_caller_that_is_gone_asks_for_nobody(host: HostUnderTest) -> None:
+async def test_a_caller_that_is_gone_asks_for_nobody(host: HandoffsUnderTest) -> None:
     """The specialist, if it came, teaches on by the rules for everybody."""
     asking = await host.begin()
     asking.cancel()
@@ -128,7 +128,7 @@ async def test_a_caller_that_is_gone_asks_for_nobody(host: HostUnderTest) -> Non
     host.dispatch_state.on_handed_back("room", "grammar", Handback(outcome="taught"))
 
 
-async def test_an_unknown_name_is_refused_with_those_there_are(host: HostUnderTest) -> None:
+async def test_an_unknown_name_is_refused_with_those_there_are(host: HandoffsUnderTest) -> None:
     """A typing mistake shows at once."""
     call = CALL.model_copy(update={"agent_name": "gramar-expert"})
     answer = await host.handoffs.hand_off(ROW, call)
@@ -136,7 +136,7 @@ async def test_an_unknown_name_is_refused_with_those_there_are(host: HostUnderTe
     assert "there are: grammar-expert" in answer.why
 
 
-async def test_a_host_that_stops_calls_nobody(host: HostUnderTest) -> None:
+async def test_a_host_that_stops_calls_nobody(host: HandoffsUnderTest) -> None:
     """The tutor hears so at once, and goes on itself."""
     host.dispatch_state.leaving = True
     answer = await host.handoffs.hand_off(ROW, CALL)
@@ -144,13 +144,13 @@ async def test_a_host_that_stops_calls_nobody(host: HostUnderTest) -> None:
     assert "stop" in answer.why
 
 
-async def test_a_specialist_calls_nobody(host: HostUnderTest) -> None:
+async def test_a_specialist_calls_nobody(host: HandoffsUnderTest) -> None:
     """Only the automatic tutor steps aside."""
     answer = await host.handoffs.hand_off(replace(ROW, tutor="grammar"), CALL)
     assert isinstance(answer, HandoffRefused)
 
 
-async def test_nobody_is_asked_for_twice(host: HostUnderTest) -> None:
+async def test_nobody_is_asked_for_twice(host: HandoffsUnderTest) -> None:
     """One that is there or on its way is not called again."""
     asking = await host.begin()
     assert isinstance(await host.handoffs.hand_off(ROW, CALL), HandoffRefused)
@@ -164,7 +164,7 @@ async def test_nobody_is_asked_for_twice(host: HostUnderTest) -> None:
     ("ended", "outcome"), [(frozenset({"grammar"}), "taught"), (frozenset[str](), "failed")]
 )
 async def test_a_specialist_on_another_host_is_known_by_its_coming_and_going(
-    host: HostUnderTest, ended: frozenset[str], outcome: str
+    host: HandoffsUnderTest, ended: frozenset[str], outcome: str
 ) -> None:
     """All this host hears of it is who is in the room, and what has ended there."""
     asking = await host.begin()
@@ -179,7 +179,7 @@ async def test_a_specialist_on_another_host_is_known_by_its_coming_and_going(
 
 
 async def test_a_specialist_on_this_host_has_not_come_before_its_lesson_begins(
-    host: HostUnderTest,
+    host: HandoffsUnderTest,
 ) -> None:
     """Its job is in the room by then."""
     await host.begin()
@@ -191,7 +191,7 @@ async def test_a_specialist_on_this_host_has_not_come_before_its_lesson_begins(
 
 
 async def test_a_specialist_on_this_host_is_not_over_while_it_is_brought_back(
-    host: HostUnderTest,
+    host: HandoffsUnderTest,
 ) -> None:
     """Between a crash and the restart nobody is in the room."""
     asking = await host.begin()
@@ -208,7 +208,7 @@ async def test_a_specialist_on_this_host_is_not_over_while_it_is_brought_back(
     await asking
 
 
-async def test_a_tutor_may_ask_again_the_moment_it_is_over(host: HostUnderTest) -> None:
+async def test_a_tutor_may_ask_again_the_moment_it_is_over(host: HandoffsUnderTest) -> None:
     """Before the first call has been told of its end."""
     first = await host.begin()
     host.dispatch_state.on_taught(JOB)

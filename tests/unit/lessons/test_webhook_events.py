@@ -27,7 +27,7 @@ COMING = ("room", "conversation", "maria")
 
 
 @dataclass
-class World:
+class EventsUnderTest:
     """What events are about, and what came of them."""
 
     events: WebhookEvents = field(init=False)
@@ -38,7 +38,7 @@ class World:
     capacity: Capacity = field(
         default_factory=lambda: Capacity(5, {"conversation": 5, "grammar": 1})
     )
-    foreseen: list[tuple[str, str, str]] = field(default_factory=list)
+    prefetched: list[tuple[str, str, str]] = field(default_factory=list)
 
     async def dispatched(self, _room: str) -> list[Dispatch]:
         """Return which agents are called to a room."""
@@ -49,60 +49,64 @@ class World:
 
 
 @pytest.fixture
-async def world(instruments: Instruments) -> AsyncIterator[World]:
+async def under_test(instruments: Instruments) -> AsyncIterator[EventsUnderTest]:
     """Yield a host with two tutors."""
-    world = World()
+    under_test = EventsUnderTest()
     tutors = [running_tutor("conversation", "", "a", 5), running_tutor("grammar", "expert", "a", 5)]
     async with background() as tasks:
         services = make_services(
-            rooms=world,
-            dispatch_state=world.dispatch_state,
+            rooms=under_test,
+            dispatch_state=under_test.dispatch_state,
             tutors={tutor.name: tutor for tutor in tutors},
             tasks=tasks,
             metrics=LessonMetrics(instruments),
         )
-        world.events = WebhookEvents(
-            services, lambda *coming: world.foreseen.append(coming), lambda: world.capacity
+        under_test.events = WebhookEvents(
+            services,
+            lambda *coming: under_test.prefetched.append(coming),
+            lambda: under_test.capacity,
         )
-        yield world
+        yield under_test
 
 
-async def handle(world: World, *events: WebhookEvent) -> list[tuple[str, str, str]]:
+async def handle(under_test: EventsUnderTest, *events: WebhookEvent) -> list[tuple[str, str, str]]:
     """Return what comes of events."""
     for event in events:
-        world.events.handle(event)
+        under_test.events.handle(event)
     for _ in range(5):
         await asyncio.sleep(0)
-    return world.foreseen
+    return under_test.prefetched
 
 
-async def test_a_learner_who_comes_is_prepared_for(world: World, instruments: Instruments) -> None:
+async def test_a_learner_who_comes_is_prepared_for(
+    under_test: EventsUnderTest, instruments: Instruments
+) -> None:
     """With the tutor that is called to the room."""
-    assert await handle(world, JOINED) == [COMING]
+    assert await handle(under_test, JOINED) == [COMING]
     assert instruments.registry.get_sample_value("loqua_webhooks_total") == 1
 
 
-async def test_a_specialist_who_is_called_is_foreseen_too(world: World) -> None:
+async def test_a_specialist_who_is_called_is_foreseen_too(under_test: EventsUnderTest) -> None:
     """An agent that runs elsewhere is not."""
-    world.called = [Dispatch("expert"), Dispatch("somebody-elses")]
-    assert await handle(world, JOINED) == [("room", "grammar", "maria")]
+    under_test.called = [Dispatch("expert"), Dispatch("somebody-elses")]
+    assert await handle(under_test, JOINED) == [("room", "grammar", "maria")]
 
 
-async def test_a_hint_that_comes_twice_counts_once(world: World) -> None:
+async def test_a_hint_that_comes_twice_counts_once(under_test: EventsUnderTest) -> None:
     """Also when other rooms' come in between."""
     other = replace(JOINED, room="other")
-    await handle(world, JOINED, other, JOINED)
-    assert await handle(world, other, JOINED) == [COMING, ("other", *COMING[1:])]
-    assert world.asked == 2
+    await handle(under_test, JOINED, other, JOINED)
+    assert await handle(under_test, other, JOINED) == [COMING, ("other", *COMING[1:])]
+    assert under_test.asked == 2
 
 
-async def test_a_flood_begins_no_more_than_there_are_places(world: World) -> None:
+async def test_a_flood_begins_no_more_than_there_are_places(under_test: EventsUnderTest) -> None:
     """Nor does it ask LiveKit more often, or wake the reconciler more than once at a time."""
     flood = [replace(JOINED, room=f"room-{number}") for number in range(1000)]
-    assert len(await handle(world, *flood)) == 5
-    assert world.asked == 5
-    world.capacity = Capacity(0, world.capacity.tutors)
-    assert len(await handle(world, *flood)) == 5
+    assert len(await handle(under_test, *flood)) == 5
+    assert under_test.asked == 5
+    under_test.capacity = Capacity(0, under_test.capacity.tutors)
+    assert len(await handle(under_test, *flood)) == 5
 
 
 @pytest.mark.parametrize(
@@ -115,37 +119,37 @@ async def test_a_flood_begins_no_more_than_there_are_places(world: World) -> Non
     ],
 )
 async def test_whoever_cannot_be_taught_is_not_prepared_for(
-    world: World, who: Participant | None
+    under_test: EventsUnderTest, who: Participant | None
 ) -> None:
     """Agents come, too."""
-    assert await handle(world, replace(JOINED, participant=who)) == []
-    assert world.asked == 0
+    assert await handle(under_test, replace(JOINED, participant=who)) == []
+    assert under_test.asked == 0
 
 
 @pytest.mark.parametrize("state", ["accepted", "taught", "settled"])
-async def test_a_late_hint_changes_nothing(world: World, state: str) -> None:
+async def test_a_late_hint_changes_nothing(under_test: EventsUnderTest, state: str) -> None:
     """The tutor is there already, or the lesson is over."""
     job = JobRef("job", "room", "conversation")
     match state:
         case "accepted":
-            world.dispatch_state.on_accepted(job)
+            under_test.dispatch_state.on_accepted(job)
         case "taught":
-            world.dispatch_state.on_taught(job)
+            under_test.dispatch_state.on_taught(job)
         case "settled":
-            world.dispatch_state.on_closed(job, "PA_1")
-    assert await handle(world, JOINED) == []
+            under_test.dispatch_state.on_closed(job, "PA_1")
+    assert await handle(under_test, JOINED) == []
 
 
-async def test_a_tutor_without_a_place_is_not_foreseen(world: World) -> None:
+async def test_a_tutor_without_a_place_is_not_foreseen(under_test: EventsUnderTest) -> None:
     """It is full or leaving, as all are when the host stops; others have places still."""
-    world.capacity = Capacity(5, {"grammar": 1})
-    assert await handle(world, JOINED) == []
+    under_test.capacity = Capacity(5, {"grammar": 1})
+    assert await handle(under_test, JOINED) == []
 
 
-async def test_a_livekit_that_does_not_answer_costs_the_hint(world: World) -> None:
+async def test_a_livekit_that_does_not_answer_costs_the_hint(under_test: EventsUnderTest) -> None:
     """The lesson is prepared when its job comes."""
-    world.failing = True
-    assert await handle(world, JOINED) == []
+    under_test.failing = True
+    assert await handle(under_test, JOINED) == []
 
 
 class Counting(asyncio.Event):
@@ -161,35 +165,35 @@ class Counting(asyncio.Event):
 
 @pytest.mark.parametrize("event", ["participant_joined", "participant_left", "room_finished"])
 async def test_the_reconciler_wakes_once_for_many_hints(
-    world: World, monkeypatch: pytest.MonkeyPatch, event: str
+    under_test: EventsUnderTest, monkeypatch: pytest.MonkeyPatch, event: str
 ) -> None:
     """And again for later ones."""
     monkeypatch.setattr(module, "WAKE_SECONDS", 0.05)
     woken = Counting()
-    world.dispatch_state.changed = woken
+    under_test.dispatch_state.changed = woken
     for _ in range(2):
         woken.clear()
-        await handle(world, *[WebhookEvent(event, "room", None)] * 100)
+        await handle(under_test, *[WebhookEvent(event, "room", None)] * 100)
         async with asyncio.timeout(30):
             await woken.wait()
     assert woken.times < 20
 
 
 async def test_the_reconciler_looks_again_when_livekit_has_had_its_time(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    under_test: EventsUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """LiveKit brings no tutor to who returns to a room."""
     monkeypatch.setattr(module, "WAKE_SECONDS", 0.01)
     monkeypatch.setattr(module, "DISPATCH_GRACE", 0.05)
     woken = asyncio.Queue[None]()  # on a machine that stalls both may come before either is seen
-    monkeypatch.setattr(world.dispatch_state.changed, "set", lambda: woken.put_nowait(None))
-    await handle(world, JOINED)
+    monkeypatch.setattr(under_test.dispatch_state.changed, "set", lambda: woken.put_nowait(None))
+    await handle(under_test, JOINED)
     async with asyncio.timeout(30):
         await woken.get()
         await woken.get()
 
 
-async def test_other_events_do_not_matter(world: World) -> None:
+async def test_other_events_do_not_matter(under_test: EventsUnderTest) -> None:
     """There are many."""
-    assert await handle(world, replace(JOINED, event="track_published")) == []
-    assert not world.events._waking
+    assert await handle(under_test, replace(JOINED, event="track_published")) == []
+    assert not under_test.events._waking

@@ -28,14 +28,14 @@ async def create_agent(lesson):
 """
 
 
-class Bare(Agent):
+class PlainAgent(Agent):
     """An agent somebody wrote without knowing of tutors."""
 
     def __init__(self) -> None:
         super().__init__(instructions="teach")
 
 
-class Demanding(Agent):
+class AgentWithArguments(Agent):
     """An agent that the host cannot create."""
 
     def __init__(self, subject: str) -> None:
@@ -156,18 +156,18 @@ def test_a_declaration_is_a_tutor_with_a_model(
     assert told.startswith(fault)
 
 
-DEAF = """
-class Deaf(Agent):
+WRONG_OVERRIDE = """
+class WrongOverride(Agent):
     async def on_user_turn_completed(self, turn_ctx, said): ...
 
-class Derived(Deaf): ...
+class Derived(WrongOverride): ...
 """
 
 
 def test_an_agent_that_livekit_cannot_call_is_told_before_any_lesson(install: Install) -> None:
     """Each fault once, with the method's place and what to write."""
-    [told] = faults_of(install, "deaf", SOUND + DEAF)
-    assert told.startswith("Deaf.on_user_turn_completed (tutor_deaf.py:")
+    [told] = faults_of(install, "deaf", SOUND + WRONG_OVERRIDE)
+    assert told.startswith("WrongOverride.on_user_turn_completed (tutor_deaf.py:")
     assert told.endswith(
         "LiveKit passes 'new_message'; "
         "write async def on_user_turn_completed(self, turn_ctx, new_message)"
@@ -179,22 +179,26 @@ def test_agents_in_modules_of_the_plugin_are_looked_at(install: Install, site: P
     (site / "tutor_parts").mkdir()
     (site / "tutor_parts/__init__.py").write_text("from .hooks import *", "utf-8")
     (site / "tutor_parts/hooks.py").write_text(f"from .agents import Deaf\n{SOUND}", "utf-8")
-    agents = f"from livekit.agents import Agent\n{DEAF}"
+    agents = f"from livekit.agents import Agent\n{WRONG_OVERRIDE}"
     (site / "tutor_parts/agents.py").write_text(agents, "utf-8")
     source = "import sys, tutor_parts.hooks\nsys.modules[__name__] = tutor_parts.hooks"
     [told] = faults_of(install, "elsewhere", source)
-    assert told.startswith("Deaf.on_user_turn_completed (agents.py:")
+    assert told.startswith("WrongOverride.on_user_turn_completed (agents.py:")
     install("innocent", SOUND)
     assert load_plugin(plugin="innocent").packages == {"tutor_innocent"}
 
 
 def test_a_bare_agent_that_livekit_cannot_call_is_told(site: Path) -> None:
-    """It is nobody's plugin, and as deaf."""
+    """It is nobody's plugin, with the same fault."""
     made = "    def __init__(self): super().__init__(instructions='')"
-    source = f"from livekit.agents import Agent\n{DEAF}".replace("(Deaf): ...", f"(Deaf):\n{made}")
-    (site / "bare_and_deaf.py").write_text(source, "utf-8")
-    with pytest.raises(BrokenTutorError, match=r"Deaf\.on_user_turn_completed \(bare_and_deaf"):
-        load_plugin(agent="bare_and_deaf:Derived")
+    source = f"from livekit.agents import Agent\n{WRONG_OVERRIDE}".replace(
+        "(WrongOverride): ...", f"(WrongOverride):\n{made}"
+    )
+    (site / "agent_with_wrong_override.py").write_text(source, "utf-8")
+    with pytest.raises(
+        BrokenTutorError, match=r"WrongOverride\.on_user_turn_completed \(agent_with_wrong_override"
+    ):
+        load_plugin(agent="agent_with_wrong_override:Derived")
 
 
 async def test_a_bare_agent_is_hosted_without_a_plugin() -> None:
@@ -212,14 +216,14 @@ async def test_a_bare_agent_is_hosted_without_a_plugin() -> None:
         session=EventEmitter(),  # type: ignore[arg-type]  # not asked
     )
     first, second = [await loaded.manager.hook.create_agent(lesson=lesson)[0] for _ in range(2)]
-    assert isinstance(first, Bare)
+    assert isinstance(first, PlainAgent)
     assert first is not second
 
 
 @pytest.mark.parametrize(
     ("attribute", "fault"),
     [
-        ("Demanding", "cannot be created without arguments: missing a required argument"),
+        ("AgentWithArguments", "cannot be created without arguments: missing a required argument"),
         ("SOUND", "is no LiveKit agent; name a subclass"),
         ("Lesson", "is no LiveKit agent; name a subclass"),
     ],
@@ -311,7 +315,7 @@ class AnyPlugin:
     @hookimpl
     async def create_agent(self, lesson: Lesson) -> Agent:  # noqa: ARG002  # the hook's own name
         """Create it."""
-        return Bare()
+        return PlainAgent()
 
 
 def test_a_model_that_allows_any_key_gets_it(install: Install) -> None:

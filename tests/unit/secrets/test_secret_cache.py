@@ -15,7 +15,7 @@ JWT, SHARED = CoreSecret.AGENT_JWT_TOKEN, CoreSecret.SHARED_SECRET
 
 
 @dataclass
-class Place:
+class FakeSource:
     """A place whose secrets a test changes."""
 
     place: str = "the test"
@@ -61,7 +61,7 @@ def secret(*values: str) -> Secret:
     return Secret(*(Sealed(value) for value in values))
 
 
-def kept(place: Place, clock: SystemClock | None = None) -> SecretCache:
+def kept(place: FakeSource, clock: SystemClock | None = None) -> SecretCache:
     """Keep what is in a place."""
     variables = {JWT: "AGENT_JWT_TOKEN", SHARED: "PROD_AGENT_SECRET"}
     first = {JWT: secret("a.first.jwt"), SHARED: secret("one")}
@@ -77,7 +77,7 @@ async def values(secrets: SecretCache, name: CoreSecret = SHARED, *, fresh: bool
 
 async def test_reading_asks_nobody() -> None:
     """What was seen last serves every exchange."""
-    place = Place()
+    place = FakeSource()
     secrets = kept(place)
     place.secrets["PROD_AGENT_SECRET"] = secret("two")
     assert await values(secrets, fresh=False) == ["one"]
@@ -86,7 +86,7 @@ async def test_reading_asks_nobody() -> None:
 
 async def test_a_fresh_reading_follows_a_change_and_keeps_the_old_value() -> None:
     """Until the change after it."""
-    place = Place()
+    place = FakeSource()
     secrets = kept(place)
     for value, seen in (("two", ["two", "one"]), ("two", ["two", "one"]), ("3", ["3", "two"])):
         place.secrets["PROD_AGENT_SECRET"] = secret(value)
@@ -96,7 +96,7 @@ async def test_a_fresh_reading_follows_a_change_and_keeps_the_old_value() -> Non
 
 async def test_the_places_own_previous_value_counts_more() -> None:
     """It knows of changes that this host never saw."""
-    place = Place()
+    place = FakeSource()
     secrets = kept(place)
     place.secrets["PROD_AGENT_SECRET"] = secret("three", "two")
     assert await values(secrets, fresh=True) == ["three", "two"]
@@ -105,7 +105,7 @@ async def test_the_places_own_previous_value_counts_more() -> None:
 @pytest.mark.parametrize("gone", [True, False])
 async def test_an_outage_keeps_the_last_value_and_is_told(*, gone: bool) -> None:
     """Also when the secret is not there any more."""
-    place = Place()
+    place = FakeSource()
     secrets = kept(place)
     place.secrets.pop("PROD_AGENT_SECRET")
     place.fault = None if gone else SecretsError("no answer")
@@ -118,7 +118,7 @@ async def test_an_outage_keeps_the_last_value_and_is_told(*, gone: bool) -> None
 
 async def test_each_look_up_is_told_without_a_value() -> None:
     """The first ones too, once somebody listens; an auditor sees which, where and whether new."""
-    place, clock = Place(), Pauses()
+    place, clock = FakeSource(), Pauses()
     secrets = kept(place, clock)
     place.secrets["PROD_AGENT_SECRET"] = secret("two")
     with capture_logs() as told:
@@ -141,7 +141,7 @@ async def test_each_look_up_is_told_without_a_value() -> None:
 
 async def test_whoever_follows_hears_once_all_have_been_looked_up() -> None:
     """What belongs together, such as a key and its secret, is seen together."""
-    place, clock = Place(), Pauses()
+    place, clock = FakeSource(), Pauses()
     secrets = kept(place, clock)
     place.secrets |= {"AGENT_JWT_TOKEN": secret("a.new.jwt"), "PROD_AGENT_SECRET": secret("two")}
     seen: list[tuple[str, str]] = []
@@ -159,7 +159,7 @@ async def test_whoever_follows_hears_once_all_have_been_looked_up() -> None:
 
 async def test_many_that_ask_at_once_share_one_look_up_that_begins_after_they_asked() -> None:
     """A look-up under way may have seen the old value; whoever asks later waits for another."""
-    place = Place()
+    place = FakeSource()
     secrets = kept(place)
     place.answer.clear()
     early = asyncio.create_task(values(secrets, fresh=True))
@@ -178,7 +178,7 @@ async def test_many_that_ask_at_once_share_one_look_up_that_begins_after_they_as
 )
 async def test_a_value_that_cannot_be_used_is_not_followed(bad: str) -> None:
     """The last good one stays, with a warning, until there is a good one again."""
-    place = Place()
+    place = FakeSource()
     secrets = kept(place)
     place.secrets["AGENT_JWT_TOKEN"] = secret(bad)
     with capture_logs() as told:
@@ -193,7 +193,7 @@ async def test_a_value_that_cannot_be_used_is_not_followed(bad: str) -> None:
 
 async def test_whatever_the_place_raises_keeps_the_last_value_and_the_watch() -> None:
     """Clients of vaults raise what they like."""
-    place, clock = Place(), Pauses()
+    place, clock = FakeSource(), Pauses()
     secrets = kept(place, clock)
     place.fault = RuntimeError("what nobody foresaw")
     with capture_logs() as told:

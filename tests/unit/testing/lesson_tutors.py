@@ -98,21 +98,21 @@ class Round(Agent):
         self.session.say(f"{name} of {1 + others}: {new_message.text_content}")
 
 
-class Moody(Agent):
+class VaryingGreeting(Agent):
     """Greets in another way from its third lesson on."""
 
     lessons = 0
 
     def __init__(self) -> None:
         super().__init__(instructions="", llm=None)
-        Moody.lessons += 1
+        VaryingGreeting.lessons += 1
 
     async def on_enter(self) -> None:
         """Greet."""
-        self.session.say("¡Hola!" if Moody.lessons < 3 else "¿Otra vez tú?")
+        self.session.say("¡Hola!" if VaryingGreeting.lessons < 3 else "¿Otra vez tú?")
 
 
-class Stubborn(Agent):
+class IgnoresCancellation(Agent):
     """Does not let itself be cancelled."""
 
     def __init__(self) -> None:
@@ -143,7 +143,7 @@ class Model(ScriptedLLM):
         super().__init__(["Habla el modelo."])
 
 
-class Frail(Chatter):
+class InterruptedModel(Chatter):
     """Has a model that breaks off once."""
 
     @function_tool

@@ -84,7 +84,7 @@ def test_a_crashed_lesson_goes_on_with_what_was_said(*, realtime: bool) -> None:
 def test_a_failed_model_is_replaced_by_that_of_another_job(*, realtime: bool) -> None:
     """A realtime model cannot have fallbacks; the lesson has."""
     result = play(
-        "Frail",
+        "InterruptedModel",
         *(Says("Uno."), StaysSilent(40), Says("Dos."), TutorSays(matches="Sigue"), StaysSilent(31)),
         replies=("¿Qué tal?", CallsTool("lose_voice"), "Seguimos.", "Sigue."),
         realtime=realtime,

@@ -153,7 +153,7 @@ def test_a_meaning_without_a_judge_is_refused() -> None:
 def test_a_lesson_that_is_repeated_must_go_well_each_time() -> None:
     """A tutor may keep something from lesson to lesson, or leave something to chance."""
     script = LessonScript(
-        agent="tests.unit.testing.lesson_tutors:Moody", steps=(TutorSays("¡Hola!"),)
+        agent="tests.unit.testing.lesson_tutors:VaryingGreeting", steps=(TutorSays("¡Hola!"),)
     )
     play_lesson(script.model_copy(update={"repeat": 2}))
     with pytest.raises(LessonFailedError, match="Otra vez tú"):
@@ -322,9 +322,9 @@ def test_a_hook_that_swallows_cancellation_is_named(
 def test_an_agent_that_swallows_cancellation_is_named() -> None:
     """LiveKit waits for it when it closes the session."""
     with pytest.raises(
-        LessonFailedError, match=r"Stubborn\.on_enter at lesson_tutors\.py:\d+ goes"
+        LessonFailedError, match=r"IgnoresCancellation\.on_enter at lesson_tutors\.py:\d+ goes"
     ):
-        play_lesson(LessonScript(agent="tests.unit.testing.lesson_tutors:Stubborn"))
+        play_lesson(LessonScript(agent="tests.unit.testing.lesson_tutors:IgnoresCancellation"))
 
 
 def test_an_expected_failure_is_none() -> None:

@@ -21,7 +21,7 @@ GREEDY, MODEST = 7, 8
 
 
 @dataclass
-class Machine:
+class FakeMachine:
     """Two processes of a tutor, and what they use."""
 
     cpu: dict[int, float] = field(default_factory=lambda: {GREEDY: 0.1, MODEST: 0.1})
@@ -45,9 +45,9 @@ class Machine:
 
 
 @pytest.fixture
-async def machine() -> AsyncIterator[Machine]:
+async def machine() -> AsyncIterator[FakeMachine]:
     """Yield a machine that is watched."""
-    made = Machine()
+    made = FakeMachine()
     watch = LimitWatch(lambda: [made], made.read, made.killed.append, VirtualClock())
     running = asyncio.create_task(watch.run())
     yield made
@@ -61,7 +61,7 @@ async def logged_in(seconds: float) -> list[dict[str, Any]]:
     return [dict(log) for log in logs]
 
 
-async def test_a_process_with_too_much_memory_is_killed_at_once(machine: Machine) -> None:
+async def test_a_process_with_too_much_memory_is_killed_at_once(machine: FakeMachine) -> None:
     """The log says what it used, what is allowed, and what to do."""
     machine.memory[GREEDY] = 11 * 10**8
     [line] = await logged_in(3)
@@ -72,7 +72,7 @@ async def test_a_process_with_too_much_memory_is_killed_at_once(machine: Machine
 
 
 async def test_a_process_that_keeps_a_cpu_busy_is_killed_after_half_a_minute(
-    machine: Machine,
+    machine: FakeMachine,
 ) -> None:
     """Another one is left alone."""
     machine.cpu[GREEDY] = 0.9
@@ -82,7 +82,7 @@ async def test_a_process_that_keeps_a_cpu_busy_is_killed_after_half_a_minute(
     assert machine.killed == [GREEDY]
 
 
-async def test_a_burst_of_work_is_allowed(machine: Machine) -> None:
+async def test_a_burst_of_work_is_allowed(machine: FakeMachine) -> None:
     """An answer may take a whole CPU for some seconds."""
     await asyncio.sleep(60)
     begun = asyncio.get_running_loop().time()

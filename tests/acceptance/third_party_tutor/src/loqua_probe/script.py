@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from loqua_host import LessonReport, Progress
 
-__all__ = ["Attack", "Attempts", "Loot", "Misbehaviour", "Script"]
+__all__ = ["Attack", "Attempts", "Misbehaviour", "Script", "SecretSearch"]
 
 Misbehaviour = Literal["raise", "hang", "nonsense", "block"]
 Attack = Literal[
@@ -28,7 +28,7 @@ Attack = Literal[
 ]
 
 
-class Loot(BaseModel):
+class SecretSearch(BaseModel):
     """What to look for secrets in.
 
     Attributes:
@@ -89,7 +89,7 @@ class Script(BaseModel):
     deed: str | None = None
     attempts: Attempts | None = None
     calls: str | None = None
-    loot: Loot | None = None
+    search: SecretSearch | None = None
     clings: bool = False
     hoards: int = 0
 

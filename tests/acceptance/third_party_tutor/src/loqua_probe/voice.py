@@ -6,13 +6,13 @@ from typing import Any
 
 from livekit.agents import DEFAULT_API_CONNECT_OPTIONS, APIConnectOptions, tts
 
-__all__ = ["Hum"]
+__all__ = ["ToneTTS"]
 
 RATE = 24_000
 SECONDS = 1.5
 
 
-class Hum(tts.TTS[Any]):
+class ToneTTS(tts.TTS[Any]):
     """Hums whatever it is to say."""
 
     def __init__(self) -> None:
@@ -23,11 +23,11 @@ class Hum(tts.TTS[Any]):
     def synthesize(
         self, text: str, *, conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS
     ) -> tts.ChunkedStream:
-        """Hum a sentence."""
-        return _Humming(tts=self, input_text=text, conn_options=conn_options)
+        """ToneTTS a sentence."""
+        return _ToneStream(tts=self, input_text=text, conn_options=conn_options)
 
 
-class _Humming(tts.ChunkedStream):
+class _ToneStream(tts.ChunkedStream):
     async def _run(self, output_emitter: tts.AudioEmitter) -> None:
         output_emitter.initialize(
             request_id="hum", sample_rate=RATE, num_channels=1, mime_type="audio/pcm"
