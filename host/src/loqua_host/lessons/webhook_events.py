@@ -50,7 +50,7 @@ class WebhookEvents:
         self._metrics = services.metrics
         self._prefetch = prefetch
         self._capacity = capacity
-        self._hinted: set[str] = set()
+        self._expected: set[str] = set()
         self._waking = False
 
     def handle(self, event: WebhookEvent) -> None:
@@ -66,11 +66,11 @@ class WebhookEvents:
             self._expect(event.room, who)
 
     def _expect(self, room: str, learner: Participant) -> None:
-        if room in self._hinted or len(self._hinted) >= self._capacity().host:
+        if room in self._expected or len(self._expected) >= self._capacity().host:
             return
-        self._hinted.add(room)
+        self._expected.add(room)
         loop = asyncio.get_running_loop()
-        loop.call_later(PREFETCH_SECONDS, self._hinted.discard, room)
+        loop.call_later(PREFETCH_SECONDS, self._expected.discard, room)
         # LiveKit dispatches no tutor to a learner who returns, so the reconciler must.
         loop.call_later(DISPATCH_GRACE + 2 * WAKE_SECONDS, self._dispatch_state.changed.set)
         self._tasks.create_task(self._look_ahead(room, learner))
