@@ -178,7 +178,8 @@ def test_agents_in_modules_of_the_plugin_are_looked_at(install: Install, site: P
     """As far as the plugin has imported them; those of other plugins are not."""
     (site / "tutor_parts").mkdir()
     (site / "tutor_parts/__init__.py").write_text("from .hooks import *", "utf-8")
-    (site / "tutor_parts/hooks.py").write_text(f"from .agents import WrongOverride\n{SOUND}", "utf-8")
+    hooks = f"from .agents import WrongOverride\n{SOUND}"
+    (site / "tutor_parts/hooks.py").write_text(hooks, "utf-8")
     agents = f"from livekit.agents import Agent\n{WRONG_OVERRIDE}"
     (site / "tutor_parts/agents.py").write_text(agents, "utf-8")
     source = "import sys, tutor_parts.hooks\nsys.modules[__name__] = tutor_parts.hooks"
