@@ -102,7 +102,7 @@ def test_an_error_that_nobody_foresaw_is_counted(metrics: HostMetrics) -> None:
     ],
     ids=["learners", "constants", "outages", "endpoints", "sources", "given up"],
 )
-def test_what_series_are_told_apart_by_is_known(pattern: str, known: tuple[str, ...]) -> None:
+def test_the_labels_of_series_are_known_in_advance(pattern: str, known: tuple[str, ...]) -> None:
     """A cause, an endpoint or a source that the host's code has begins at 0, too."""
     files = Path(loqua_host.__file__).parent.rglob("*.py")
     source = "".join(file.read_text("utf-8") for file in files if "dev" not in file.parts)

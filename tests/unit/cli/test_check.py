@@ -184,7 +184,7 @@ def test_an_agent_may_bring_its_own_engines(
     assert capsys.readouterr().err == ""
 
 
-def test_a_port_that_another_program_has_is_told(
+def test_a_port_that_another_program_has_is_reported(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Unless that is a host that runs already."""
@@ -209,7 +209,7 @@ def answer(server: socket.socket, body: bytes) -> None:
 
 
 @pytest.mark.parametrize("address", ["192.0.2.1", "no.such.host.invalid"])
-def test_an_address_that_is_not_this_machines_is_told(
+def test_an_address_that_is_not_this_machines_is_reported(
     config: Path, capsys: pytest.CaptureFixture[str], address: str
 ) -> None:
     """Before the start fails by it."""
@@ -219,7 +219,7 @@ def test_an_address_that_is_not_this_machines_is_told(
     assert "cannot be listened at" in told
 
 
-def test_a_ledger_that_cannot_be_used_is_told(
+def test_a_ledger_that_cannot_be_used_is_reported(
     config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A directory, another file, a way that leads through a file."""
@@ -251,7 +251,7 @@ def unusable_to(user: int, path: Path) -> str | None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-def test_a_ledger_that_is_another_users_is_told() -> None:
+def test_a_ledger_that_is_another_users_is_reported() -> None:
     """Its file, its directory, or a directory on the way there."""
     with TemporaryDirectory(dir="/var/tmp") as name:  # where anybody may get
         directory = Path(name)

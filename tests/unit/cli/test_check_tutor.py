@@ -40,7 +40,7 @@ def test_an_agent_is_checked_where_it_is_written(
     assert printed in done.stdout + done.stderr
 
 
-def test_an_override_that_livekit_calls_by_other_names_is_told(tmp_path: Path) -> None:
+def test_an_override_that_livekit_calls_by_other_names_is_reported(tmp_path: Path) -> None:
     """With its place and what to write."""
     override = "pass\n\n    async def llm_node(self, ctx, tools, settings):\n        pass"
     (tmp_path / "my_agent.py").write_text(AGENT.format(body=override), "utf-8")
@@ -51,7 +51,7 @@ def test_an_override_that_livekit_calls_by_other_names_is_told(tmp_path: Path) -
     assert "write def llm_node(self, chat_ctx, tools, model_settings)" in done.stderr
 
 
-def test_a_plugin_that_is_not_installed_is_told(tmp_path: Path) -> None:
+def test_a_plugin_that_is_not_installed_is_reported(tmp_path: Path) -> None:
     """With those that are."""
     command = (sys.executable, "-m", "loqua_host", "check", "--tutor", "latin")
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603  # Python itself

@@ -207,7 +207,7 @@ async def test_what_no_worker_is_made_of_changes_no_tutor(host: Host) -> None:
     assert host.running.settings.lessons.max_lessons == 3
 
 
-async def test_what_waits_for_a_restart_is_told_and_left_as_it_is(host: Host) -> None:
+async def test_what_waits_for_a_restart_is_reported_and_left_as_it_is(host: Host) -> None:
     """Tutors move all the same."""
     port = host.running.settings.ops.port
     host.write_host(lessons={"tutor_drain_timeout": 60}, ops={"port": 1}, api={"retries": 0})
@@ -358,7 +358,7 @@ async def test_a_config_map_that_is_swapped_is_seen(tmp_path: Path, host: Host) 
         await until_done(host, "drain", "grammar")
 
 
-async def test_a_directory_that_cannot_be_watched_is_told(host: Host, tmp_path: Path) -> None:
+async def test_a_directory_that_cannot_be_watched_is_reported(host: Host, tmp_path: Path) -> None:
     """The host goes on, and hears whoever asks."""
     host.config.rename(tmp_path / "moved")
     with structlog.testing.capture_logs() as logs:

@@ -110,7 +110,7 @@ async def follow(rotation: Rotation) -> list[str]:
     return [line["event"] for line in logs]
 
 
-async def test_a_key_that_livekit_refuses_is_told_until_it_is_taken_or_withdrawn(
+async def test_a_key_that_livekit_refuses_is_reported_until_it_is_taken_or_withdrawn(
     parts: Parts,
 ) -> None:
     """Meanwhile everybody uses the one before."""

@@ -358,7 +358,7 @@ async def test_the_agents_own_name_stands_in_for_nothing_else(
     ]
 
 
-async def test_after_a_lost_answer_the_history_tells(
+async def test_after_a_lost_response_the_history_decides(
     api: LoquaApi, loqua: Loqua, caller: Caller
 ) -> None:
     """Asked for just now, whatever the cache holds."""

@@ -616,7 +616,7 @@ async def test_after_the_end_of_v1_calls_succeed_in_v2_at_once(
     assert under_test.counted("api_retries_total", endpoint="sessions") == 0
 
 
-async def test_after_the_end_of_v1_a_host_that_speaks_no_other_keeps_what_it_owes(
+async def test_after_the_end_of_v1_a_host_that_speaks_no_other_keeps_its_pending_records(
     leased: LoquaApi, loqua: Loqua, caller: Caller
 ) -> None:
     """It was refused nothing: an updated host can send it."""

@@ -267,7 +267,7 @@ async def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
         assert asyncio.get_running_loop().time() == 5
 
 
-async def test_those_who_waited_for_a_slot_heed_a_pause_asked_meanwhile() -> None:
+async def test_those_who_waited_for_a_slot_observe_a_pause_requested_meanwhile() -> None:
     """A 429 stops also the calls that had passed the door already."""
     shared = limits(pool_size=1)
     starts: list[float] = []

@@ -198,7 +198,7 @@ def test_whatever_a_transport_raises_leaves_the_core_by_name(
 
 @pytest.mark.parametrize(("point", "sent"), [("connect", False), ("send", True), ("answer", True)])
 @pytest.mark.parametrize("error", ERRORS)
-async def test_a_request_that_never_left_is_told_from_one_that_may_have(
+async def test_a_request_that_never_left_is_distinguished_from_one_that_may_have(
     under_test: ApiUnderTest, point: str, sent: bool, error: Callable[[], Exception]
 ) -> None:
     """So that a record is not sent twice, and one that never left is."""
@@ -235,7 +235,7 @@ async def test_cancellation_stays_cancellation(under_test: ApiUnderTest) -> None
             await call
 
 
-async def test_a_fault_of_our_own_is_logged_with_its_place_and_without_its_words(
+async def test_a_fault_of_our_own_is_logged_with_its_line_and_without_its_message(
     under_test: ApiUnderTest, logs: list[Any]
 ) -> None:
     """Nobody would find it otherwise, and its words may quote a JWT."""

@@ -83,7 +83,7 @@ async def test_a_token_is_kept_until_its_last_lease_is_released(
     assert exchanges(loqua) == 3
 
 
-async def test_the_least_life_left_of_the_tokens_held_is_told(
+async def test_the_least_life_left_of_the_tokens_held_is_reported(
     api: LoquaApi, loqua: Loqua, caller: Caller
 ) -> None:
     """None while there are none."""

@@ -25,7 +25,7 @@ def names(constant: str) -> set[str]:
     return {str(key.value) for key in mapping.keys if isinstance(key, ast.Constant)}
 
 
-def test_the_threat_model_has_a_row_for_each_deed_and_no_other() -> None:
+def test_the_threat_model_has_a_row_for_each_hostile_tutor_and_no_other() -> None:
     """Each says what happens to its learner, to other lessons and to the host."""
     section = PAGE.read_text().partition("## The hostile set")[2].partition("\n## ")[0]
     rows = [line.split("|")[1:-1] for line in section.splitlines() if line.startswith("| `")]

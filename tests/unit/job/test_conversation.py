@@ -20,7 +20,7 @@ def texts(context: ChatContext) -> list[tuple[str, str | None]]:
     return [(message.role, message.text_content) for message in context.messages()]
 
 
-def test_the_last_that_was_said_is_told_oldest_first_and_cut() -> None:
+def test_the_last_turns_are_passed_on_oldest_first_and_cut() -> None:
     """Instructions and silence are not among it."""
     session: Any = SimpleNamespace(history=ChatContext.empty())
     session.history.add_message(role="system", content="Teach.")

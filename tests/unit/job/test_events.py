@@ -77,7 +77,7 @@ HAPPENINGS: dict[str, tuple[Callable[[Any], None], events.Event]] = {
 
 
 @pytest.mark.parametrize(("happens", "event"), HAPPENINGS.values(), ids=HAPPENINGS)
-async def test_what_happens_in_the_room_is_told(
+async def test_what_happens_in_the_room_is_reported(
     job: Any, heard: list[events.Event], happens: Any, event: events.Event
 ) -> None:
     """As a typed event."""

@@ -184,7 +184,7 @@ async def test_a_lesson_begins_with_the_voice_that_serves_the_others(
     assert await spoken(voice) == [(1, 1.0)]
 
 
-async def test_when_all_voices_fail_it_is_told_as_with_one(serving: ServingEngines) -> None:
+async def test_when_all_voices_fail_it_is_reported_as_with_one(serving: ServingEngines) -> None:
     """The lesson's own remedies come after that; the next sentence asks all of them again."""
     first, second = FakeTTS(refuses, 1), FakeTTS(fails, 2)
     voice = FallbackTTS([first, second], serving.failover())
@@ -288,7 +288,7 @@ async def test_the_first_recogniser_hears_again_once_it_is_well(serving: Serving
     assert event.alternatives[0].text == "uno"
 
 
-async def test_a_recogniser_that_hears_no_word_is_replaced_when_told(
+async def test_a_recogniser_that_hears_no_word_is_replaced_when_marked_unhealthy(
     serving: ServingEngines,
 ) -> None:
     """It answers, and never anything: only the lesson knows that somebody speaks."""

@@ -105,7 +105,7 @@ def leaves(job: Any) -> list[Any]:
     return [one for one in job.link.sent if isinstance(one, Finish | SteppedOut)]
 
 
-async def test_a_learner_who_left_gives_up_the_place_to_one_who_waits(job: Any) -> None:
+async def test_a_learner_who_left_makes_room_for_one_who_waits(job: Any) -> None:
     """With what a later job needs to go on, and a report for the record if none has to."""
     running = graceful(job)
     await asyncio.sleep(10)
@@ -123,7 +123,7 @@ async def test_a_learner_who_left_gives_up_the_place_to_one_who_waits(job: Any) 
     assert checkpoint.state == {"card": 7}
 
 
-async def test_nobody_gives_up_a_place_who_is_there(job: Any) -> None:
+async def test_nobody_makes_room_who_is_there(job: Any) -> None:
     """The host saw the room a moment before."""
     running = graceful(job)
     await asyncio.sleep(1)
@@ -143,7 +143,7 @@ async def test_nobody_gives_up_a_place_who_is_there(job: Any) -> None:
     assert [one.ending.reason for one in leaves(job)] == ["goal_reached"]
 
 
-async def test_who_comes_back_as_the_place_is_given_up_is_for_the_next_job(job: Any) -> None:
+async def test_who_comes_back_as_the_lesson_steps_out_is_for_the_next_job(job: Any) -> None:
     """The lesson is left once, and no word of theirs is heard by a tutor who goes."""
     running = graceful(job)
     await asyncio.sleep(1)

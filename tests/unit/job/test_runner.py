@@ -286,7 +286,7 @@ async def test_a_lost_host_ends_the_lesson(job: Any) -> None:
     assert not [message for message in job.link.sent if isinstance(message, Finish)]
 
 
-async def test_a_connection_that_is_lost_for_good_is_told_and_leaves_the_lesson_to_another(
+async def test_a_connection_that_is_lost_for_good_is_reported_and_leaves_the_lesson_to_another(
     job: Any,
 ) -> None:
     """It is no crash of the tutor's, and no end of the lesson."""

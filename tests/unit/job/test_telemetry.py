@@ -24,7 +24,7 @@ async def test_notes_go_together_every_second_and_in_order(job: Any) -> None:
     sending.cancel()
 
 
-async def test_a_hook_is_told_with_when_it_began(job: Any) -> None:
+async def test_a_hook_is_reported_with_when_it_began(job: Any) -> None:
     """That of the tutor's first one with its learner tells how long they waited."""
     await asyncio.sleep(3)
     job.telemetry.time_hook("on_user_ready", 2.0, failed=False)
@@ -47,7 +47,7 @@ async def test_spans_go_after_the_rest_and_once(job: Any) -> None:
     assert [span.name for span in spans.spans] == ["turn"]
 
 
-async def test_a_hook_that_never_ended_is_told_as_long_as_may_be(job: Any) -> None:
+async def test_a_hook_that_never_ended_is_reported_as_long_as_may_be(job: Any) -> None:
     """A machine that slept is no reason to refuse the message."""
     job.telemetry.time_hook("on_session_end", 1e6, failed=True)
     await job.telemetry.flush()

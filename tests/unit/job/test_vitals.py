@@ -278,7 +278,7 @@ async def test_only_who_detects_voices_is_asked_whether_they_look(watched: Watch
     assert watched.stuck == ["hearing"]
 
 
-async def test_how_late_a_session_is_is_told_until_it_is_not(watched: Watched) -> None:
+async def test_how_late_a_session_is_is_reported_until_it_is_not(watched: Watched) -> None:
     """Sound that has not been looked at, beyond the second that a look is about."""
     await watched.sounds(20)
     assert watched.late == []

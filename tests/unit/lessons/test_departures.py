@@ -44,7 +44,7 @@ async def test_lessons_hear_when_their_worker_leaves_also_one_that_just_begins(
         assert await hear(third) == Recorded()
 
 
-async def test_a_lesson_without_time_for_a_goodbye_is_cut_off_and_gone_on_with(
+async def test_a_lesson_without_time_for_a_goodbye_is_cut_off_and_resumed(
     host: HostUnderTest,
 ) -> None:
     """Its learner hears no half of one, and is not left alone: a new worker's job takes over."""

@@ -24,7 +24,7 @@ def live(host: HostUnderTest) -> LiveLesson:
     return lesson
 
 
-async def test_a_switch_is_told_and_the_record_says_what_served(host: HostUnderTest) -> None:
+async def test_a_switch_is_reported_and_the_record_says_what_served(host: HostUnderTest) -> None:
     """The first engine, from the start, is no news; the record's lines are for people."""
     with structlog.testing.capture_logs() as logs:
         async with host.job() as link:

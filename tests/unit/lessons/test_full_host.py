@@ -64,20 +64,20 @@ def stepping_out(actions: Sequence[Action]) -> list[tuple[str, str]]:
     ]
 
 
-def test_the_place_of_a_learner_who_left_goes_to_one_who_waits() -> None:
+def test_the_slot_of_a_learner_who_left_goes_to_one_who_waits() -> None:
     """Who hears meanwhile that a tutor comes."""
     actions = todo(left(), waiting())
     assert stepping_out(actions) == [("maria", "ana")]
     assert [one for one in actions if isinstance(one, NotifyWaiting)]
 
 
-def test_nobody_steps_out_while_nobody_waits_or_there_are_places() -> None:
+def test_nobody_steps_out_while_nobody_waits_or_there_are_slots() -> None:
     """The lesson waits for its learner as long as it may."""
     assert todo(left()) == []
     assert stepping_out(todo(left(), waiting(), capacity=Capacity(1, {"tutor": 1}))) == []
 
 
-def test_a_learner_who_reloads_the_page_keeps_the_place() -> None:
+def test_a_learner_who_reloads_the_page_keeps_the_slot() -> None:
     """That takes a second or two."""
     assert stepping_out(todo(left(since=NOW), waiting(), now=NOW + RELOAD_SECONDS - 0.1)) == []
     assert stepping_out(todo(left(since=NOW), waiting(), now=NOW + RELOAD_SECONDS))
@@ -93,7 +93,7 @@ def test_the_longest_absent_steps_out_first_and_no_more_than_who_wait() -> None:
 
 
 @pytest.mark.parametrize("ending", [("tutor",), ("grammar",)])
-def test_who_can_have_a_place_that_is_free_in_a_moment_takes_no_absent_learners(
+def test_who_can_have_a_slot_that_is_free_in_a_moment_takes_no_absent_learners(
     ending: tuple[str, ...],
 ) -> None:
     """A job whose lesson is over, stepped out of or ended, has still to end."""
@@ -104,7 +104,7 @@ def test_who_can_have_a_place_that_is_free_in_a_moment_takes_no_absent_learners(
     ]
 
 
-def test_a_place_of_another_tutor_helps_if_only_the_host_is_full() -> None:
+def test_a_slot_of_another_tutor_helps_if_only_the_host_is_full() -> None:
     """Not where the tutor itself has as many lessons as it may."""
     grammar = left(tutor="grammar")
     assert stepping_out(todo(grammar, waiting(), capacity=Capacity(0, {"tutor": 1, "grammar": 0})))
@@ -114,7 +114,7 @@ def test_a_place_of_another_tutor_helps_if_only_the_host_is_full() -> None:
     assert stepping_out(todo(left(), waiting(), capacity=Capacity(5, {"tutor": 0, "grammar": 0})))
 
 
-def test_nobody_steps_out_where_that_makes_no_place() -> None:
+def test_nobody_steps_out_where_that_makes_no_slot() -> None:
     """The limit was lowered, or the tutor takes no jobs any more."""
     assert not stepping_out(todo(left(), waiting(), capacity=Capacity(-1, {"tutor": 1})))
     both = todo(left(), left("eva"), waiting(), capacity=Capacity(-1, {"tutor": 1}))
@@ -122,13 +122,13 @@ def test_nobody_steps_out_where_that_makes_no_place() -> None:
     assert not stepping_out(todo(left(), waiting(), capacity=Capacity(0, {"grammar": 1})))
 
 
-def test_a_specialist_who_is_asked_for_takes_no_absent_learners_place() -> None:
+def test_a_specialist_who_is_asked_for_takes_no_absent_learners_slot() -> None:
     """The learner has a tutor, who knows what to do."""
     asked = waiting(wanted=frozenset(), asked={"tutor": Ask("ana", NOW - 10)})
     assert todo(left(), asked) == []
 
 
-def test_whom_another_host_may_serve_takes_no_place_before_it_had_the_time() -> None:
+def test_whom_another_host_may_serve_takes_no_slot_before_it_had_the_time() -> None:
     """Nobody is told to wait before that, either."""
     late = NOW - 10 + DISPATCH_GRACE + 5
     assert todo(left(), waiting(), now=late - 0.1, others=5.0) == []
@@ -145,7 +145,7 @@ def test_who_comes_back_is_next_in_line() -> None:
     assert (call.learner, call.lesson) == (back, lost)
 
 
-def test_who_comes_back_to_a_full_host_waits_for_the_next_absent_learners_place() -> None:
+def test_who_comes_back_to_a_full_host_waits_for_the_next_absent_learners_slot() -> None:
     """As the first in line."""
     back = PresentLearner("maria", "maria", "PA_again", NOW, NOW)
     lost = Interrupted(row("maria"), "agent-1", NOW - 5)
@@ -164,7 +164,7 @@ def test_other_learners_in_the_room_get_neither_the_lesson_nor_its_tutor() -> No
     assert not [one for one in actions if isinstance(one, Call)]
 
 
-def test_a_learner_whom_livekit_sends_no_tutor_any_more_is_told_at_once() -> None:
+def test_a_learner_whom_livekit_sends_no_tutor_any_more_is_notified_at_once() -> None:
     """This host refused the only dispatch that there is."""
     new = waiting(seen_at=NOW)
     assert todo(new) == []
@@ -194,7 +194,7 @@ ages = st.sampled_from([0.0, RELOAD_SECONDS, 9.0])
         st.lists(tutors, max_size=2).map(tuple),
     ),
 )
-def test_whatever_is_seen_each_who_steps_out_makes_a_place_for_one_who_waits(
+def test_whatever_is_seen_each_who_steps_out_makes_a_slot_for_one_who_waits(
     absent: list[tuple[str, float]], wanting: list[str], capacity: Capacity
 ) -> None:
     """Nobody steps out twice or for nobody, and nobody for whom there is a place."""

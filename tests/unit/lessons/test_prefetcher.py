@@ -58,7 +58,7 @@ async def test_a_preparation_dropped_midway_leases_nothing(host: HostUnderTest) 
     await host.delivered()
 
 
-async def test_a_foreseen_lesson_is_prepared_once_for_the_job_that_comes(
+async def test_a_prefetched_lesson_is_prepared_once_for_the_job_that_comes(
     host: HostUnderTest,
 ) -> None:
     """However often it was foreseen; the job goes on with it."""
@@ -74,7 +74,7 @@ async def test_a_foreseen_lesson_is_prepared_once_for_the_job_that_comes(
     assert host.loqua.leased == 1
 
 
-async def test_a_lesson_foreseen_in_vain_is_given_back(
+async def test_a_lesson_prefetched_in_vain_is_released(
     host: HostUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No job comes for it."""

@@ -103,7 +103,7 @@ async def test_a_lesson_that_another_host_has_resumed_is_left(
     assert left == [("one", "tutor")]
 
 
-async def test_who_finds_every_place_taken_is_told_by_a_voice_and_an_attribute(
+async def test_who_finds_every_slot_taken_is_notified_by_a_voice_and_an_attribute(
     cluster: Cluster, host: Host
 ) -> None:
     """Once."""
@@ -133,7 +133,7 @@ async def test_a_host_clears_no_notice_of_a_host_with_other_tutors(
     assert (cluster.people["one"]["maria"].attributes[WAITING] or None) == left
 
 
-async def test_who_has_to_wait_is_told_once_though_livekit_shows_it_late(
+async def test_who_has_to_wait_is_notified_once_though_livekit_shows_it_late(
     cluster: Cluster, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A busy one answers for a while as if nothing had been set; after that, it is lost."""
@@ -153,7 +153,7 @@ async def test_who_has_to_wait_is_told_once_though_livekit_shows_it_late(
     assert len(host.said) == 2
 
 
-async def test_who_has_to_wait_is_told_once_though_another_room_is_slow_to_answer(
+async def test_who_has_to_wait_is_notified_once_though_another_room_is_slow_to_answer(
     cluster: Cluster, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What LiveKit showed before it had the attribute is no news once the slow one answers."""
@@ -374,7 +374,7 @@ async def test_a_call_into_a_room_that_is_gone_meanwhile_keeps_no_other_waiting(
     await looking
 
 
-async def test_who_finds_a_place_at_another_host_is_not_told_to_wait(
+async def test_who_finds_a_slot_at_another_host_is_not_asked_to_wait(
     cluster: Cluster, host: Host
 ) -> None:
     """Hosts look one after the other; the first has none."""

@@ -38,7 +38,7 @@ def dispatch_state(wall: Any) -> DispatchState:
     return DispatchState(wall.now)
 
 
-async def test_lessons_of_a_dead_host_come_on_the_board_and_its_rows_are_sent(
+async def test_lessons_of_a_dead_host_are_registered_as_interrupted_and_its_entries_sent(
     tmp_path: Path, dispatch_state: DispatchState, loqua: Any, wall: Any, a_lesson: NewLesson
 ) -> None:
     """With the last progress; those that it closed do not."""

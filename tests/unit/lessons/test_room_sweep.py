@@ -36,7 +36,7 @@ def test_of_very_many_quiet_rooms_each_has_its_turn() -> None:
     assert len(sweep.choose({*sorted(MANY)[:500]}, (), 3600)) == QUIET_AT_ONCE
 
 
-def test_events_do_not_hurry_the_sweep() -> None:
+def test_events_do_not_speed_up_the_sweep() -> None:
     """They wake the reconciler four times a second; the quiet rooms have a turn in two seconds."""
     sweep = settled(MANY)
     read = sum(len(sweep.choose(MANY, (), 60 + number / 4)) for number in range(40))

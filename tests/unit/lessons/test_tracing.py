@@ -204,7 +204,7 @@ async def test_a_tutor_is_not_told_of_its_lessons_trace(
     assert exported.spans is not None
 
 
-async def test_a_lesson_that_is_foreseen_begins_its_trace_then(
+async def test_a_lesson_that_is_prefetched_begins_its_trace_then(
     host: HostUnderTest, exported: Exported
 ) -> None:
     """The job that comes goes on with it."""
@@ -219,7 +219,7 @@ async def test_a_lesson_that_is_foreseen_begins_its_trace_then(
     assert root.attributes["job_id"] == "job"
 
 
-async def test_the_trace_of_a_lesson_foreseen_in_vain_ends(
+async def test_the_trace_of_a_lesson_prefetched_in_vain_ends(
     host: HostUnderTest, exported: Exported, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was done for it is told all the same."""

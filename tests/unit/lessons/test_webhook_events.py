@@ -86,13 +86,13 @@ async def test_a_learner_who_comes_is_prepared_for(
     assert instruments.registry.get_sample_value("loqua_webhooks_total") == 1
 
 
-async def test_a_specialist_who_is_called_is_foreseen_too(under_test: EventsUnderTest) -> None:
+async def test_a_specialist_who_is_called_is_prefetched_too(under_test: EventsUnderTest) -> None:
     """An agent that runs elsewhere is not."""
     under_test.called = [Dispatch("expert"), Dispatch("somebody-elses")]
     assert await handle(under_test, JOINED) == [("room", "grammar", "maria")]
 
 
-async def test_a_hint_that_comes_twice_counts_once(under_test: EventsUnderTest) -> None:
+async def test_a_webhook_that_comes_twice_counts_once(under_test: EventsUnderTest) -> None:
     """Also when other rooms' come in between."""
     other = replace(JOINED, room="other")
     await handle(under_test, JOINED, other, JOINED)
@@ -100,7 +100,7 @@ async def test_a_hint_that_comes_twice_counts_once(under_test: EventsUnderTest) 
     assert under_test.asked == 2
 
 
-async def test_a_flood_begins_no_more_than_there_are_places(under_test: EventsUnderTest) -> None:
+async def test_a_flood_begins_no_more_than_there_are_slots(under_test: EventsUnderTest) -> None:
     """Nor does it ask LiveKit more often, or wake the reconciler more than once at a time."""
     flood = [replace(JOINED, room=f"room-{number}") for number in range(1000)]
     assert len(await handle(under_test, *flood)) == 5
@@ -127,7 +127,7 @@ async def test_whoever_cannot_be_taught_is_not_prepared_for(
 
 
 @pytest.mark.parametrize("state", ["accepted", "taught", "settled"])
-async def test_a_late_hint_changes_nothing(under_test: EventsUnderTest, state: str) -> None:
+async def test_a_late_webhook_changes_nothing(under_test: EventsUnderTest, state: str) -> None:
     """The tutor is there already, or the lesson is over."""
     job = JobRef("job", "room", "conversation")
     match state:
@@ -140,13 +140,15 @@ async def test_a_late_hint_changes_nothing(under_test: EventsUnderTest, state: s
     assert await handle(under_test, JOINED) == []
 
 
-async def test_a_tutor_without_a_place_is_not_foreseen(under_test: EventsUnderTest) -> None:
+async def test_a_tutor_without_a_slot_is_not_prefetched(under_test: EventsUnderTest) -> None:
     """It is full or leaving, as all are when the host stops; others have places still."""
     under_test.capacity = Capacity(5, {"grammar": 1})
     assert await handle(under_test, JOINED) == []
 
 
-async def test_a_livekit_that_does_not_answer_costs_the_hint(under_test: EventsUnderTest) -> None:
+async def test_a_livekit_that_does_not_answer_prevents_the_prefetch(
+    under_test: EventsUnderTest,
+) -> None:
     """The lesson is prepared when its job comes."""
     under_test.failing = True
     assert await handle(under_test, JOINED) == []
@@ -164,7 +166,7 @@ class Counting(asyncio.Event):
 
 
 @pytest.mark.parametrize("event", ["participant_joined", "participant_left", "room_finished"])
-async def test_the_reconciler_wakes_once_for_many_hints(
+async def test_the_reconciler_wakes_once_for_many_webhooks(
     under_test: EventsUnderTest, monkeypatch: pytest.MonkeyPatch, event: str
 ) -> None:
     """And again for later ones."""

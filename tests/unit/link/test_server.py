@@ -148,7 +148,7 @@ async def test_another_jobs_token_is_refused_and_logged(path: Path, heard: Heard
     assert heard.messages == {}
 
 
-async def test_the_process_behind_the_socket_is_told_by_the_kernel(tmp_path: Path) -> None:
+async def test_the_process_behind_the_socket_is_reported_by_the_kernel(tmp_path: Path) -> None:
     """No job can say that it is another process."""
     seen: list[int] = []
 

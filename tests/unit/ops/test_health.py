@@ -58,7 +58,7 @@ def test_a_host_that_starts_or_drains_is_not_ready_and_yet_well(phase: Phase) ->
     ("lag", "state"),
     [(0.1, HealthState.OK), (0.25, HealthState.DEGRADED), (2.0, HealthState.FAILED)],
 )
-def test_a_loop_that_lags_is_told_with_its_lag(lag: float, state: HealthState) -> None:
+def test_a_loop_that_lags_is_reported_with_its_lag(lag: float, state: HealthState) -> None:
     """Everything in the host waits for it."""
     found = finding(replace(WELL, lag=lag), 1, "loop")
     assert (found.state, found.latency) == (state, lag)
@@ -72,7 +72,7 @@ def test_a_loop_that_lags_is_told_with_its_lag(lag: float, state: HealthState) -
         ((4.0, 34.0), HealthState.DEGRADED, "2 learners wait for a tutor, the longest for 34 s"),
     ],
 )
-def test_a_learner_who_waits_too_long_is_told_and_keeps_none_away(
+def test_a_learner_who_waits_too_long_is_reported_and_keeps_none_away(
     waits: tuple[float, ...], state: HealthState, told: str
 ) -> None:
     """Others may well find a tutor."""
@@ -180,7 +180,7 @@ def test_a_key_that_livekit_refuses_leaves_the_host_ready_with_the_one_before() 
     assert found.reason.endswith("the one before is used: unauthenticated; add the new key")
 
 
-def test_a_rooms_api_that_fails_is_told_in_its_own_words_with_latency_and_age() -> None:
+def test_a_rooms_api_that_fails_is_reported_in_its_own_words_with_latency_and_age() -> None:
     """As when it was last asked."""
     found = finding(replace(WELL, rooms=Outcome(NOW - 7, 5.0, "no answer")), 2, "rooms API")
     assert found == HealthFinding(
@@ -224,7 +224,9 @@ def test_an_endpoint_is_judged_by_its_last_outcome_and_its_breaker(
         (0.0, HealthState.FAILED),
     ],
 )
-def test_an_agent_jwt_that_expires_is_told_ahead(left: float | None, state: HealthState) -> None:
+def test_an_agent_jwt_that_expires_is_reported_ahead(
+    left: float | None, state: HealthState
+) -> None:
     """A week ahead, unless told otherwise."""
     assert finding(replace(WELL, agent_jwt_left=left), 3, "AGENT_JWT_TOKEN").state is state
 
@@ -237,7 +239,7 @@ def test_an_agent_jwt_that_expires_is_told_ahead(left: float | None, state: Heal
         pytest.param(-86_400.0, "it ended 1 days ago", id="past"),
     ],
 )
-def test_the_end_of_the_api_s_version_is_told_ahead(sunset: float | None, told: str) -> None:
+def test_the_end_of_the_api_s_version_is_reported_ahead(sunset: float | None, told: str) -> None:
     """While the host still speaks it."""
     ending = VersionStatus("v1", deprecated=True, sunset=sunset and WELL.unix + sunset)
     found = finding(replace(WELL, api_version=ending), 3, "API version")
@@ -269,7 +271,7 @@ def test_rows_set_aside_for_good_are_a_worry_until_somebody_looked() -> None:
         (-1.0, HealthState.DEGRADED),
     ],
 )
-def test_an_ops_certificate_that_expires_is_told_ahead_and_ends_no_lessons(
+def test_an_ops_certificate_that_expires_is_reported_ahead_and_ends_no_lessons(
     left: float, state: HealthState
 ) -> None:
     """Two weeks ahead; a host that nobody can look into still teaches."""

@@ -225,7 +225,7 @@ def test_what_is_below_the_level_is_not_said(log_to: Callable[[str], Lines]) -> 
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_a_warning_that_repeats_is_told_some_times_and_then_counted(
+def test_a_warning_that_repeats_is_reported_some_times_and_then_counted(
     log_to: Callable[[str], Lines], clock: Clock, form: str
 ) -> None:
     """Once a minute, with what is said next; whatever was measured each time."""
@@ -246,7 +246,7 @@ def test_a_warning_that_repeats_is_told_some_times_and_then_counted(
     assert re.search(r'repeated("?: |=)1\b', lines()[-2])
 
 
-def test_what_has_not_repeated_for_a_minute_is_told_as_new(
+def test_what_has_not_repeated_for_a_minute_is_reported_as_new(
     log_to: Callable[[str], Lines], clock: Clock
 ) -> None:
     """And nothing is said of repeats that were not."""

@@ -185,7 +185,7 @@ async def test_rooms_ledger_and_jwt_are_asked(watch: Watch, fakes: Fakes) -> Non
     assert status.ledger_failures == 3
 
 
-async def test_failures_are_told_in_their_own_words_and_what_was_owed_is_remembered(
+async def test_failures_are_reported_in_their_own_words_and_pending_entries_are_remembered(
     watch: Watch, fakes: Fakes
 ) -> None:
     """An unreadable ledger owes what it owed."""

@@ -9,12 +9,12 @@ from loqua_host.records.session_record import compose_record
 ALesson = Callable[..., LessonRow]
 
 
-async def test_nothing_is_owed_at_first(ledger: Ledger) -> None:
+async def test_nothing_is_pending_at_first(ledger: Ledger) -> None:
     """And no record is old."""
     assert await ledger.backlog() == Backlog()
 
 
-async def test_debts_count_records_progress_and_what_is_set_aside(
+async def test_the_backlog_counts_records_progress_and_dead_letters(
     ledger: Ledger, a_lesson: ALesson
 ) -> None:
     """The oldest record is as old as its lesson's end."""

@@ -386,7 +386,7 @@ async def test_idle_again_only_once_the_news_is_delivered(
         assert len(loqua.records) == number
 
 
-async def test_a_lesson_that_owes_nothing_is_settled_at_once(delivery: Delivery) -> None:
+async def test_a_lesson_with_nothing_pending_is_delivered_at_once(delivery: Delivery) -> None:
     """Also one that nobody knows."""
     await within(delivery.wait_delivered("unknown"))
 
@@ -421,7 +421,7 @@ async def test_a_fault_of_the_hosts_own_costs_only_the_lesson_it_came_up_in(
     assert wall.slept == [60, 60]
 
 
-async def test_lessons_that_wait_leave_their_places_to_others_of_a_long_backlog(
+async def test_lessons_that_wait_leave_their_slots_to_others_of_a_long_backlog(
     loqua: Any, ledger: Ledger, a_lesson: NewLesson, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many are refused for now, and over however many pages they are spread."""

@@ -103,7 +103,7 @@ def test_what_was_changed_or_moved_is_not_believed(
         cipher.decrypt(text, field)
 
 
-def test_no_key_is_told_by_what_prints_of_it() -> None:
+def test_printing_a_key_does_not_show_it() -> None:
     """Neither its repr nor its id."""
     cipher = LedgerCipher(OLD)
     assert OLD not in repr(cipher) + cipher.key_id + repr(vars(KeyRing([OLD])))
@@ -239,7 +239,7 @@ async def test_what_was_changed_does_not_keep_the_rest_from_a_new_key(
     assert "subjunctive" in str(whole)
 
 
-async def test_a_lesson_is_gone_on_with_by_no_other_learner_whatever_its_blind_index_says(
+async def test_a_lesson_is_resumed_by_no_other_learner_whatever_its_blind_index_says(
     tmp_path: Path, a_lesson: NewLesson
 ) -> None:
     """Whoever writes to the database can copy a blind index, not what is encrypted."""

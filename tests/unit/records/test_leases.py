@@ -117,7 +117,7 @@ async def test_of_hosts_that_open_at_once_one_does(
                 await close(host, row)
 
 
-async def test_a_lesson_that_a_living_host_releases_is_taken_over_with_what_it_owes(
+async def test_a_lesson_that_a_living_host_releases_is_taken_over_with_its_pending_entries(
     hosts: list[Ledger], a_lesson: NewLesson
 ) -> None:
     """At once by hosts that run its tutor, by others no sooner than after a crash."""
@@ -197,7 +197,7 @@ async def test_an_interrupted_lesson_goes_on_at_whichever_host_gets_the_job(
     assert Progress.model_validate_json(final.payload).words_learned == 5
 
 
-async def test_what_a_dead_host_left_is_adopted_once(
+async def test_what_a_dead_host_left_is_taken_over_once(
     hosts: list[Ledger], a_lesson: NewLesson
 ) -> None:
     """Open lessons and what is owed; nothing of a host that lives, or that is settled."""
@@ -234,7 +234,7 @@ async def test_an_open_lesson_is_left_to_a_host_that_runs_its_tutor(
     assert await one.take_over([]) == 3
 
 
-async def test_what_the_own_job_of_a_lesson_says_takes_the_place_of_a_closing_that_is_unsent(
+async def test_what_the_own_job_of_a_lesson_says_replaces_a_closing_that_is_unsent(
     hosts: list[Ledger], a_lesson: NewLesson
 ) -> None:
     """Its host was cut off for so long that another closed the lesson from its last progress."""
@@ -336,7 +336,7 @@ def test_no_call_to_the_api_may_outlast_a_lease() -> None:
         CoreSettings.model_validate(settings)
 
 
-async def test_who_was_cut_off_renews_before_it_adopts(
+async def test_who_was_cut_off_renews_before_it_takes_over(
     hosts: list[Ledger], a_lesson: NewLesson
 ) -> None:
     """After an outage of the ledger all leases have run out, and all hosts live."""
@@ -349,7 +349,7 @@ async def test_who_was_cut_off_renews_before_it_adopts(
     assert await other.take_over([]) == 0
 
 
-async def test_a_host_that_ends_leaves_at_once_what_it_owes(
+async def test_a_host_that_ends_releases_its_pending_entries_at_once(
     postgres_url: str, a_lesson: NewLesson
 ) -> None:
     """Nobody waits for its lease to run out."""

@@ -86,9 +86,7 @@ async def test_the_longest_names_still_make_a_session_id_that_a_record_takes(
     assert record_of(second).session_id == second.session_id
 
 
-async def test_newer_progress_takes_the_place_of_unsent_progress(
-    ledger: Ledger, a_lesson: NewLesson
-) -> None:
+async def test_newer_progress_replaces_unsent_progress(ledger: Ledger, a_lesson: NewLesson) -> None:
     """An hour of outage leaves one row, the newest."""
     lesson = await ledger.open_lesson(a_lesson(), "")
     for words in range(1, 121):
@@ -142,7 +140,7 @@ async def test_progress_after_a_lessons_end_changes_nothing(
     assert [row.kind for row in await entry(ledger, lesson)] == [Kind.RECORD]
 
 
-async def test_a_lesson_without_progress_owes_its_record_only(
+async def test_a_lesson_without_progress_has_a_pending_record_only(
     ledger: Ledger, a_lesson: NewLesson
 ) -> None:
     """Nothing is made up."""
@@ -276,7 +274,7 @@ async def test_migrations_run_once_however_often_a_ledger_is_opened(tmp_path: Pa
             assert await ledger.pending_lessons() == {}
 
 
-async def test_a_full_disk_delays_what_is_owed_and_refuses_new_lessons(
+async def test_a_full_disk_delays_pending_entries_and_refuses_new_lessons(
     tmp_path: Path, a_lesson: NewLesson
 ) -> None:
     """Nothing is given up: the change is made once there is space again."""

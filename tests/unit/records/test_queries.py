@@ -48,7 +48,9 @@ def test_a_query_that_is_not_there_is_named() -> None:
     ],
     ids=["a name twice", "nothing below a name", "two queries below a name", "no name"],
 )
-def test_a_mistake_in_a_file_is_told_with_its_name(tmp_path: Path, text: str, told: str) -> None:
+def test_a_mistake_in_a_file_is_reported_with_its_name(
+    tmp_path: Path, text: str, told: str
+) -> None:
     """When it is imported, not when a lesson needs it."""
     (tmp_path / "lessons.sql").write_text(text)
     with pytest.raises(ValueError, match=rf"lessons\.sql: {told}"):

@@ -59,7 +59,7 @@ def opened(db: MemoryDatabase, host: str, lesson: LessonRow) -> None:
 
 
 @STEPS
-def test_who_died_is_taken_for_dead_within_a_lease(
+def test_a_dead_host_counts_as_dead_within_a_lease(
     db: MemoryDatabase, clock: Clock, step: float, a_lesson: Callable[..., LessonRow]
 ) -> None:
     """Not an hour later, and not before the living had the time to renew theirs."""

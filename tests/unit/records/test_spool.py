@@ -103,7 +103,7 @@ async def test_lessons_go_on_without_the_ledger_and_are_written_when_it_is_back(
         assert [file.name for file in (tmp_path / "spool").iterdir()] == []
 
 
-async def test_progress_that_waits_is_told_the_api_also_if_later_turns_bring_none(
+async def test_progress_that_waits_is_sent_to_the_api_also_if_later_turns_bring_none(
     database: Unreliable, tmp_path: Path, a_lesson: NewLesson
 ) -> None:
     """The later note takes its place, and what it owes."""

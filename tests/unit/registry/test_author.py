@@ -42,7 +42,7 @@ def shown(error: BaseException | None) -> list[str]:
     return [step.name for step in traceback.extract_tb(error.__traceback__)] if error else []
 
 
-def test_a_failure_is_told_with_the_function_called_and_the_line_it_came_from() -> None:
+def test_a_failure_is_reported_with_the_function_called_and_the_line_it_came_from() -> None:
     """The outermost function of the author's, and the innermost line."""
     error = raised(livekit.call, elsewhere.run, parts.teach, livekit.call, inner.divide)
     failure = AUTHOR.failure(error)

@@ -119,7 +119,7 @@ async def test_a_learner_cannot_write_instructions_by_their_name() -> None:
     assert known(agent)["name"] == name[:100]
 
 
-async def test_what_it_is_called_for_is_told() -> None:
+async def test_what_it_is_called_for_is_passed_on() -> None:
     """A bare agent may be a specialist."""
     handover = Handover(tutor="conversation", focus="present_tense", words=("ir",))
     agent = await HostedAgent("bare", PlainAgent).create_agent(open_lesson(handover=handover))
@@ -127,7 +127,7 @@ async def test_what_it_is_called_for_is_told() -> None:
     assert known(agent)["words_to_practise"] == ["ir"]
 
 
-async def test_a_context_that_comes_later_is_told_then() -> None:
+async def test_a_context_that_comes_later_is_passed_on_then() -> None:
     """In place of what was told before; its own dynamic part stays."""
 
     class Own(Agent):

@@ -146,7 +146,7 @@ def test_a_plugin_that_runs_twice_is_no_namesake_of_itself(
     assert problems_of(inspections["twin"])
 
 
-def test_what_an_import_raises_is_told_with_its_line(
+def test_what_an_import_raises_is_reported_with_its_line(
     inspections: dict[str, Inspection],
 ) -> None:
     """In one printable line, with the place in the plugin."""
@@ -167,7 +167,7 @@ def test_what_an_import_raises_is_told_with_its_line(
         ("forging", "exit status 0"),
     ],
 )
-def test_an_import_that_ends_its_process_is_told_by_how(
+def test_an_import_that_ends_its_process_is_reported_with_its_exit_status(
     inspections: dict[str, Inspection], name: str, ending: str
 ) -> None:
     """Whatever it wrote before is not believed."""
@@ -246,7 +246,7 @@ def test_a_plugin_sees_no_secret_in_its_environment(
     assert seen - {"LC_CTYPE"} == {"HOME", "NETRC", "PATH", "PYTHONPATH"}
 
 
-def test_all_mistakes_of_one_tutor_are_told_at_once(
+def test_all_mistakes_of_one_tutor_are_reported_at_once(
     inspections: dict[str, Inspection],
 ) -> None:
     """Engines, settings and secrets, each with file, key and what to write."""
@@ -267,7 +267,7 @@ def test_all_mistakes_of_one_tutor_are_told_at_once(
 
 
 @pytest.mark.usefixtures("inspections")
-async def test_a_setting_that_a_variable_gives_is_told_by_the_variable(
+async def test_a_setting_that_a_variable_gives_is_reported_by_the_variable(
     site: Path, tmp_path: Path
 ) -> None:
     """What stands beside it in the tutor's file is told by the file."""
@@ -306,14 +306,14 @@ def test_a_plugin_that_is_not_installed_needs_no_child(
     assert "the plugin 'latin' is not installed" in problem
 
 
-def test_a_class_that_is_no_agent_is_told(inspections: dict[str, Inspection]) -> None:
+def test_a_class_that_is_no_agent_is_reported(inspections: dict[str, Inspection]) -> None:
     """An agent is inspected as a plugin is."""
     [problem] = problems_of(inspections["bare"])
     assert "is no LiveKit agent" in problem
     assert inspections["bare"].plugin == "string:Formatter"
 
 
-async def test_a_machine_that_starts_no_child_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_machine_that_starts_no_child_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """It costs the tutor, not the host."""
 
     def refuse(_: object) -> None:

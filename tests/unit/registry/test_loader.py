@@ -64,7 +64,7 @@ def test_a_plugin_that_is_not_installed_is_broken() -> None:
         load_plugin(plugin="latin")
 
 
-def test_every_fault_of_a_plugin_is_told_at_once(install: Install) -> None:
+def test_every_fault_of_a_plugin_is_reported_at_once(install: Install) -> None:
     """Colours, wrappers and forgotten marks, each with what to write."""
     source = """
     from loqua_host import hookimpl
@@ -131,7 +131,7 @@ def test_a_plugin_without_hooks_is_no_tutor(install: Install) -> None:
         ),
     ],
 )
-def test_a_hook_the_host_does_not_know_is_told_by_name(
+def test_a_hook_the_host_does_not_know_is_reported_by_name(
     install: Install, name: str, hook: str, fault: str
 ) -> None:
     """A misspelt hook, or an argument that there is not, would never be called right."""
@@ -164,7 +164,7 @@ class Derived(WrongOverride): ...
 """
 
 
-def test_an_agent_that_livekit_cannot_call_is_told_before_any_lesson(install: Install) -> None:
+def test_an_agent_that_livekit_cannot_call_is_reported_before_any_lesson(install: Install) -> None:
     """Each fault once, with the method's place and what to write."""
     [told] = faults_of(install, "deaf", SOUND + WRONG_OVERRIDE)
     assert told.startswith("WrongOverride.on_user_turn_completed (tutor_deaf.py:")
@@ -189,7 +189,7 @@ def test_agents_in_modules_of_the_plugin_are_looked_at(install: Install, site: P
     assert load_plugin(plugin="innocent").packages == {"tutor_innocent"}
 
 
-def test_a_bare_agent_that_livekit_cannot_call_is_told(site: Path) -> None:
+def test_a_bare_agent_that_livekit_cannot_call_is_reported(site: Path) -> None:
     """It is nobody's plugin, with the same fault."""
     made = "    def __init__(self): super().__init__(instructions='')"
     source = f"from livekit.agents import Agent\n{WRONG_OVERRIDE}".replace(
@@ -229,7 +229,7 @@ async def test_a_bare_agent_is_hosted_without_a_plugin() -> None:
         ("Lesson", "is no LiveKit agent; name a subclass"),
     ],
 )
-def test_what_cannot_be_hosted_is_told(attribute: str, fault: str) -> None:
+def test_what_cannot_be_hosted_is_reported(attribute: str, fault: str) -> None:
     """A class with arguments, a text, a class of another kind."""
     with pytest.raises(BrokenTutorError, match=fault):
         load_plugin(agent=f"{__name__}:{attribute}")
@@ -287,7 +287,7 @@ def test_a_hook_gets_lessons_with_the_settings_that_it_is_written_for(
     assert load_plugin(plugin=name).read_settings({"level": 2}).model_dump() == {"level": 2}
 
 
-def test_a_hook_that_is_written_for_other_settings_is_told_before_any_lesson(
+def test_a_hook_that_is_written_for_other_settings_is_reported_before_any_lesson(
     install: Install,
 ) -> None:
     """What no type checker sees, as the host calls the hook."""

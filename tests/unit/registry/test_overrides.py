@@ -80,7 +80,7 @@ def synchronous(self: Any, turn_ctx: Any, new_message: Any) -> None:
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_an_override_that_livekit_cannot_call_is_told_with_what_to_write(
+def test_an_override_that_livekit_cannot_call_is_reported_with_what_to_write(
     override: Callable[..., Any], fault: str
 ) -> None:
     """With class, file and line, and the arguments as LiveKit has them."""
@@ -139,7 +139,7 @@ def test_every_method_of_livekits_agent_is_looked_at(name: str) -> None:
     assert list(override_faults(agent_with(**{name: vars(Agent)[name]}))) == []
 
 
-def test_what_is_no_method_is_told() -> None:
+def test_what_is_no_method_is_reported() -> None:
     """LiveKit would call a number."""
     assert told(agent_with(on_enter=3)).startswith("Mine.on_enter is no method")
 

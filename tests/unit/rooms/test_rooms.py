@@ -79,7 +79,7 @@ async def test_participants_are_as_the_server_says(ask: Ask) -> None:
         (ParticipantPermission(can_publish=True), False),
     ],
 )
-async def test_who_takes_no_part_is_told_by_the_permissions(
+async def test_who_takes_no_part_is_known_by_the_permissions(
     ask: Ask, permission: ParticipantPermission, observes: bool
 ) -> None:
     """Hidden ones, recorders, and those who may only listen."""

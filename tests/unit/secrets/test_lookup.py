@@ -145,7 +145,7 @@ def test_a_value_before_that_cannot_be_used_is_left_out() -> None:
     "error",
     [ValueError(VALUE), KeyError(VALUE), RuntimeError(VALUE), UnicodeError(VALUE), OSError(VALUE)],
 )
-def test_whatever_a_place_raises_is_that_it_gave_no_answer(error: Exception) -> None:
+def test_whatever_a_source_raises_is_that_it_gave_no_answer(error: Exception) -> None:
     """With the place's name, and none of the words, which may quote a value."""
     with pytest.raises(SecretsError, match=f"^the vault: {type(error).__name__}$") as refused:
         found(FakeSource(error=error))

@@ -94,7 +94,7 @@ async def test_a_fresh_reading_follows_a_change_and_keeps_the_old_value() -> Non
         assert await values(secrets, fresh=False) == seen
 
 
-async def test_the_places_own_previous_value_counts_more() -> None:
+async def test_the_sources_own_previous_value_counts_more() -> None:
     """It knows of changes that this host never saw."""
     place = FakeSource()
     secrets = kept(place)
@@ -103,7 +103,7 @@ async def test_the_places_own_previous_value_counts_more() -> None:
 
 
 @pytest.mark.parametrize("gone", [True, False])
-async def test_an_outage_keeps_the_last_value_and_is_told(*, gone: bool) -> None:
+async def test_an_outage_keeps_the_last_value_and_is_reported(*, gone: bool) -> None:
     """Also when the secret is not there any more."""
     place = FakeSource()
     secrets = kept(place)
@@ -116,7 +116,7 @@ async def test_an_outage_keeps_the_last_value_and_is_told(*, gone: bool) -> None
     assert line["why"] == ("it is not there any more" if gone else "no answer")
 
 
-async def test_each_look_up_is_told_without_a_value() -> None:
+async def test_each_look_up_is_reported_without_a_value() -> None:
     """The first ones too, once somebody listens; an auditor sees which, where and whether new."""
     place, clock = FakeSource(), Pauses()
     secrets = kept(place, clock)
@@ -191,7 +191,7 @@ async def test_a_value_that_cannot_be_used_is_not_followed(bad: str) -> None:
     assert await values(secrets, JWT, fresh=True) == ["a.new.jwt", "a.first.jwt"]
 
 
-async def test_whatever_the_place_raises_keeps_the_last_value_and_the_watch() -> None:
+async def test_whatever_the_source_raises_keeps_the_last_value_and_the_watch() -> None:
     """Clients of vaults raise what they like."""
     place, clock = FakeSource(), Pauses()
     secrets = kept(place, clock)

@@ -62,7 +62,7 @@ def test_a_file_that_cannot_be_read_is_no_missing_secret(tmp_path: Path, spoil: 
 
 
 @pytest.mark.parametrize("place", ["azure", "vault"])
-def test_a_place_that_needs_an_address_says_so(place: str) -> None:
+def test_a_source_that_needs_an_address_says_so(place: str) -> None:
     """At the start."""
     with pytest.raises(ValidationError, match=f"from: {place} needs a section {place}: with"):
         settings(place)
@@ -85,7 +85,7 @@ def test_a_login_by_kubernetes_needs_a_role() -> None:
         settings("vault", url="http://127.0.0.1:9", login="kubernetes")
 
 
-def test_a_service_account_without_a_token_is_told(tmp_path: Path) -> None:
+def test_a_service_account_without_a_token_is_reported(tmp_path: Path) -> None:
     """A pod may be configured to have none."""
     file = tmp_path / "token"
     section = {"url": "http://127.0.0.1:9", "role": "loqua", "service_account": file}

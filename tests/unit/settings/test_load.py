@@ -97,7 +97,7 @@ def test_an_unreadable_dotenv_is_a_mistake(config: Path, mistakes: Mistakes) -> 
     assert "cannot be read as UTF-8 text" in mistake
 
 
-def test_every_mistake_is_told_at_once(config: Path, write: Write) -> None:
+def test_every_mistake_is_reported_at_once(config: Path, write: Write) -> None:
     """Host file, overlay, variables, and each tutor have their say in one error."""
     write("host.yaml", "lessons: {tick_evry: 20}\nlogs: {format: xml}")
     write("environments/production.yaml", "lessons: {learner_timeout: 5}")
@@ -155,7 +155,7 @@ def test_an_unknown_key_names_the_one_that_was_meant(write: Write, mistakes: Mis
         ("tutors: []", "tutors: is not a known key"),
     ],
 )
-def test_a_wrong_value_is_told_with_file_key_and_what_to_write(
+def test_a_wrong_value_is_reported_with_file_key_and_what_to_write(
     write: Write, mistakes: Mistakes, text: str, mistake: str
 ) -> None:
     """The hint is the setting's own description."""
@@ -331,7 +331,7 @@ def test_production_opens_no_ops_address_to_a_network_without_tls(
         assert mistakes(LOQUA_ENVIRONMENT="production") == []
 
 
-def test_a_certificate_that_cannot_be_served_is_told_by_its_key(
+def test_a_certificate_that_cannot_be_served_is_reported_by_its_key(
     write: Write, mistakes: Mistakes, tmp_path: Path
 ) -> None:
     """A file that is not there, one that is none, a key of another, a key with a password."""

@@ -108,7 +108,7 @@ async def test_each_environment_has_its_own_shared_secret(
     assert await shared(read_secrets(config, environ | others)) == [GIVEN["SHARED_SECRET"]]
 
 
-def test_missing_secrets_are_told_all_at_once(config: Path) -> None:
+def test_missing_secrets_are_reported_all_at_once(config: Path) -> None:
     """Those of the host and those that config grants, each by its variable."""
     with pytest.raises(ConfigError) as refused:
         read_secrets(
@@ -225,7 +225,7 @@ async def test_secrets_may_be_files(config: Path, tmp_path: Path) -> None:
         read_secrets(config, GIVEN, WantedSecrets(place))
 
 
-def test_a_place_out_of_reach_refuses_the_start(config: Path, tmp_path: Path) -> None:
+def test_a_source_out_of_reach_refuses_the_start(config: Path, tmp_path: Path) -> None:
     """The problem names the setting."""
     missing = {"from": "files", "files": {"directory": tmp_path / "nowhere"}}
     place = SecretsSettings.model_validate(missing)

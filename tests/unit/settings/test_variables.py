@@ -258,7 +258,7 @@ def test_a_missing_address_is_the_guide_s_variable(config: Path, write: Write) -
     ]
 
 
-def test_variables_files_and_tutors_are_all_told_at_once(write: Write, mistakes: Mistakes) -> None:
+def test_variables_files_and_tutors_are_reported_at_once(write: Write, mistakes: Mistakes) -> None:
     """A broken file is no empty one, and hides no mistake of another source."""
     write("host.yaml", "lessons: [")
     write("environments/development.yaml", "logs: {format: xml}")

@@ -25,7 +25,7 @@ def registered(name: str, *jobs: str, max_jobs: int = 3) -> FakeWorker:
     return worker
 
 
-def test_places_are_counted_by_tutor() -> None:
+def test_slots_are_counted_by_tutor() -> None:
     """None where LiveKit does not have the worker; the tutor runs here all the same."""
     registry = roster_of(
         registered("one", "a"), registered("two", "b", "c", "d"), FakeWorker("new")
@@ -34,14 +34,14 @@ def test_places_are_counted_by_tutor() -> None:
     assert registry.busy == 4
 
 
-def test_a_worker_that_reconnects_has_no_places() -> None:
+def test_a_worker_that_reconnects_has_no_slots() -> None:
     """LiveKit, when it is back, would lose what is dispatched to nobody."""
     worker = registered("one", "a")
     worker.reconnects = True
     assert roster_of(worker).job_limits() == {"one": 0}
 
 
-def test_jobs_of_a_worker_that_leaves_take_places_of_its_successor() -> None:
+def test_jobs_of_a_worker_that_leaves_take_slots_of_its_successor() -> None:
     """The limit of a tutor is hard."""
     old, new = registered("one", "a", "b"), registered("one", "c", max_jobs=4)
     registry = roster_of(old, new)
@@ -51,12 +51,12 @@ def test_jobs_of_a_worker_that_leaves_take_places_of_its_successor() -> None:
     assert registry.serving("one") == (new,)
 
 
-def test_a_successor_that_is_not_registered_yet_costs_no_place() -> None:
+def test_a_successor_that_is_not_registered_yet_costs_no_slot() -> None:
     """The one before takes the jobs until then."""
     assert roster_of(registered("one"), FakeWorker("one")).job_limits() == {"one": 3}
 
 
-def test_a_tutor_without_a_worker_that_takes_jobs_has_no_places_and_is_still_known() -> None:
+def test_a_tutor_without_a_worker_that_takes_jobs_has_no_slots_and_is_still_known() -> None:
     """Its last jobs may still ask for what it is; with the worker it goes."""
     old = registered("one", "a")
     registry = roster_of(old)
@@ -87,7 +87,7 @@ def test_a_job_is_found_whichever_worker_it_is_of() -> None:
             registry.authorise(token, pid)
 
 
-def test_a_tutor_whose_job_processes_do_not_get_ready_has_no_place() -> None:
+def test_a_tutor_whose_job_processes_do_not_get_ready_has_no_slot() -> None:
     """Another host may take its jobs (livekit/agents#5868)."""
     stuck = registered("one")
     stuck.stuck = True

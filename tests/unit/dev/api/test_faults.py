@@ -77,7 +77,7 @@ async def test_a_fault_without_an_endpoint_strikes_the_guides_five_and_no_contro
     assert await statuses(agent, 1) == [200]
 
 
-async def test_a_web_server_may_answer_in_the_apis_place(agent: Any, misbehave: Any) -> None:
+async def test_a_web_server_may_answer_instead_of_the_api(agent: Any, misbehave: Any) -> None:
     """With a page of its own, not the guide's error body."""
     await misbehave({"kind": "intercepted", "status": 403, "body": "<h1>no</h1>"})
     answer = await agent.post("health", HEALTH)

@@ -121,7 +121,7 @@ async def test_a_deprecated_version_is_left_by_who_can(
     )
 
 
-async def test_what_a_host_owes_when_v1_ends_is_delivered_by_its_next_version(
+async def test_what_is_pending_on_a_host_when_v1_ends_is_delivered_by_its_next_version(
     app: FastAPI, settings: DevApiSettings, clock: Any, client: httpx.AsyncClient
 ) -> None:
     """It is not refused, so the ledger keeps it; the date of the lesson stays."""
