@@ -495,7 +495,7 @@ def _open_ledger(
 ) -> AbstractAsyncContextManager[Ledger]:
     keys = secrets.ledger.open_keys()
     if not keys:
-        log.warning("ledger.unencrypted", hint="set LEDGER_KEY, which production asks for")
+        log.warning("ledger.unencrypted", hint="set LEDGER_KEY, which production requires")
     database = database_at(settings.ledger.path, secrets.ledger.open_url())
     return Ledger.open(
         database,

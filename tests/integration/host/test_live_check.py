@@ -190,7 +190,7 @@ async def test_a_worker_of_somebody_else_under_a_tutor_s_name_is_found(
         await registered.wait()
         way = LiveKitAccess(livekit.url, key(livekit.api_key, livekit.api_secret))
         failed = failures(await present.examine_present(way, ["probe-taken"], call=True))
-    wanted = "a worker that is no loqua-host answers to probe-taken, too"
+    wanted = "a worker that is not a loqua-host also serves probe-taken"
     assert failed == {"agent names": wanted}
 
 

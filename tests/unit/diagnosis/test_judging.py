@@ -217,7 +217,9 @@ async def test_the_ledger_is_looked_at_beside_the_host_that_has_it(
         assert entry is not None
         await ledger.dead_letter(entry, "sessions: 400: INVALID_FIELD", 1.0)
         reason = judge_ledger(path, LedgerSecrets()).reason
-    assert reason.startswith("Session data not persisting: 1 rows were refused, as sessions: 400")
+    assert reason.startswith(
+        "Session data not persisting: 1 entries were refused, as sessions: 400"
+    )
     path.write_bytes(b"no ledger at all" * 100)
     assert judge_ledger(path, LedgerSecrets()).state is CheckState.FAILED
     assert judge_disk(0.5).state is CheckState.OK

@@ -66,7 +66,7 @@ class Rotation:
         try:
             await self._rooms.use_key(key)
         except RoomsError as error:
-            hint = "add the new key to LiveKit's keys: and have both of its parts where secrets are"
+            hint = "add the new key to LiveKit's keys:, and store its key and its secret"
             log.warning("livekit.key_refused", why=str(error), hint=hint)
             self.refused_key = str(error)
             return

@@ -230,7 +230,7 @@ def judge_limits(answer: ApiResponse) -> Verdict:
     wait = wait_asked(status or 200, answer.headers, answer.at)
     if status == TOO_MANY or wait:
         asked = f"asks to wait {wait:.0f} s" if wait else "refuses calls for a while"
-        hint = "lower api.rate_limit in config/host.yaml, or have the Loqua admin raise the limit"
+        hint = "lower api.rate_limit in config/host.yaml, or ask the Loqua admin for a higher limit"
         return failed(f"API rate limiting errors: the API {asked}", hint)
     names = ("ratelimit-remaining", "x-ratelimit-remaining", "x-rate-limit-remaining", "ratelimit")
     left = next(filter(None, map(answer.headers.get, names)), None)
@@ -276,7 +276,7 @@ def _jwt_check(settings: HostSettings, secrets: SecretsPort, now: Callable[[], f
     async def ask() -> Verdict:
         warn_before = settings.api.agent_token_warn_before
         jwt = (await secrets.read(CoreSecret.AGENT_JWT_TOKEN)).current
-        hint = "have the Loqua admin issue another AGENT_JWT_TOKEN"
+        hint = "get a new AGENT_JWT_TOKEN from the Loqua admin"
         try:
             left = read_claims(jwt).exp - now()
         except TokenError as error:
@@ -290,7 +290,7 @@ def _jwt_check(settings: HostSettings, secrets: SecretsPort, now: Callable[[], f
 
 def judge_lifetime(left: float, warn_before: float) -> Verdict:
     """Judge the seconds left to the agent's JWT."""
-    hint = "have the Loqua admin issue another AGENT_JWT_TOKEN"
+    hint = "get a new AGENT_JWT_TOKEN from the Loqua admin"
     if left <= 0:
         return failed(f"AGENT_JWT_TOKEN expired {-left / DAY:.1f} days ago", hint)
     if left < warn_before:
@@ -299,7 +299,7 @@ def judge_lifetime(left: float, warn_before: float) -> Verdict:
 
 
 def _refused(error: ApiError) -> Verdict:
-    return failed(str(error), "have the Loqua admin grant the agent what it lacks; see its answer")
+    return failed(str(error), "ask the Loqua admin for the permission that the answer names")
 
 
 def _not_persisting(why: str) -> Verdict:

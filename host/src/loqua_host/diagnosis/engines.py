@@ -44,7 +44,7 @@ def _check(
             OPENAI_URL if engine.use.startswith(OPENAI) else None
         )
         if not isinstance(url, str):
-            return untried(f"only {engine.use} itself knows how it is reached")
+            return untried(f"{engine.use} has no address that could be tried")
         key = engine.options.get("api_key", "")
         if name := engine.secrets.get("api_key"):
             key = grant([name])[name]

@@ -179,7 +179,7 @@ class _LiveKitExamination:
             self._room = await self._stack.enter_async_context(room)
             self._job = await take_job(self._socket)
         except (api.TwirpError, aiohttp.ClientError) as error:
-            return failed(f"no room could be made: {type(error).__name__}", KEYS)
+            return failed(f"no room could be created: {type(error).__name__}", KEYS)
         except WorkerError as error:
             return failed(str(error), AGENTS)
         return ok("a job was offered to it, accepted and assigned")
@@ -253,19 +253,19 @@ async def wait_for_presence(agent: rtc.Room, seconds: float) -> Verdict:
         async with asyncio.timeout(seconds):
             await wait_for_participant(agent)
     except (TimeoutError, RuntimeError):
-        return failed("Empty participant list in room: the agent saw no learner come", PORTS)
+        return failed("Empty participant list in room: the agent saw no learner", PORTS)
     return ok(f"the agent saw a learner come, in {clock() - begun:.1f} s")
 
 
 def judge_media(paths: Sequence[MediaPath]) -> Verdict:
     """Judge the way that sound takes; lessons go over TCP and relays too, but stutter sooner."""
     if not paths:
-        return failed("no way for sound is known to work", PORTS)
+        return failed("no media path works", PORTS)
     protocols = {way.protocol for way in paths}
     shown = ", ".join(sorted(f"{way.protocol} {way.kind.lower()}" for way in paths))
     if protocols != {"udp"}:
         hint = f"{PORTS}; it must not have rtc.force_tcp"
-        return failed(f"sound goes by {shown}: UDP does not reach LiveKit", hint)
+        return failed(f"audio uses {shown}: UDP does not reach LiveKit", hint)
     return ok(f"sound goes by {shown}")
 
 

@@ -105,7 +105,7 @@ class RunningHost:
         if answer is None:
             raise OpsError(f"{NO_HOST} ({self._url('/')}): {START}")
         if answer.status_code == HTTPStatus.UNAUTHORIZED:
-            hint = "set OPS_TOKEN to the one that the host has"
+            hint = "set OPS_TOKEN to the host's"
             raise OpsError(f"the host at {self._url('/')} refuses the token: {hint}")
         try:
             return HostSnapshot.model_validate_json(answer.content)
@@ -187,7 +187,10 @@ def examine_workers(health: HealthReport | None, tutors: Sequence[str]) -> list[
 
 def _judge_part(part: _Part | None) -> Verdict:
     if part is None:
-        return failed("what answers at the address of `ops:` has no such thing", "see its log")
+        return failed(
+            "/health at the address of `ops:` does not report it",
+            "see that host's log, and its version",
+        )
     if part.name == JOBS and part.state == "failed":
         return failed(part.reason, "start that host again")
     if part.name == JOBS:
@@ -224,11 +227,13 @@ def judge_ledger(path: Path, secrets: LedgerSecrets) -> Verdict:
         with LedgerAdmin.open(database, secrets.open_keys()) as ledger:
             dead = ledger.entries(dead_only=True)
     except LedgerError as error:
-        return failed(str(error), "do as it says: no host starts with it as it is")
+        return failed(str(error), "follow this message: until then, no host starts")
     if dead:
         why = dead[-1].dead_reason
         hint = "see `loqua-host records list --dead`; once it is repaired, `records resend --dead`"
-        return failed(f"Session data not persisting: {len(dead)} rows were refused, as {why}", hint)
+        return failed(
+            f"Session data not persisting: {len(dead)} entries were refused, as {why}", hint
+        )
     return ok("it opens, and nothing in it was refused")
 
 

@@ -35,7 +35,7 @@ def _port_problem(ops: OpsSettings, where: Where) -> Problem | None:
         _bind(ops.address, ops.port)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            hint = "write another port, or end what listens there"
+            hint = "write another port, or stop the program that listens there"
             return Problem(where(("ops", "port")), f"{ops.port} is in use by another", hint)
         what = f"{ops.address} port {ops.port} cannot be listened at: {error.strerror}"
         hint = "write an address of this machine, such as 127.0.0.1, and a port above 1023"

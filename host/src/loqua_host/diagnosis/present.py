@@ -119,8 +119,8 @@ def judge_answers(answers: Mapping[str, Participant | None]) -> Verdict:
 
 def _taken(names: Sequence[str]) -> Verdict:
     shown = ", ".join(name or AUTOMATIC for name in names)
-    hint = "end that worker, or give the tutor another agent_name"
-    return failed(f"a worker that is no loqua-host answers to {shown}, too", hint)
+    hint = "stop that worker, or set another agent_name for the tutor"
+    return failed(f"a worker that is not a loqua-host also serves {shown}", hint)
 
 
 async def _answer(livekit: api.LiveKitAPI, rooms: Rooms, agent_name: str) -> Participant | None:

@@ -78,7 +78,7 @@ async def _connect(place: SplitResult, variable: str, now: Callable[[], float]) 
     try:
         _, writer = await asyncio.open_connection(place.hostname, _port(place), ssl=context)
     except ssl.SSLCertVerificationError as error:
-        hint = "have the certificate repaired there, or let SSL_CERT_FILE name its authority"
+        hint = "renew the certificate there, or set SSL_CERT_FILE to its authority"
         return failed(f"the certificate of {where} is refused: {error.verify_message}", hint)
     except ssl.SSLError as error:
         return failed(f"{where} speaks no TLS: {error.reason}", f"check {variable}'s scheme, port")
@@ -104,7 +104,7 @@ def judge_certificate(where: str, certificate: dict[str, Any] | None, now: float
         return ok(f"{where} takes connections, not encrypted")
     left = (ssl.cert_time_to_seconds(certificate["notAfter"]) - now) / DAY
     if left < CERTIFICATE_DAYS:
-        return failed(f"the certificate of {where} expires in {left:.1f} days", "have it renewed")
+        return failed(f"the certificate of {where} expires in {left:.1f} days", "renew it")
     return ok(f"{where} takes connections; its certificate is good for {left:.0f} days")
 
 
@@ -115,7 +115,7 @@ def judge_clock(theirs: float | None, ours: float) -> Verdict:
     ahead = ours - theirs
     if abs(ahead) > SKEW_SECONDS:
         which = "ahead of" if ahead > 0 else "behind"
-        hint = "have chrony or systemd-timesyncd keep this machine's clock, and see to theirs"
+        hint = "synchronise the clocks of this machine and of the server (chrony)"
         return failed(f"this machine's clock is {abs(ahead):.0f} s {which} theirs", hint)
     return ok(f"differs by {abs(ahead):.0f} s")
 

@@ -61,7 +61,7 @@ class ServedCertificate:
                 self.load()
                 load_certificate(context, self._tls)
             except OSError as error:
-                hint = "have a certificate and its key in the files that ops.tls names"
+                hint = "put a certificate and its key into the files that ops.tls names"
                 log.warning("ops.certificate_kept", why=str(error), hint=hint)
             else:
                 served = found

@@ -144,7 +144,7 @@ async def _listen(
         context = certificate.load() if certificate else None
         await web.TCPSite(runner, address, port, ssl_context=context).start()
     except OSError as error:
-        hint = "set ops.address and ops.port to what is free, or ops.port to null"
+        hint = "set ops.address and ops.port to a free port, or ops.port to null"
         log.error("ops.unavailable", why=str(error), hint=hint)
         return
     host, got, *_ = runner.addresses[0]

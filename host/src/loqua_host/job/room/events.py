@@ -58,7 +58,7 @@ class EventRelay:
             self._losing = False
         except asyncio.QueueFull:
             if not self._losing:
-                log.warning("lesson.events_lost", hint="let handlers of events return sooner")
+                log.warning("lesson.events_lost", hint="make event handlers return sooner")
             self._losing = True
 
     async def run(self) -> None:
