@@ -180,7 +180,7 @@ def test_an_engine_is_judged_by_its_list_of_models(status: int, state: CheckStat
 def test_workers_are_what_the_running_host_says() -> None:
     """Registered, not registered, refused, or nobody to say so; and whether jobs start at all."""
     told = [
-        {"name": "job processes", "state": "degraded", "reason": "not asked yet"},
+        {"name": "job processes", "state": "degraded", "reason": "not checked yet"},
         {"name": "worker a", "state": "ok", "reason": "registered"},
         {"name": "worker b", "state": "failed", "reason": "not registered"},
     ]

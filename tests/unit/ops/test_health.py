@@ -177,7 +177,7 @@ def test_a_key_that_livekit_refuses_leaves_the_host_ready_with_the_one_before() 
     status = replace(WELL, refused_key="unauthenticated; add the new key")
     found = finding(status, 2, "LIVEKIT_API_KEY")
     assert (found.state, assess(status).ready) == (HealthState.DEGRADED, True)
-    assert found.reason.endswith("the one before is used: unauthenticated; add the new key")
+    assert found.reason.endswith("the previous one is used: unauthenticated; add the new key")
 
 
 def test_a_rooms_api_that_fails_is_reported_in_its_own_words_with_latency_and_age() -> None:
@@ -253,7 +253,7 @@ def test_the_api_s_own_database_is_what_its_health_endpoint_says() -> None:
     found = finding(status, 4, "API's database")
     assert (found.state, "database is down" in found.reason) == (HealthState.DEGRADED, True)
     unasked = finding(replace(WELL, endpoints={}), 4, "API's database")
-    assert (unasked.state, "not asked yet" in unasked.reason) == (HealthState.OK, True)
+    assert (unasked.state, "not checked yet" in unasked.reason) == (HealthState.OK, True)
 
 
 def test_rows_set_aside_for_good_are_a_worry_until_somebody_looked() -> None:

@@ -281,7 +281,7 @@ def _jwt_check(settings: HostSettings, secrets: SecretsPort, now: Callable[[], f
             left = read_claims(jwt).exp - now()
         except TokenError as error:
             if error.cause == "no_expiry":
-                return ok("has the form of a JWT; does not say when it expires")
+                return ok("is a JWT; has no expiry")
             return failed("AGENT_JWT_TOKEN is no JWT of the form header.payload.signature", hint)
         return judge_lifetime(left, warn_before)
 

@@ -173,10 +173,10 @@ def _host(status: HostStatus) -> Iterator[HealthFinding]:
 def _certificate(days: float) -> HealthFinding:
     """Return the finding on the ops certificate, which lessons do not need."""
     if days <= 0:
-        why = "has expired, so that whoever checks it cannot look in: have it renewed"
+        why = "has expired; clients that verify it cannot connect: renew it"
         return HealthFinding("ops certificate", HealthState.DEGRADED, why)
     state = HealthState.DEGRADED if days < CERTIFICATE_DAYS else HealthState.OK
-    return HealthFinding("ops certificate", state, f"is good for {days:.1f} days more")
+    return HealthFinding("ops certificate", state, f"expires in {days:.1f} days")
 
 
 def _installed_over(version: str) -> HealthFinding:
@@ -189,9 +189,11 @@ def _installed_over(version: str) -> HealthFinding:
 
 def _config(stale: str | None) -> HealthFinding:
     if stale is None:
-        return HealthFinding("config", HealthState.OK, "what config/ says is what runs")
+        return HealthFinding("config", HealthState.OK, "the host runs the configuration in config/")
     return HealthFinding(
-        "config", HealthState.DEGRADED, f"config/ says something else than what runs: {stale}"
+        "config",
+        HealthState.DEGRADED,
+        f"the host does not run the configuration in config/: {stale}",
     )
 
 
@@ -229,7 +231,7 @@ def _forkserver(status: HostStatus) -> HealthFinding:
     if status.forkserver:
         return HealthFinding("forkserver", HealthState.OK, "jobs can be started")
     return HealthFinding(
-        "forkserver", HealthState.FAILED, "is gone, so no job starts: the host is to end"
+        "forkserver", HealthState.FAILED, "has died, so no job can start: the host exits"
     )
 
 
@@ -245,23 +247,19 @@ def _livekit(status: HostStatus) -> Iterator[HealthFinding]:
     yield from (_worker(worker) for worker in status.workers)
     yield _probe("rooms API", status.rooms, status.now)
     if status.refused_key is not None:
-        why = f"LiveKit did not take the new one, so the one before is used: {status.refused_key}"
+        why = f"LiveKit refuses the new key; the previous one is used: {status.refused_key}"
         yield HealthFinding("LIVEKIT_API_KEY", HealthState.DEGRADED, why)
 
 
 def _worker(worker: WorkerStatus) -> HealthFinding:
     name = f"worker {worker.tutor}"
     if worker.leaving:
-        return HealthFinding(
-            name, HealthState.OK, f"takes no jobs any more, {worker.busy} still run"
-        )
+        return HealthFinding(name, HealthState.OK, f"draining, {worker.busy} jobs still run")
     if worker.stuck:
-        return HealthFinding(
-            name, HealthState.FAILED, "no process for its jobs gets ready: see the log"
-        )
+        return HealthFinding(name, HealthState.FAILED, "no job process gets ready: see the log")
     if worker.online:
         return HealthFinding(
-            name, HealthState.OK, f"registered, {worker.busy} of {worker.places} places taken"
+            name, HealthState.OK, f"registered, {worker.busy} of {worker.places} slots in use"
         )
     if worker.is_new:
         return HealthFinding(name, HealthState.DEGRADED, "not registered yet")
@@ -298,13 +296,13 @@ def _endpoint(endpoint: str, status: HostStatus) -> HealthFinding:
 
 def _agent_jwt(left: float | None, warn_before: float) -> HealthFinding:
     if left is None:
-        return HealthFinding("AGENT_JWT_TOKEN", HealthState.OK, "does not say when it expires")
+        return HealthFinding("AGENT_JWT_TOKEN", HealthState.OK, "has no expiry")
     if left <= 0:
         return HealthFinding(
-            "AGENT_JWT_TOKEN", HealthState.FAILED, "has expired: have the Loqua admin renew"
+            "AGENT_JWT_TOKEN", HealthState.FAILED, "has expired: get a new one from the Loqua admin"
         )
     state = HealthState.DEGRADED if left < warn_before else HealthState.OK
-    return HealthFinding("AGENT_JWT_TOKEN", state, f"lives {left / DAY:.1f} days more")
+    return HealthFinding("AGENT_JWT_TOKEN", state, f"expires in {left / DAY:.1f} days")
 
 
 def _deprecated(spoken: VersionStatus, now: float) -> HealthFinding:
@@ -325,7 +323,7 @@ def _database(status: HostStatus) -> Iterator[HealthFinding]:
         yield replace(_endpoint("health", status), name="API's database")
     else:
         yield HealthFinding(
-            "API's database", HealthState.OK, "not asked yet; the first lesson does"
+            "API's database", HealthState.OK, "not checked yet; the first lesson checks it"
         )
 
 
@@ -336,7 +334,7 @@ def _outbox(status: HostStatus) -> HealthFinding:
     if overdue := age > OVERDUE_SECONDS:
         text += f", the oldest for {age / 60:.0f} min"
     if backlog.dead:
-        text += f"; {backlog.dead} were refused for good"
+        text += f"; {backlog.dead} were refused permanently"
     return HealthFinding(
         "outbox", HealthState.DEGRADED if overdue or backlog.dead else HealthState.OK, text
     )
@@ -350,20 +348,20 @@ def _regions(regions: RegionSettings, state: RegionState | None) -> HealthFindin
     if missing:
         text += f"; no host is ready in {' and '.join(sorted(missing))}"
     if away := state.active != regions.primary:
-        text += f"; once {regions.primary} is sound, `loqua-host region activate {regions.primary}`"
+        text += f"; once {regions.primary} is healthy, run `loqua-host region activate {regions.primary}`"
     degraded = away or bool(missing)
     return HealthFinding("regions", HealthState.DEGRADED if degraded else HealthState.OK, text)
 
 
 def _probe(name: str, last: Outcome | None, now: float) -> HealthFinding:
     if last is None:
-        return HealthFinding(name, HealthState.DEGRADED, "not asked yet")
+        return HealthFinding(name, HealthState.DEGRADED, "not checked yet")
     age = now - last.at
     if last.failure:
         return HealthFinding(name, HealthState.FAILED, last.failure, last.seconds, age)
     if age > STALE_SECONDS:
         return HealthFinding(
-            name, HealthState.DEGRADED, f"last asked {_ago(age)}", last.seconds, age
+            name, HealthState.DEGRADED, f"last checked {_ago(age)}", last.seconds, age
         )
     slow = last.seconds > SLOW_SECONDS
     state = HealthState.DEGRADED if slow else HealthState.OK
