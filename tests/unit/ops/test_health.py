@@ -307,7 +307,7 @@ READY = {"west": 2, "east": 1}
         pytest.param(
             RegionState("east", 0.0, READY),
             HealthState.DEGRADED,
-            "east teaches, and this host is in east; once west is sound, "
+            "east teaches, and this host is in east; once west is healthy, run "
             "`loqua-host region activate west`",
             id="failed-over",
         ),

@@ -348,7 +348,8 @@ def _regions(regions: RegionSettings, state: RegionState | None) -> HealthFindin
     if missing:
         text += f"; no host is ready in {' and '.join(sorted(missing))}"
     if away := state.active != regions.primary:
-        text += f"; once {regions.primary} is healthy, run `loqua-host region activate {regions.primary}`"
+        command = f"`loqua-host region activate {regions.primary}`"
+        text += f"; once {regions.primary} is healthy, run {command}"
     degraded = away or bool(missing)
     return HealthFinding("regions", HealthState.DEGRADED if degraded else HealthState.OK, text)
 
