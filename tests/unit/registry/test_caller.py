@@ -31,6 +31,12 @@ LIMITS = HookLimits(
 Timings = list[tuple[str, float, bool]]
 
 
+@pytest.fixture(autouse=True)
+def short_cancellation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Abandon cancelled hooks sooner than in a lesson."""
+    monkeypatch.setattr("loqua_host.registry.caller.CANCEL_SECONDS", 0.02)
+
+
 def caller_of(
     *,
     timings: Timings | None = None,
@@ -48,7 +54,7 @@ def caller_of(
     manager.add_hookspecs(hookspecs)
     manager.register(plugin)
     tutor = LoadedTutor("fake", manager, Tutor(name="fake"))
-    return HookCaller(tutor, LIMITS, timed=timed, speech=speech, grace=0.02)
+    return HookCaller(tutor, LIMITS, timed=timed, speech=speech)
 
 
 async def test_the_agent_of_the_tutor_is_given() -> None:
@@ -213,7 +219,7 @@ async def test_what_is_being_said_is_not_counted_against_a_hook(hangs: bool) -> 
 
 
 async def test_a_hook_that_does_not_let_go_is_left_to_itself() -> None:
-    """One that swallows its cancellation costs its limit and the grace, no more."""
+    """One that swallows its cancellation costs its limit and the time to be cancelled, no more."""
     release = asyncio.Event()
     ended = asyncio.Event()
 

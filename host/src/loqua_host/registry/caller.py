@@ -30,7 +30,7 @@ tracer = trace.get_tracer("loqua_host")
 
 _Returned = TypeVar("_Returned")
 
-GRACE: Final = 1.0
+CANCEL_SECONDS: Final = 1.0
 """Seconds for a cancelled hook to end before it is abandoned."""
 
 EVENT_SECONDS: Final = 5.0
@@ -62,7 +62,6 @@ class HookCaller:
         limits: The time limits of the hooks.
         timed: The observer of durations.
         speech: Returns the current speech.
-        grace: Seconds for a cancelled hook to end.
         monotonic: A monotonic clock, in seconds. The default is real time, also in the testing kit:
             a hook that blocks takes no virtual time.
 
@@ -80,14 +79,12 @@ class HookCaller:
         *,
         timed: Timed = lambda *_, **__: None,
         speech: Callable[[], Speech | None] = lambda: None,
-        grace: float = GRACE,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._loaded = loaded
         self._limits = limits
         self._timed = timed
         self._speech = speech
-        self._grace = grace
         self._monotonic = monotonic
         self._abandoned: set[asyncio.Task[Any]] = set()
         self.author = Author(loaded.packages)
@@ -185,11 +182,11 @@ class HookCaller:
         if task.done():
             return
         task.cancel()
-        await asyncio.wait({task}, timeout=self._grace)
+        await asyncio.wait({task}, timeout=CANCEL_SECONDS)
         if not task.done():
             self._abandoned.add(task)
             task.add_done_callback(self._abandoned.discard)
-            log.error("hook.abandoned", task=task.get_name(), grace=self._grace)
+            log.error("hook.abandoned", task=task.get_name(), seconds=CANCEL_SECONDS)
 
     def _raised(self, hook: str, error: BaseException) -> HookFailedError:
         return self._failure(hook, printable(f"raised {describe(error)}"), error)
