@@ -111,67 +111,53 @@ def test_the_labels_of_series_are_known_in_advance(pattern: str, known: tuple[st
     assert found <= set(known)
 
 
-def test_what_is_seen_is_exposed_as_it_is_at_each_scrape(metrics: HostMetrics) -> None:
+BUSY = HostStatus(
+    now=50.0,
+    unix=1000.0,
+    phase=Phase.SERVING,
+    workers=(WorkerStatus("grammar", "", online=True, busy=1, places=2),),
+    lessons=(
+        LessonStatus("a", "grammar", "cache", 900.0, 0, {"tts": 1, "stt": 0}),
+        LessonStatus("b", "grammar", "cache", 900.0, 0, {"tts": 0}),
+    ),
+    waiting=(Wait("grammar", 15.0), Wait("grammar", 5.0)),
+    endpoints={
+        "context": EndpointStatus(49.0, 0.1, "503", BreakerState.OPEN),
+        "health": EndpointStatus(49.0, 0.1),
+    },
+    agent_jwt_left=86_400.0,
+    backlog=Backlog(records=2, oldest=700.0),
+    ledger_failures=4,
+    secret_failures=3,
+)
+
+EXPOSED: list[tuple[str, dict[str, str], float]] = [
+    ("worker_online", {"tutor": "grammar"}, 1),
+    ("lessons_live", {"tutor": "grammar", "mode": "cache"}, 2),
+    ("engine_lessons", {"tutor": "grammar", "kind": "stt", "index": "0"}, 1),
+    ("engine_lessons", {"tutor": "grammar", "kind": "tts", "index": "1"}, 1),
+    ("learners_waiting", {}, 2),
+    ("learner_longest_wait_seconds", {}, 15),
+    ("breaker_open", {"endpoint": "context"}, 1),
+    ("breaker_open", {"endpoint": "health"}, 0),
+    ("agent_jwt_seconds_left", {}, 86_400),
+    ("outbox_pending", {}, 2),
+    ("record_oldest_seconds", {}, 300),
+    ("ready", {}, 1),
+    ("ledger_failures_total", {}, 4),
+    ("secret_failures_total", {}, 3),
+    ("health", {"level": "livekit"}, 1),
+]
+
+
+def test_the_status_is_exposed_as_it_is_at_each_scrape(metrics: HostMetrics) -> None:
     """Nothing is kept from one to the next."""
-    sights = [
-        HostStatus(
-            now=50.0,
-            unix=1000.0,
-            phase=Phase.SERVING,
-            workers=(WorkerStatus("grammar", "", online=True, busy=1, places=2),),
-            lessons=(
-                LessonStatus("a", "grammar", "cache", 900.0, 0, {"tts": 1, "stt": 0}),
-                LessonStatus("b", "grammar", "cache", 900.0, 0, {"tts": 0}),
-            ),
-            waiting=(Wait("grammar", 15.0), Wait("grammar", 5.0)),
-            endpoints={
-                "context": EndpointStatus(49.0, 0.1, "503", BreakerState.OPEN),
-                "health": EndpointStatus(49.0, 0.1),
-            },
-            agent_jwt_left=86_400.0,
-            backlog=Backlog(records=2, oldest=700.0),
-            ledger_failures=4,
-            secret_failures=3,
-        ),
-        HostStatus(now=1001.0, stale_config="a: wrong", refused_key="unauthenticated"),
-    ]
-    metrics.watch(lambda: sights[0], assess)
+    statuses = [BUSY, HostStatus(now=1001.0, stale_config="a: wrong", refused_key="no")]
+    metrics.watch(lambda: statuses[0], assess)
     assert value(metrics, "config_current") == value(metrics, "livekit_key_current") == 1
-    seen = {
-        "worker_online": value(metrics, "worker_online", tutor="grammar"),
-        "lessons_live": value(metrics, "lessons_live", tutor="grammar", mode="cache"),
-        "first": value(metrics, "engine_lessons", tutor="grammar", kind="stt", index="0"),
-        "fallback": value(metrics, "engine_lessons", tutor="grammar", kind="tts", index="1"),
-        "learners_waiting": value(metrics, "learners_waiting"),
-        "learner_longest_wait_seconds": value(metrics, "learner_longest_wait_seconds"),
-        "breaker_open": value(metrics, "breaker_open", endpoint="context"),
-        "breaker_closed": value(metrics, "breaker_open", endpoint="health"),
-        "agent_jwt_seconds_left": value(metrics, "agent_jwt_seconds_left"),
-        "outbox_pending": value(metrics, "outbox_pending"),
-        "record_oldest_seconds": value(metrics, "record_oldest_seconds"),
-        "ready": value(metrics, "ready"),
-        "ledger_failures_total": value(metrics, "ledger_failures_total"),
-        "secret_failures_total": value(metrics, "secret_failures_total"),
-        "health": value(metrics, "health", level="livekit"),
-    }
-    assert seen == {
-        "worker_online": 1,
-        "lessons_live": 2,
-        "first": 1,
-        "fallback": 1,
-        "learners_waiting": 2,
-        "learner_longest_wait_seconds": 15,
-        "breaker_open": 1,
-        "breaker_closed": 0,
-        "agent_jwt_seconds_left": 86_400,
-        "outbox_pending": 2,
-        "record_oldest_seconds": 300,
-        "ready": 1,
-        "ledger_failures_total": 4,
-        "secret_failures_total": 3,
-        "health": 1,
-    }
-    del sights[0]
+    exposed = [(name, labels, value(metrics, name, **labels)) for name, labels, _ in EXPOSED]
+    assert exposed == EXPOSED
+    del statuses[0]
     assert value(metrics, "lessons_live", tutor="grammar", mode="cache") is None
     assert value(metrics, "config_current") == value(metrics, "livekit_key_current") == 0
 
