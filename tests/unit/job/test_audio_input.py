@@ -24,7 +24,7 @@ class FakeTrack(rtc.RemoteAudioTrack):
         self.loudness = loudness
 
     def __del__(self) -> None:
-        """Return no handle, because there is none."""
+        """Release no handle, because there is none."""
 
 
 class FakeStream:

@@ -141,7 +141,7 @@ def test_whatever_the_limits_no_lesson_goes_on_past_its_longest(
 
 
 def speaks(job: Any, old: str, new: str) -> None:
-    """Have the learner begin or cease to speak."""
+    """Start or stop the learner's speech."""
     job.session.emit("user_state_changed", SimpleNamespace(old_state=old, new_state=new))
 
 

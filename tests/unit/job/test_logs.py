@@ -16,7 +16,7 @@ CHATTY = ("", "httpx", "httpx2", "livekit", "livekit.agents", "openai", "loqua_h
 
 @pytest.fixture
 def log_as_a_job(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[logging.LogRecord]]:
-    """Have this process log as a job does; return what it sends to the host."""
+    """Log as a job does; return what is sent to the host."""
     loggers = {name: logging.getLogger(name) for name in CHATTY}
     levels = {name: logger.level for name, logger in loggers.items()}
     sent: list[logging.LogRecord] = []

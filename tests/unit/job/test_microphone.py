@@ -22,11 +22,11 @@ class FakeTrack(rtc.RemoteAudioTrack):
         pass
 
     def __del__(self) -> None:
-        """Have no handle to give back."""
+        """Release no handle, because there is none."""
 
 
 def publish(job: Any, identity: str, sid: str, source: int) -> Any:
-    """Have somebody in the room send sound."""
+    """Publish a track of somebody in the room."""
     who = job.room.remote_participants[identity]
     publication = SimpleNamespace(sid=sid, track=FakeTrack(), source=source)
     who.track_publications[sid] = publication

@@ -26,7 +26,7 @@ class Session(EventEmitter[Any]):
         self.options = SimpleNamespace(interruption={"min_words": 0})
 
     def tutor(self, start: float, end: float | None) -> None:
-        """Have the tutor speak from one time to another, in seconds; without an end, still."""
+        """Add speech of the tutor, from one second to another; without an end, it continues."""
         self.emit("agent_state_changed", _state(AgentStateChangedEvent, "speaking", start))
         if end is not None:
             self.emit("agent_state_changed", _state(AgentStateChangedEvent, "listening", end))

@@ -183,7 +183,7 @@ class LiveLesson:
         await self.link.close()
 
     async def step_out(self, away_since: float) -> None:
-        """Tell the job to leave the lesson open and end, if it also sees that the learner left."""
+        """Ask the job to leave the lesson open and end, if it also sees that the learner left."""
         self.away_since = away_since
         await self.link.send(StepOut())
 

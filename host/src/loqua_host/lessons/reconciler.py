@@ -79,7 +79,7 @@ class LessonsHere(Protocol):
         """List the lessons that run in a room."""
 
     async def step_out(self, lesson_id: str, away_since: float) -> None:
-        """Tell the job of a lesson to leave it open, as its learner left at `away_since`."""
+        """Ask the job of a lesson to leave it open, because its learner left at `away_since`."""
 
     async def leave(self, room: str, tutor: str) -> None:
         """Cut off a tutor's lesson in a room, which another host has resumed."""

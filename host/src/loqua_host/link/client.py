@@ -70,7 +70,7 @@ async def open_link(path: str, token: str) -> AsyncIterator[HostLink]:
 
 @asynccontextmanager
 async def kept_alive(link: HostLink) -> AsyncIterator[None]:
-    """Tell the host regularly that this job's event loop runs, for the duration of a block."""
+    """Report regularly, for the duration of a block, that this job's event loop runs."""
     alive = asyncio.create_task(_stay_alive(link))
     try:
         yield

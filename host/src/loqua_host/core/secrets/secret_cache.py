@@ -89,7 +89,7 @@ class SecretCache:
         self._notify(name, changed=False)
 
     async def watch(self, then: Callable[[], Awaitable[None]] = _nothing) -> None:
-        """Tell of the first look-up, then look all secrets up at every interval.
+        """Report the first look-up, then look all secrets up at every interval.
 
         Args:
             then: Awaited each time that all have been looked up.

@@ -42,7 +42,7 @@ async def recall(session: "AgentSession[None]", agent: Agent, turns: Iterable[Ut
 
 
 async def answer_typed(session: "AgentSession[None]", learner: Learner, text: str) -> None:
-    """Let the agent answer typed text as if it had been spoken.
+    """Pass typed text to the agent as if it had been spoken.
 
     LiveKit's own way goes to the language model at once, past `on_user_turn_completed`.
     """
