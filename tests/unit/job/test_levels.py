@@ -14,14 +14,14 @@ SPEECH = 4e6
 
 
 def speak(levels: Levels, identity: str, since: float, until: float, energy: float) -> None:
-    """Return the sound of speech: syllables, and the short gaps between them."""
+    """Add the levels of speech: syllables, and the short gaps between them."""
     for number in range(math.ceil((until - since) / FRAME)):
         gap = number % 5 == 0
         levels.add(identity, 200.0 if gap else energy, since + number * FRAME)
 
 
 def hum(levels: Levels, identity: str, since: float, until: float, energy: float) -> None:
-    """Return the sound of a constant noise."""
+    """Add the levels of a constant noise."""
     for number in range(math.ceil((until - since) / FRAME)):
         levels.add(identity, energy, since + number * FRAME)
 
