@@ -94,8 +94,8 @@ def test_a_host_that_stands_by_goes_on_with_its_own_lessons_only(
     lesson = a_lesson(1)
     dispatch_state.standby = True
     dispatch_state.on_interrupted(lesson, None)
-    assert dispatch_state.is_elsewhere("another", lesson.tutor, "")
-    assert not dispatch_state.is_elsewhere(lesson.room, lesson.tutor, "")
+    assert dispatch_state.is_elsewhere("another", lesson.tutor)
+    assert not dispatch_state.is_elsewhere(lesson.room, lesson.tutor)
 
 
 async def test_it_takes_nothing_over_and_keeps_its_lease(
