@@ -255,15 +255,15 @@ def test_who_has_to_wait_is_told_once_and_told_again_when_served() -> None:
     assert todo(elsewhere) == []
 
 
-@pytest.mark.parametrize("interrupted", [(), (lost(since=NOW - 57),)])
+@pytest.mark.parametrize("interrupted", [(), (lost(since=NOW - 60 + DISPATCH_GRACE),)])
 def test_who_may_find_a_place_at_another_host_is_told_later(
     interrupted: tuple[Interrupted, ...],
 ) -> None:
     """When none has called a tutor meanwhile: a tutor who came would talk into the sentence."""
-    full = [snapshot(interrupted=interrupted)]
-    assert decide(full, FULL, NOW, RECONNECT_TIMEOUT, others=57.1) == []
+    full, waited = [snapshot(interrupted=interrupted)], 60 - DISPATCH_GRACE
+    assert decide(full, FULL, NOW, RECONNECT_TIMEOUT, others=waited + 0.1) == []
     tell = NotifyWaiting("room", present(), waiting=True, tutor="tutor", aloud=True)
-    assert decide(full, FULL, NOW, RECONNECT_TIMEOUT, others=57.0) == [tell]
+    assert decide(full, FULL, NOW, RECONNECT_TIMEOUT, others=waited) == [tell]
 
 
 def test_a_place_that_was_given_away_is_given_to_nobody_else() -> None:

@@ -523,5 +523,5 @@ async def test_a_tutor_that_is_enabled_has_all_rooms_read(
     await host.reconciler.look()
     chosen = host.reconciler._choose({*rooms})
     assert len(chosen & rooms) == QUIET_AT_ONCE
-    monkeypatch.delitem(host.reconciler._tutors, "grammar")  # type: ignore[arg-type]  # a dict here
+    monkeypatch.delitem(world.tutors, "grammar")
     assert rooms <= host.reconciler._choose({*rooms})

@@ -32,11 +32,11 @@ async def teach(ledger: Ledger, a_lesson: NewLesson, handback: Handback | None =
 
 
 def stored(database: Database) -> list[Any]:
-    """Return what the lessons' rows hold of calls."""
+    """Return what the rows hold of calls, that of the specialist first."""
     database.open_existing()
     try:
         with database.transaction() as db:
-            rows = db.execute("SELECT called, handback FROM lesson ORDER BY opened_at").fetchall()
+            rows = db.execute("SELECT called, handback FROM lesson ORDER BY id").fetchall()
             return [(row["called"], row["handback"]) for row in rows]
     finally:
         database.close()
@@ -97,11 +97,11 @@ async def test_a_result_is_encrypted_with_the_callers_key_and_reencrypted(
     async with Ledger.open(make_database(), keys=["old" * 11]) as ledger:
         await call(ledger, a_lesson)
         await teach(ledger, a_lesson)
-    [(_, before), _] = stored(make_database())
+    [_, (_, before)] = stored(make_database())
     assert "articles" not in before
     async with Ledger.open(make_database(), keys=["new" * 11, "old" * 11], plaintext=False):
         pass
-    [(_, after), _] = stored(make_database())
+    [_, (_, after)] = stored(make_database())
     assert after != before
     async with Ledger.open(make_database(), keys=["new" * 11], plaintext=False) as ledger:
         assert await ledger.handbacks(a_lesson().room) == {"grammar": TAUGHT}
