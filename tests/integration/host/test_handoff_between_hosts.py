@@ -76,6 +76,8 @@ async def test_the_report_of_a_specialist_on_another_host_returns(
         assert (told["tutor"], told["focus"], told["words"]) == ("probe", "r", ["perro"])
         if crash:
             await hosts.called.running.log.until("lesson.resumed", room=room)
+        who = learner.user_id
+        await hosts.called.running.log.until("progress.made", user_id=who, words=30)
         hosts.end(room, ends_at=1)
         back = await hosts.caller.running.log.until("probe.handed_back", room=room)
         assert (back["outcome"], back["words"]) == ("taught", 30)
