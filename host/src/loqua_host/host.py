@@ -351,7 +351,7 @@ async def _drain(supervisor: Supervisor, seconds: float, drain: Drain) -> None:
 async def _force_stop(supervisor: Supervisor, force_stop: asyncio.Event) -> None:
     """Stop lessons immediately on request; the next start resumes them."""
     await force_stop.wait()
-    log.warning("host.hurried")
+    log.warning("host.force_stopped")
     await supervisor.stop(STOPPING, 0)
 
 
@@ -411,7 +411,7 @@ async def _flush(delivery: Delivery, seconds: float) -> None:
         async with asyncio.timeout(seconds):
             await delivery.wait_idle()
     except TimeoutError:
-        log.warning("host.records_left", hint="they stay in the ledger for the next start")
+        log.warning("host.records_pending", hint="they stay in the ledger for the next start")
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,7 @@ async def test_a_job_without_a_lesson_is_about_to_end(dispatch_state: DispatchSt
     assert not dispatch_state.is_over("taught")
 
 
-async def test_who_has_had_a_place_goes_on(dispatch_state: DispatchState) -> None:
+async def test_who_has_had_a_slot_goes_on(dispatch_state: DispatchState) -> None:
     """After a crash, by a tutor's wish, or as it was decided; not who gave the place away."""
     dispatch_state.on_interrupted(ROW, "agent")
     assert dispatch_state.goes_on("room", "tutor")

@@ -26,7 +26,7 @@ LOST = LessonRow("l1", "v1", "v1", "maria", "room", "grammar", "agent", 0.0)
 
 
 @dataclass
-class FakeWorld:
+class FakeLiveKit:
     """A room with a learner, its dispatches and a ledger that grants everything."""
 
     dispatches: list[Dispatch] = field(default_factory=list)
@@ -93,21 +93,21 @@ class FakeLessons:
 
 
 @dataclass
-class HostUnderTest:
+class ReconcilerUnderTest:
     """A reconciler with all that is around it."""
 
-    world: FakeWorld
+    livekit: FakeLiveKit
     dispatch_state: DispatchState
     reconciler: Reconciler
 
 
 @pytest.fixture
-async def host(wall: Any) -> HostUnderTest:
+async def host(wall: Any) -> ReconcilerUnderTest:
     """Return a host in which the learner has been for a while."""
-    world, dispatch_state = FakeWorld(), DispatchState(wall.now)
+    livekit, dispatch_state = FakeLiveKit(), DispatchState(wall.now)
     services = make_services(
-        rooms=world,
-        ledger=world,
+        rooms=livekit,
+        ledger=livekit,
         dispatch_state=dispatch_state,
         tutors={"grammar": running_tutor("grammar", NAME, "agent", 5)},
         settings=lambda: HostSettings.model_validate(WRITTEN),
@@ -119,48 +119,54 @@ async def host(wall: Any) -> HostUnderTest:
     )
     await reconciler.look()
     wall.seconds += 60
-    return HostUnderTest(world, dispatch_state, reconciler)
+    return ReconcilerUnderTest(livekit, dispatch_state, reconciler)
 
 
-async def test_an_asked_specialists_job_is_handed_what_it_should_know(host: HostUnderTest) -> None:
+async def test_an_asked_specialists_job_is_handed_what_it_should_know(
+    host: ReconcilerUnderTest,
+) -> None:
     """Of the learner it was asked for."""
     with host.dispatch_state.asking("room", "grammar", "maria", HANDOVER):
         await host.reconciler.look()
-    [sent] = host.world.sent
+    [sent] = host.livekit.sent
     assert sent.agent_name == NAME
     assert find_handover(sent.metadata, "maria") == HANDOVER
 
 
 async def test_a_specialist_that_was_handed_over_to_is_not_wanted_for_good(
-    host: HostUnderTest,
+    host: ReconcilerUnderTest,
 ) -> None:
     """Its dispatch stays in LiveKit's list; the learner who comes again has not asked."""
-    host.world.dispatches = [Dispatch(NAME, pack(HANDOVER, "maria"))]
+    host.livekit.dispatches = [Dispatch(NAME, pack(HANDOVER, "maria"))]
     await host.reconciler.look()
-    assert host.world.sent == []
+    assert host.livekit.sent == []
 
 
-async def test_a_dispatch_by_others_is_wanted_and_keeps_what_it_says(host: HostUnderTest) -> None:
+async def test_a_dispatch_by_others_is_wanted_and_keeps_what_it_says(
+    host: ReconcilerUnderTest,
+) -> None:
     """Another learner's handover does not go along."""
     old = Dispatch(NAME, pack(HANDOVER, "ana"))
-    host.world.dispatches = [old, Dispatch(NAME, "level=2")]
+    host.livekit.dispatches = [old, Dispatch(NAME, "level=2")]
     await host.reconciler.look()
-    assert host.world.sent == [Dispatch(NAME, "level=2")]
+    assert host.livekit.sent == [Dispatch(NAME, "level=2")]
 
 
-async def test_a_restored_specialist_is_handed_over_to_again(host: HostUnderTest) -> None:
+async def test_a_restored_specialist_is_handed_over_to_again(host: ReconcilerUnderTest) -> None:
     """Whatever died meanwhile: LiveKit has kept it."""
     packed = pack(HANDOVER, "maria")
-    host.world.dispatches = [Dispatch(NAME, packed)]
+    host.livekit.dispatches = [Dispatch(NAME, packed)]
     host.dispatch_state.on_interrupted(LOST, "agent-1")
     await host.reconciler.look()
-    assert host.world.sent == [Dispatch(NAME, packed)]
-    assert host.world.removed == ["agent-1"]
+    assert host.livekit.sent == [Dispatch(NAME, packed)]
+    assert host.livekit.removed == ["agent-1"]
 
 
-async def test_a_dead_tutor_that_is_given_up_leaves_the_room_at_once(host: HostUnderTest) -> None:
+async def test_a_dead_tutor_that_is_given_up_leaves_the_room_at_once(
+    host: ReconcilerUnderTest,
+) -> None:
     """Its caller waits for it to be gone, and LiveKit would keep it for 20 s."""
     gone = replace(LOST, tutor="spelling")
     host.dispatch_state.on_interrupted(gone, "agent-1")
     await host.reconciler.look()
-    assert host.world.removed == ["agent-1"]
+    assert host.livekit.removed == ["agent-1"]

@@ -69,7 +69,7 @@ class FakeLedger:
         self.called = None
 
 
-class HostUnderTest:
+class HandoffsUnderTest:
     """Handoffs with all that is around them."""
 
     def __init__(self, wall: Any, tasks: asyncio.TaskGroup) -> None:
@@ -88,13 +88,13 @@ class HostUnderTest:
 
 
 @pytest.fixture
-async def host(wall: Any) -> AsyncIterator[HostUnderTest]:
+async def host(wall: Any) -> AsyncIterator[HandoffsUnderTest]:
     """Yield handoffs."""
     async with background() as tasks:
-        yield HostUnderTest(wall, tasks)
+        yield HandoffsUnderTest(wall, tasks)
 
 
-async def test_a_specialist_is_asked_for_until_it_has_taught(host: HostUnderTest) -> None:
+async def test_a_specialist_is_asked_for_until_it_has_taught(host: HandoffsUnderTest) -> None:
     """With what it is to know; its caller is told what it reported."""
     asking = await host.begin()
     [(tutor, asked)] = host.dispatch_state.asked("room").items()
@@ -118,7 +118,7 @@ async def test_a_specialist_is_asked_for_until_it_has_taught(host: HostUnderTest
 
 
 async def test_a_specialist_that_does_not_come_in_time_is_called_off(
-    host: HostUnderTest, monkeypatch: pytest.MonkeyPatch
+    host: HandoffsUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Lest it come when its caller has gone on."""
     monkeypatch.setattr(module, "COME_SECONDS", 0.01)
@@ -131,7 +131,7 @@ async def test_a_specialist_that_does_not_come_in_time_is_called_off(
 
 
 async def test_rooms_out_of_reach_keep_no_caller_waiting(
-    host: HostUnderTest, monkeypatch: pytest.MonkeyPatch
+    host: HandoffsUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The specialist that could not be called off is absent all the same."""
     monkeypatch.setattr(module, "COME_SECONDS", 0.01)
@@ -140,14 +140,14 @@ async def test_rooms_out_of_reach_keep_no_caller_waiting(
     assert await asking == HandedBack(handback=Handback(outcome="absent"))
 
 
-async def test_a_refused_specialist_has_failed(host: HostUnderTest) -> None:
+async def test_a_refused_specialist_has_failed(host: HandoffsUnderTest) -> None:
     """Its lesson never began."""
     asking = await host.begin()
     host.dispatch_state.on_handed_back("room", "grammar", Handback(outcome="failed"))
     assert await asking == HandedBack(handback=Handback(outcome="failed"))
 
 
-async def test_a_caller_that_is_gone_asks_for_nobody(host: HostUnderTest) -> None:
+async def test_a_caller_that_is_gone_asks_for_nobody(host: HandoffsUnderTest) -> None:
     """The specialist, if it came, teaches on by the rules for everybody."""
     asking = await host.begin()
     asking.cancel()
@@ -157,7 +157,7 @@ async def test_a_caller_that_is_gone_asks_for_nobody(host: HostUnderTest) -> Non
     host.dispatch_state.on_handed_back("room", "grammar", Handback(outcome="taught"))
 
 
-async def test_an_unknown_name_is_refused_with_those_there_are(host: HostUnderTest) -> None:
+async def test_an_unknown_name_is_refused_with_those_there_are(host: HandoffsUnderTest) -> None:
     """A typing mistake shows at once."""
     call = CALL.model_copy(update={"agent_name": "gramar-expert"})
     answer = await host.handoffs.hand_off(ROW, call)
@@ -165,7 +165,7 @@ async def test_an_unknown_name_is_refused_with_those_there_are(host: HostUnderTe
     assert "there are: grammar-expert" in answer.why
 
 
-async def test_a_host_that_stops_calls_nobody(host: HostUnderTest) -> None:
+async def test_a_host_that_stops_calls_nobody(host: HandoffsUnderTest) -> None:
     """The tutor hears so at once, and goes on itself."""
     host.dispatch_state.leaving = True
     answer = await host.handoffs.hand_off(ROW, CALL)
@@ -173,13 +173,13 @@ async def test_a_host_that_stops_calls_nobody(host: HostUnderTest) -> None:
     assert "stop" in answer.why
 
 
-async def test_a_specialist_calls_nobody(host: HostUnderTest) -> None:
+async def test_a_specialist_calls_nobody(host: HandoffsUnderTest) -> None:
     """Only the automatic tutor steps aside."""
     answer = await host.handoffs.hand_off(replace(ROW, tutor="grammar"), CALL)
     assert isinstance(answer, HandoffRefused)
 
 
-async def test_nobody_is_asked_for_twice(host: HostUnderTest) -> None:
+async def test_nobody_is_asked_for_twice(host: HandoffsUnderTest) -> None:
     """One that is there or on its way is not called again."""
     asking = await host.begin()
     assert isinstance(await host.handoffs.hand_off(ROW, CALL), HandoffRefused)
@@ -190,7 +190,7 @@ async def test_nobody_is_asked_for_twice(host: HostUnderTest) -> None:
 
 
 async def test_a_specialist_of_another_host_is_called_and_its_report_comes_by_the_ledger(
-    host: HostUnderTest,
+    host: HandoffsUnderTest,
 ) -> None:
     """No tutor of this host has that name."""
     host.dispatch_state.elsewhere = {"verbs": "verb-expert"}
@@ -210,7 +210,7 @@ async def test_a_specialist_of_another_host_is_called_and_its_report_comes_by_th
 
 
 async def test_a_specialist_of_another_host_that_does_not_come_is_called_off(
-    host: HostUnderTest, monkeypatch: pytest.MonkeyPatch
+    host: HandoffsUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By its agent name, which the other host has told."""
     monkeypatch.setattr(module, "COME_SECONDS", 0.01)
@@ -226,7 +226,7 @@ async def test_a_specialist_of_another_host_that_does_not_come_is_called_off(
     ids=["another host may restore it", "no other host runs it"],
 )
 async def test_a_specialist_of_another_host_that_is_gone_without_a_result_has_failed(
-    host: HostUnderTest, elsewhere: dict[str, str], seconds: float
+    host: HandoffsUnderTest, elsewhere: dict[str, str], seconds: float
 ) -> None:
     """After the time in which another host would have restored it."""
     host.dispatch_state.elsewhere = elsewhere
@@ -245,7 +245,7 @@ async def test_a_specialist_of_another_host_that_is_gone_without_a_result_has_fa
     assert await asking == HandedBack(handback=Handback(outcome="failed"))
 
 
-async def test_a_ledger_out_of_reach_refuses_a_call_at_once(host: HostUnderTest) -> None:
+async def test_a_ledger_out_of_reach_refuses_a_call_at_once(host: HandoffsUnderTest) -> None:
     """Its lesson could not start either."""
     host.ledger.failing = True
     answer = await host.handoffs.hand_off(ROW, CALL)
@@ -254,7 +254,7 @@ async def test_a_ledger_out_of_reach_refuses_a_call_at_once(host: HostUnderTest)
 
 
 async def test_a_resumed_caller_gets_the_result_of_its_earlier_call_without_another_dispatch(
-    host: HostUnderTest,
+    host: HandoffsUnderTest,
 ) -> None:
     """The specialist teaches, on whichever host, or has been done before."""
     taking_up = asyncio.create_task(host.handoffs.take_up(replace(ROW, called="grammar")))
@@ -265,7 +265,7 @@ async def test_a_resumed_caller_gets_the_result_of_its_earlier_call_without_anot
 
 
 async def test_a_resumed_caller_whose_specialist_never_came_goes_on(
-    host: HostUnderTest, monkeypatch: pytest.MonkeyPatch
+    host: HandoffsUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its learner is with nobody meanwhile."""
     monkeypatch.setattr(module, "COME_SECONDS", 0.01)
@@ -274,7 +274,7 @@ async def test_a_resumed_caller_whose_specialist_never_came_goes_on(
 
 
 async def test_a_specialist_on_this_host_has_not_come_before_its_lesson_begins(
-    host: HostUnderTest,
+    host: HandoffsUnderTest,
 ) -> None:
     """Its job is in the room by then."""
     await host.begin()
@@ -286,7 +286,7 @@ async def test_a_specialist_on_this_host_has_not_come_before_its_lesson_begins(
 
 
 async def test_a_specialist_on_this_host_is_not_over_while_it_is_brought_back(
-    host: HostUnderTest,
+    host: HandoffsUnderTest,
 ) -> None:
     """Between a crash and the restart nobody is in the room."""
     asking = await host.begin()
@@ -303,7 +303,7 @@ async def test_a_specialist_on_this_host_is_not_over_while_it_is_brought_back(
     await asking
 
 
-async def test_a_tutor_may_ask_again_the_moment_it_is_over(host: HostUnderTest) -> None:
+async def test_a_tutor_may_ask_again_the_moment_it_is_over(host: HandoffsUnderTest) -> None:
     """Before the first call has been told of its end."""
     first = await host.begin()
     host.dispatch_state.on_taught(JOB)

@@ -15,7 +15,7 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
-from tests.unit.lessons.world import TUTORS, Job, World
+from tests.unit.lessons.cluster import TUTORS, Job, Cluster
 
 from loqua_host.contract.handoff import Handback
 from loqua_host.contract.records import LessonReport
@@ -50,7 +50,7 @@ class RoomsAndLearners(RuleBasedStateMachine):
         self.stack = ExitStack()
         self.logs = self.stack.enter_context(structlog.testing.capture_logs())
         self.runner = self.stack.enter_context(asyncio.Runner(loop_factory=VirtualLoop))
-        self.world = self.run(_new_world())
+        self.cluster = self.run(_new_world())
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Have something done."""
@@ -66,58 +66,58 @@ class RoomsAndLearners(RuleBasedStateMachine):
     def opens(self, both: bool, but: str | None) -> None:
         """Somebody is there when it begins; the specialist may run on one host alone."""
         for name in ("east", "west")[: 1 + both]:
-            self.run(self.world.start(name, but if name == "east" and both else None))
+            self.run(self.cluster.start(name, but if name == "east" and both else None))
         for room, user_id in (("one", "maria"), ("two", "ana"), ("three", "li")):
-            self.world.enter(room, user_id)
+            self.cluster.enter(room, user_id)
 
     @rule(room=rooms, user_id=users)
     def comes_or_goes(self, room: str, user_id: str) -> None:
         """A learner enters a room or leaves it."""
-        if user_id in self.world.people.get(room, {}):
-            self.run(self.world.go(room, user_id))
+        if user_id in self.cluster.people.get(room, {}):
+            self.run(self.cluster.leave_room(room, user_id))
         else:
-            self.world.enter(room, user_id)
+            self.cluster.enter(room, user_id)
 
     @rule(data=st.data(), quiet=st.booleans(), returns=st.booleans())
     def slips_away(self, data: st.DataObject, quiet: bool, returns: bool) -> None:
         """A learner leaves whose tutor waits for them to return, as long as nobody else waits."""
         if quiet:
             self.run(self._quiet(3 * POLL_SECONDS))
-        here = [job for job in self.world.teaching if job.away_since is None]
+        here = [job for job in self.cluster.teaching if job.away_since is None]
         if here:
             job = data.draw(st.sampled_from(here))
             assert job.learner is not None
             room, user_id = job.ref.room, job.learner.identity
-            self.run(self.world.slip_away(room, user_id))
+            self.run(self.cluster.disconnect(room, user_id))
             if quiet:
                 self.run(self._quiet(3 * POLL_SECONDS))
             if returns:
-                self.world.enter(room, user_id)
+                self.cluster.enter(room, user_id)
 
     @rule(room=rooms)
     def calls_specialist(self, room: str) -> None:
         """Somebody else dispatches the specialist."""
-        self.world.send(room, Dispatch("grammar-expert"))
+        self.cluster.send(room, Dispatch("grammar-expert"))
 
     @precondition(lambda self: self.callers)
     @rule(data=st.data())
     def tutor_calls_specialist(self, data: st.DataObject) -> None:
         """A tutor calls the specialist to its learner, and steps aside."""
-        self.run(self.world.ask(data.draw(st.sampled_from(self.callers))))
+        self.run(self.cluster.ask(data.draw(st.sampled_from(self.callers))))
 
     @precondition(lambda self: self.callers)
     @rule(data=st.data())
     def hands_off(self, data: st.DataObject) -> None:
         """A tutor calls the specialist, who comes in time if at all, and hands back."""
         caller = data.draw(st.sampled_from(self.callers))
-        self.run(self.world.ask(caller))
-        soon = self.world.now() + COME_SECONDS - 2 * POLL_SECONDS
+        self.run(self.cluster.ask(caller))
+        soon = self.cluster.now() + COME_SECONDS - 2 * POLL_SECONDS
         self.run(self._quiet(COME_SECONDS + POLL_SECONDS))
         specialist = self._specialist(caller)
-        if caller in self.world.teaching and specialist and specialist.since <= soon:
+        if caller in self.cluster.teaching and specialist and specialist.since <= soon:
             refused = not caller.waits and isinstance(caller.answers[-1], HandoffRefused)
             assert caller.waits or refused, "its specialist is here, and it hears otherwise"
-            self.run(self.world.finish(specialist))
+            self.run(self.cluster.finish(specialist))
             self.run(self._quiet(2 * POLL_SECONDS))
             assert refused or caller.answers[-1].handback == TAUGHT
 
@@ -129,62 +129,64 @@ class RoomsAndLearners(RuleBasedStateMachine):
     @rule(data=st.data(), host=hosts)
     def delivers_or_joins(self, data: st.DataObject, host: str) -> None:
         """LiveKit offers a job, once or twice, or one that was accepted joins."""
-        waiting = [job for job in self.world.jobs.values() if not job.joined]
-        if self.world.offers and (not waiting or data.draw(st.booleans())):
-            self.run(self.world.deliver(host, again=data.draw(st.integers(0, 4)) == 0))
+        waiting = [job for job in self.cluster.jobs.values() if not job.joined]
+        if self.cluster.offers and (not waiting or data.draw(st.booleans())):
+            self.run(self.cluster.deliver(host, again=data.draw(st.integers(0, 4)) == 0))
         elif waiting:
-            self.run(self.world.join(data.draw(st.sampled_from(waiting))))
+            self.run(self.cluster.join(data.draw(st.sampled_from(waiting))))
 
-    @precondition(lambda self: self.world.jobs)
+    @precondition(lambda self: self.cluster.jobs)
     @rule(data=st.data(), crash=st.booleans())
     def job_ends(self, data: st.DataObject, crash: bool) -> None:
         """A job dies at any moment, or its tutor ends the lesson and the learner stays."""
-        job = data.draw(st.sampled_from(list(self.world.jobs.values())))
+        job = data.draw(st.sampled_from(list(self.cluster.jobs.values())))
         if crash:
-            self.run(self.world.crash(job))
+            self.run(self.cluster.crash(job))
         elif job.learner is not None:
-            self.run(self.world.finish(job))
+            self.run(self.cluster.finish(job))
 
-    @precondition(lambda self: self.world.teaching)
+    @precondition(lambda self: self.cluster.teaching)
     @rule(data=st.data())
     def keeps_crashing(self, data: st.DataObject) -> None:
         """A tutor crashes whenever it is brought back, until it is not any more."""
-        one = data.draw(st.sampled_from(self.world.teaching)).ref
+        one = data.draw(st.sampled_from(self.cluster.teaching)).ref
         for _ in range(MAX_CRASHES):
-            for job in self.world.teaching:
+            for job in self.cluster.teaching:
                 if (job.ref.room, job.ref.tutor) == (one.room, one.tutor):
-                    self.run(self.world.crash(job))
+                    self.run(self.cluster.crash(job))
             self.run(self._quiet(2 * POLL_SECONDS))
 
     @rule(losing=st.booleans(), refusing=st.sets(users, max_size=1))
     def troubles(self, losing: bool, refusing: set[str]) -> None:
         """LiveKit loses dispatches from now on, the API refuses learners; or no longer."""
-        self.world.losing, self.world.refusing = losing, refusing
+        self.cluster.losing, self.cluster.refusing = losing, refusing
 
     @rule(tutor=st.sampled_from(sorted(TUTORS)))
     def is_enabled_or_disabled(self, tutor: str) -> None:
         """A tutor is disabled in the running hosts, or enabled again."""
-        if tutor in self.world.tutors:
-            self.run(self.world.disable(tutor))
+        if tutor in self.cluster.tutors:
+            self.run(self.cluster.disable(tutor))
         else:
-            self.world.tutors[tutor] = TUTORS[tutor]
+            self.cluster.tutors[tutor] = TUTORS[tutor]
 
-    @rule(name=hosts, lingering=st.booleans(), again=st.booleans())
-    def host_dies_or_starts(self, name: str, lingering: bool, again: bool) -> None:
+    @rule(name=hosts, agents_stay=st.booleans(), again=st.booleans())
+    def host_dies_or_starts(self, name: str, agents_stay: bool, again: bool) -> None:
         """A host is killed, and may be started again at once or later, or for the first time."""
-        if name in self.world.hosts:
-            self.run(self.world.kill(name, lingering=lingering))
+        if name in self.cluster.hosts:
+            self.run(self.cluster.kill(name, agents_stay=agents_stay))
         else:
             again = True
         if again:
-            self.run(self.world.start(name))
+            self.run(self.cluster.start(name))
 
     @rule(name=hosts)
     def host_stops(self, name: str) -> None:
         """A host is told to stop; told so again, it is gone at once."""
-        host = self.world.hosts.get(name)
+        host = self.cluster.hosts.get(name)
         if host is not None:
-            self.run(self.world.end(name) if host.dispatch_state.leaving else self.world.stop(name))
+            self.run(
+                self.cluster.end(name) if host.dispatch_state.leaving else self.cluster.stop(name)
+            )
 
     @rule(seconds=st.sampled_from([0.0, 1.0, POLL_SECONDS, 5.0, 40.0]))
     def looks(self, seconds: float) -> None:
@@ -194,12 +196,12 @@ class RoomsAndLearners(RuleBasedStateMachine):
     @rule(hours=st.sampled_from([-24, -1, 1, 24]))
     def clock_is_set(self, hours: float) -> None:
         """Somebody sets the clock of the ledger's database."""
-        self.world.set_clock(hours * 3600)
+        self.cluster.set_clock(hours * 3600)
 
     @invariant()
     def only_one_of_a_kind(self) -> None:
         """No learner has two tutors of a kind, nor a room."""
-        teaching = [(job.ref.room, job.ref.tutor) for job in self.world.teaching]
+        teaching = [(job.ref.room, job.ref.tutor) for job in self.cluster.teaching]
         assert len(teaching) == len(set(teaching))
 
     @invariant()
@@ -210,87 +212,87 @@ class RoomsAndLearners(RuleBasedStateMachine):
     @property
     def callers(self) -> list[Job]:
         """The tutors that could call a specialist."""
-        return [job for job in self.world.teaching if job.ref.tutor == "tutor" and not job.waits]
+        return [job for job in self.cluster.teaching if job.ref.tutor == "tutor" and not job.waits]
 
     async def _look(self, seconds: float) -> None:
-        await self.world.pass_time(seconds)
-        await self.world.look()
-        await self.world.answer_hosts()
+        await self.cluster.pass_time(seconds)
+        await self.cluster.look()
+        await self.cluster.answer_hosts()
 
     async def _quiet(self, seconds: float) -> None:
-        world, end = self.world, self.world.now() + seconds
-        while world.now() < end:
+        cluster, end = self.cluster, self.cluster.now() + seconds
+        while cluster.now() < end:
             await self._look(POLL_SECONDS)
-            while world.offers:
-                await world.deliver(("east", "west")[next(world.numbers) % 2])
-            for job in [job for job in world.jobs.values() if not job.joined]:
-                await world.join(job)
+            while cluster.offers:
+                await cluster.deliver(("east", "west")[next(cluster.numbers) % 2])
+            for job in [job for job in cluster.jobs.values() if not job.joined]:
+                await cluster.join(job)
             self.only_one_of_a_kind()
 
     async def _settle(self) -> None:
         """Let nothing more go wrong; lessons end in turn when others wait."""
-        world = self.world
-        world.losing = False
-        world.refusing.clear()
-        world.tutors |= TUTORS
-        for name in [name for name, host in world.hosts.items() if host.dispatch_state.leaving]:
-            await world.end(name)
-        if not world.hosts:
-            await world.start("east")
+        cluster = self.cluster
+        cluster.losing = False
+        cluster.refusing.clear()
+        cluster.tutors |= TUTORS
+        for name in [name for name, host in cluster.hosts.items() if host.dispatch_state.leaving]:
+            await cluster.end(name)
+        if not cluster.hosts:
+            await cluster.start("east")
         waited = 0.0
         while wanting := self._wanting():
             await self._quiet(5 * POLL_SECONDS)
             waited += 5 * POLL_SECONDS
             if waited >= LONGEST:
-                assert world.teaching, f"nobody is taught: {wanting}"
-                await world.finish(world.teaching[0])
+                assert cluster.teaching, f"nobody is taught: {wanting}"
+                await cluster.finish(cluster.teaching[0])
                 waited = 0.0
 
     def _wanting(self) -> list[object]:
         """List what is not yet as it should be."""
-        world = self.world
-        taught = sorted((job.ref.room, job.ref.tutor) for job in world.teaching)
-        told = [one for room in world.people.values() for one in room.values()]
+        cluster = self.cluster
+        taught = sorted((job.ref.room, job.ref.tutor) for job in cluster.teaching)
+        told = [one for room in cluster.people.values() for one in room.values()]
         return [
             *self._alone(),
-            *(() if taught == world.open() else [("open", taught, world.open())]),
+            *(() if taught == cluster.open() else [("open", taught, cluster.open())]),
             *(
                 room
-                for host in world.hosts.values()
+                for host in cluster.hosts.values()
                 for room in host.dispatch_state.interrupted_rooms()
             ),
-            *(job.ref for job in world.teaching if job.waits and not self._specialist(job)),
+            *(job.ref for job in cluster.teaching if job.waits and not self._specialist(job)),
             *(one.identity for one in told if one.attributes.get(WAITING)),
         ]
 
     def _specialist(self, caller: Job) -> Job | None:
         where = (caller.ref.room, "grammar")
-        found = (job for job in self.world.teaching if (job.ref.room, job.ref.tutor) == where)
+        found = (job for job in self.cluster.teaching if (job.ref.room, job.ref.tutor) == where)
         return next(found, None)
 
     def _alone(self) -> list[tuple[str, str, str]]:
         """List who is owed a tutor and has none."""
-        world = self.world
+        cluster = self.cluster
         alone = []
-        for room, people in world.people.items():
-            teaching = {job.ref.tutor for job in world.teaching if job.ref.room == room}
+        for room, people in cluster.people.items():
+            teaching = {job.ref.tutor for job in cluster.teaching if job.ref.room == room}
             wanted = {
                 name
                 for name, tutor in TUTORS.items()
-                for one in world.dispatches.get(room, ())
+                for one in cluster.dispatches.get(room, ())
                 if one.agent_name == tutor.agent_name and not is_handover(one.metadata)
             }
             for tutor in wanted - teaching:
                 alone += [
                     (room, one.identity, tutor)
                     for one in people.values()
-                    if one.kind == "standard" and (room, one.sid, tutor) not in world.over
+                    if one.kind == "standard" and (room, one.sid, tutor) not in cluster.over
                 ]
         return alone
 
 
-async def _new_world() -> World:
-    return World()
+async def _new_world() -> Cluster:
+    return Cluster()
 
 
 TestRoomsAndLearners = RoomsAndLearners.TestCase

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 import structlog
-from tests.unit.lessons.world import Host, Job, World, idle
+from tests.unit.lessons.cluster import Host, Job, Cluster, idle
 
 from loqua_host.lessons.decisions import DISPATCH_GRACE
 from loqua_host.lessons.dispatch_state import JOIN_SECONDS
@@ -16,24 +16,24 @@ LOOP = VirtualLoop
 
 
 @pytest.fixture
-async def world() -> World:
+async def cluster() -> Cluster:
     """Return a room with a learner, to whom the tutor of a host is on its way."""
-    world = World()
-    await world.start("east")
-    world.enter("one", "maria")
-    await world.deliver("east")
-    return world
+    cluster = Cluster()
+    await cluster.start("east")
+    cluster.enter("one", "maria")
+    await cluster.deliver("east")
+    return cluster
 
 
 @pytest.fixture
-def host(world: World) -> Host:
+def host(cluster: Cluster) -> Host:
     """Return the host."""
-    return world.hosts["east"]
+    return cluster.hosts["east"]
 
 
-def accepted(world: World) -> Job:
+def accepted(cluster: Cluster) -> Job:
     """Return the one job that there is."""
-    [job] = world.jobs.values()
+    [job] = cluster.jobs.values()
     return job
 
 
@@ -45,75 +45,79 @@ async def look_for(host: Host, seconds: float) -> None:
 
 
 async def test_a_learner_whose_job_dies_before_it_joins_gets_another_at_once(
-    world: World, host: Host
+    cluster: Cluster, host: Host
 ) -> None:
     """Not when it ought to have joined: its process is the host's own (livekit/livekit#4374)."""
     await look_for(host, DISPATCH_GRACE + POLL_SECONDS)
-    assert world.offers == []
+    assert cluster.offers == []
     host.dispatch_state.changed.clear()
     with structlog.testing.capture_logs() as logs:
-        await world.crash(accepted(world))
+        await cluster.crash(accepted(cluster))
     assert [line["event"] for line in logs if line["event"] == "job.lost"]
     assert host.dispatch_state.changed.is_set()
     await host.reconciler.look()
-    await world.deliver("east")
-    await world.join(accepted(world))
-    assert world.teaching
+    await cluster.deliver("east")
+    await cluster.join(accepted(cluster))
+    assert cluster.teaching
 
 
 async def test_a_learner_whose_jobs_all_die_costs_no_storm_of_jobs(
-    world: World, host: Host
+    cluster: Cluster, host: Host
 ) -> None:
     """A process that cannot live is started twice in the time that one has to join."""
     begun = 1
     for _ in range(round(3 * JOIN_SECONDS / POLL_SECONDS)):
-        for job in list(world.jobs.values()):
-            await world.crash(job)
+        for job in list(cluster.jobs.values()):
+            await cluster.crash(job)
         await look_for(host, POLL_SECONDS)
-        while world.offers:
-            await world.deliver("east")
+        while cluster.offers:
+            await cluster.deliver("east")
             begun += 1
     assert 3 < begun <= 8
 
 
-async def test_a_job_that_lives_and_does_not_join_is_waited_for(world: World, host: Host) -> None:
+async def test_a_job_that_lives_and_does_not_join_is_waited_for(
+    cluster: Cluster, host: Host
+) -> None:
     """For so long and no longer (livekit/livekit#4374)."""
-    world.people["one"].pop(accepted(world).agent)  # It never got into the room.
+    cluster.people["one"].pop(accepted(cluster).agent)  # It never got into the room.
     await look_for(host, JOIN_SECONDS - POLL_SECONDS)
-    assert world.offers == []
+    assert cluster.offers == []
     await look_for(host, 2 * POLL_SECONDS)
-    assert [room for room, _ in world.offers] == ["one"]
+    assert [room for room, _ in cluster.offers] == ["one"]
 
 
-async def test_a_learner_whose_job_no_worker_takes_gets_another(world: World, host: Host) -> None:
+async def test_a_learner_whose_job_no_worker_takes_gets_another(
+    cluster: Cluster, host: Host
+) -> None:
     """LiveKit tells nobody and does not try again (livekit/livekit#3857)."""
-    world.losing = True
-    world.enter("two", "ana")
+    cluster.losing = True
+    cluster.enter("two", "ana")
     await look_for(host, DISPATCH_GRACE + 2 * POLL_SECONDS)
-    world.losing = False
+    cluster.losing = False
     await look_for(host, 2 * POLL_SECONDS)
-    assert ("two", "") in [(room, one.agent_name) for room, one in world.offers]
+    assert ("two", "") in [(room, one.agent_name) for room, one in cluster.offers]
 
 
 async def test_a_learner_is_dispatched_a_tutor_again_and_again_while_a_host_does_not_answer(
-    world: World, host: Host
+    cluster: Cluster, host: Host
 ) -> None:
     """LiveKit may choose a frozen host several times; of the dispatches in a row, one stays."""
-    world.losing = True
-    world.enter("two", "ana")
+    cluster.losing = True
+    cluster.enter("two", "ana")
     running = asyncio.create_task(host.reconciler.run())
     with structlog.testing.capture_logs() as logs:
         await asyncio.sleep(12)
     running.cancel()
     calls = [line for line in logs if line["event"] == "tutor.called" and line["room"] == "two"]
     assert len(calls) >= 4
-    assert len(world.dispatches["two"]) == 1
+    assert len(cluster.dispatches["two"]) == 1
 
 
-async def test_a_job_that_had_its_lesson_is_no_loss(world: World, host: Host) -> None:
+async def test_a_job_that_had_its_lesson_is_no_loss(cluster: Cluster, host: Host) -> None:
     """Its learner is taught, or has been; and a job that comes late is not the one that died."""
-    job = accepted(world)
-    await world.join(job)
+    job = accepted(cluster)
+    await cluster.join(job)
     with structlog.testing.capture_logs() as logs:
         host.lessons.end(job.ref)
     assert logs == []
@@ -121,10 +125,10 @@ async def test_a_job_that_had_its_lesson_is_no_loss(world: World, host: Host) ->
 
 
 async def test_of_two_jobs_for_one_room_the_end_of_the_first_calls_no_third(
-    world: World, host: Host
+    cluster: Cluster, host: Host
 ) -> None:
     """The second is on its way."""
-    first = accepted(world).ref
+    first = accepted(cluster).ref
     second = JobRef("second", "one", "tutor")
     host.lessons.begin(second)
     host.lessons.end(first)

@@ -101,7 +101,7 @@ def test_what_is_settled_counts_for_all_devices_that_a_learner_is_here_by() -> N
     assert todo(snapshot(learners=tabs, closed_entries=frozenset({("PA_maria", "tutor")}))) == []
 
 
-def test_the_next_learner_in_the_room_is_owed_the_tutor_whose_lesson_ended() -> None:
+def test_the_next_learner_in_the_room_gets_the_tutor_whose_lesson_ended() -> None:
     """And not the one who had it."""
     both = (present(), present("ana"))
     closed_entries = frozenset({("PA_maria", "tutor")})
@@ -142,7 +142,7 @@ def test_who_waits_for_a_tutor_does_not_wait_for_one_asked_for_by_somebody_who_l
     assert called(todo(snapshot(asked=asked))) == [("room", "tutor", "maria")]
 
 
-def test_a_full_host_sends_no_specialist_and_tells_no_learner_to_wait() -> None:
+def test_a_full_host_sends_no_specialist_and_asks_no_learner_to_wait() -> None:
     """The learner has a tutor, who knows what to do."""
     full = Capacity(10, {"tutor": 10, "grammar": 0})
     assert todo(snapshot(wanted=frozenset(), asked=ASKED), capacity=full) == []
@@ -197,7 +197,7 @@ def test_a_lost_lesson_waits_for_its_learner_from_when_there_is_a_room_to_enter(
     assert len(todo(back, now=NOW + RECONNECT_TIMEOUT + 1)) == 1
 
 
-def test_a_lost_lesson_is_not_closed_while_its_learner_waits_for_a_place() -> None:
+def test_a_lost_lesson_is_not_closed_while_its_learner_waits_for_a_slot() -> None:
     """However long that takes."""
     full = snapshot(interrupted=(lost(),))
     assert todo(full, capacity=FULL, now=NOW + 3600) == [
@@ -241,7 +241,7 @@ def test_lost_lessons_come_first_and_then_who_came_first() -> None:
     assert [room for room, _, _ in called(todo(*rooms, capacity=two))] == ["lost", "early"]
 
 
-def test_who_has_to_wait_is_told_once_and_told_again_when_served() -> None:
+def test_who_has_to_wait_is_notified_once_and_again_when_served() -> None:
     """In between nothing is said."""
     waits, notified = present(), present(notified=True, notified_here=True)
     assert todo(snapshot(), capacity=FULL) == [
@@ -256,7 +256,7 @@ def test_who_has_to_wait_is_told_once_and_told_again_when_served() -> None:
 
 
 @pytest.mark.parametrize("interrupted", [(), (lost(since=NOW - 60 + DISPATCH_GRACE),)])
-def test_who_may_find_a_place_at_another_host_is_told_later(
+def test_who_may_find_a_slot_at_another_host_is_notified_later(
     interrupted: tuple[Interrupted, ...],
 ) -> None:
     """When none has called a tutor meanwhile: a tutor who came would talk into the sentence."""
@@ -266,7 +266,7 @@ def test_who_may_find_a_place_at_another_host_is_told_later(
     assert decide(full, FULL, NOW, RECONNECT_TIMEOUT, others=waited) == [tell]
 
 
-def test_a_place_that_was_given_away_is_given_to_nobody_else() -> None:
+def test_a_slot_that_was_given_away_is_given_to_nobody_else() -> None:
     """In the host as for the tutor."""
     assert not Capacity(1, {"tutor": 5}).reserve(["grammar"]).fits("tutor")
     assert not Capacity(5, {"tutor": 1}).reserve(["tutor"]).fits("tutor")
@@ -324,7 +324,7 @@ capacity = st.builds(
 
 
 @given(snapshots(), capacity)
-def test_whatever_is_seen_nobody_gets_what_is_not_owed(
+def test_whatever_is_seen_nobody_gets_a_tutor_without_need(
     seen: list[RoomSnapshot], free: Capacity
 ) -> None:
     """Nor two of a kind, nor a place that is not there."""
@@ -350,7 +350,7 @@ def test_whatever_is_seen_nobody_gets_what_is_not_owed(
 
 
 @given(snapshots())
-def test_whatever_is_seen_nobody_is_left_alone_while_there_are_places(
+def test_whatever_is_seen_nobody_waits_while_there_are_slots(
     seen: list[RoomSnapshot],
 ) -> None:
     """Each who is owed a tutor has it, has it coming or stands behind another in the room."""
@@ -402,7 +402,7 @@ def test_a_lesson_that_goes_on_needs_no_room_on_the_machine() -> None:
     assert calls == [("crashed", "tutor", "maria"), ("asking", "grammar", "maria")]
 
 
-def test_who_gave_a_place_away_waits_for_another() -> None:
+def test_who_gave_a_slot_away_waits_for_another() -> None:
     """The machine carries whoever has it instead."""
     back = snapshot(interrupted=(replace(lost(), stepped_out=True),))
     assert called(todo(back, capacity=MEASURED)) == []

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import structlog
-from tests.unit.lessons.world import RECONNECT_TIMEOUT, Host, World
+from tests.unit.lessons.cluster import RECONNECT_TIMEOUT, Host, Cluster
 
 from loqua_host.contract.handoff import Handback, Handover
 from loqua_host.contract.records import LessonReport, Performance, SessionRecord
@@ -30,58 +30,58 @@ LOST = LessonRow("l", "l", "v", "maria", "one", "tutor", "agent", 0.0)
 
 
 @pytest.fixture
-async def world() -> World:
+async def cluster() -> Cluster:
     """Return a room with a learner whom LiveKit's own dispatch brought nobody, and a host."""
-    world = World()
-    await world.start("east")
-    world.enter("one", "maria")
-    world.offers.clear()
-    return world
+    cluster = Cluster()
+    await cluster.start("east")
+    cluster.enter("one", "maria")
+    cluster.offers.clear()
+    return cluster
 
 
 @pytest.fixture
-def host(world: World) -> Host:
+def host(cluster: Cluster) -> Host:
     """Return the host."""
-    return world.hosts["east"]
+    return cluster.hosts["east"]
 
 
-def called(world: World) -> list[tuple[str, str]]:
+def called(cluster: Cluster) -> list[tuple[str, str]]:
     """Return who was called where."""
-    return [(room, one.agent_name) for room, one in world.offers]
+    return [(room, one.agent_name) for room, one in cluster.offers]
 
 
-async def test_who_has_left_for_good_is_forgotten(world: World, host: Host) -> None:
+async def test_who_has_left_for_good_is_forgotten(cluster: Cluster, host: Host) -> None:
     """A host that runs for months sees very many learners."""
     await host.reconciler.look()
-    assert list(host.reconciler._seen) == [("one", world.people["one"]["maria"].sid)]
-    await world.go("one", "maria")
+    assert list(host.reconciler._seen) == [("one", cluster.people["one"]["maria"].sid)]
+    await cluster.leave_room("one", "maria")
     await host.reconciler.look()
     assert host.reconciler._seen == {}
 
 
 async def test_a_tutor_that_was_disabled_since_the_decision_is_not_called(
-    world: World, host: Host
+    cluster: Cluster, host: Host
 ) -> None:
     """The reconciler asks LiveKit meanwhile, and goes on afterwards."""
     host.dispatch_state.on_interrupted(LOST, None)
     before = host.capacity()
     host.reconciler._capacity = lambda: before  # as it was when it decided
-    world.tutors.clear()
+    cluster.tutors.clear()
     await host.reconciler.look()
-    assert (called(world), host.dispatch_state.called("one")) == ([], frozenset())
+    assert (called(cluster), host.dispatch_state.called("one")) == ([], frozenset())
 
 
 async def test_a_host_of_a_region_that_stands_by_calls_nobody_until_it_teaches(
-    world: World, host: Host
+    cluster: Cluster, host: Host
 ) -> None:
     """But it restores a lesson that it had begun."""
-    host.reconciler._seen["one", world.people["one"]["maria"].sid] = LONG_AGO
+    host.reconciler._seen["one", cluster.people["one"]["maria"].sid] = LONG_AGO
     host.dispatch_state.standby = True
     await host.reconciler.look()
-    assert called(world) == []
+    assert called(cluster) == []
     host.dispatch_state.on_interrupted(LOST, None)
     await host.reconciler.look()
-    assert called(world) == [("one", "")]
+    assert called(cluster) == [("one", "")]
 
 
 async def test_a_lesson_that_another_host_has_resumed_is_left(
@@ -103,16 +103,16 @@ async def test_a_lesson_that_another_host_has_resumed_is_left(
     assert left == [("one", "tutor")]
 
 
-async def test_who_finds_every_place_taken_is_told_by_a_voice_and_an_attribute(
-    world: World, host: Host
+async def test_who_finds_every_slot_taken_is_notified_by_a_voice_and_an_attribute(
+    cluster: Cluster, host: Host
 ) -> None:
     """Once."""
     host.reconciler._capacity = lambda: Capacity(0, {"tutor": 0, "grammar": 0})
-    host.reconciler._seen["one", world.people["one"]["maria"].sid] = LONG_AGO
+    host.reconciler._seen["one", cluster.people["one"]["maria"].sid] = LONG_AGO
     for _ in range(3):
         await host.reconciler.look()
     assert [(tell.room, tell.tutor) for tell in host.said] == [("one", "tutor")]
-    assert world.people["one"]["maria"].attributes[WAITING] == "true"
+    assert cluster.people["one"]["maria"].attributes[WAITING] == "true"
     assert host.dispatch_state.called("one") == frozenset()
 
 
@@ -120,25 +120,25 @@ async def test_who_finds_every_place_taken_is_told_by_a_voice_and_an_attribute(
     ("agent_name", "left"), [("", None), ("elsewhere", "true")], ids=["own", "other"]
 )
 async def test_a_host_clears_no_notice_of_a_host_with_other_tutors(
-    world: World, host: Host, agent_name: str, left: str | None
+    cluster: Cluster, host: Host, agent_name: str, left: str | None
 ) -> None:
     """Both see all rooms of one LiveKit; else one clears it and the other notifies again, for ever.
 
     Its own from before a restart it clears.
     """
-    world.dispatches["one"] = [Dispatch(agent_name)]
-    host.reconciler._seen["one", world.people["one"]["maria"].sid] = world.monotonic() + 60
+    cluster.dispatches["one"] = [Dispatch(agent_name)]
+    host.reconciler._seen["one", cluster.people["one"]["maria"].sid] = cluster.monotonic() + 60
     await host.mark("one", "maria", WAITING, "true")
     await host.reconciler.look()
-    assert (world.people["one"]["maria"].attributes[WAITING] or None) == left
+    assert (cluster.people["one"]["maria"].attributes[WAITING] or None) == left
 
 
-async def test_who_has_to_wait_is_told_once_though_livekit_shows_it_late(
-    world: World, host: Host, monkeypatch: pytest.MonkeyPatch
+async def test_who_has_to_wait_is_notified_once_though_livekit_shows_it_late(
+    cluster: Cluster, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A busy one answers for a while as if nothing had been set; after that, it is lost."""
     host.reconciler._capacity = lambda: Capacity(0, {"tutor": 0, "grammar": 0})
-    host.reconciler._seen["one", world.people["one"]["maria"].sid] = LONG_AGO
+    host.reconciler._seen["one", cluster.people["one"]["maria"].sid] = LONG_AGO
 
     async def late(*_: str) -> bool:
         await asyncio.sleep(0)
@@ -153,13 +153,13 @@ async def test_who_has_to_wait_is_told_once_though_livekit_shows_it_late(
     assert len(host.said) == 2
 
 
-async def test_who_has_to_wait_is_told_once_though_another_room_is_slow_to_answer(
-    world: World, host: Host, monkeypatch: pytest.MonkeyPatch
+async def test_who_has_to_wait_is_notified_once_though_another_room_is_slow_to_answer(
+    cluster: Cluster, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What LiveKit showed before it had the attribute is no news once the slow one answers."""
     host.reconciler._capacity = lambda: Capacity(0, {"tutor": 0, "grammar": 0})
-    host.reconciler._seen["one", world.people["one"]["maria"].sid] = LONG_AGO
-    world.enter("two", "leo")
+    host.reconciler._seen["one", cluster.people["one"]["maria"].sid] = LONG_AGO
+    cluster.enter("two", "leo")
     participants, mark = host.reconciler._rooms.participants, host.reconciler._rooms.mark
     marks: list[tuple[str, ...]] = []
 
@@ -184,11 +184,11 @@ async def test_who_has_to_wait_is_told_once_though_another_room_is_slow_to_answe
 
 
 async def test_who_has_to_wait_is_notified_once_livekit_knows_them(
-    world: World, host: Host, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It lists who joins a moment before; what did not arrive is neither logged nor said."""
     host.reconciler._capacity = lambda: Capacity(0, {"tutor": 0, "grammar": 0})
-    host.reconciler._seen["one", world.people["one"]["maria"].sid] = LONG_AGO
+    host.reconciler._seen["one", cluster.people["one"]["maria"].sid] = LONG_AGO
     with structlog.testing.capture_logs() as logs, monkeypatch.context() as joining:
 
         async def unknown(*_: str) -> bool:
@@ -205,12 +205,12 @@ async def test_who_has_to_wait_is_notified_once_livekit_knows_them(
 
 
 async def test_who_waits_keeps_their_turn_while_their_room_cannot_be_read(
-    world: World, host: Host, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One failed request sends nobody to the end of the line, nor notifies them again."""
     await host.reconciler.look()
     before = dict(host.reconciler._seen)
-    world.enter("two", "leo")
+    cluster.enter("two", "leo")
     participants = host.reconciler._rooms.participants
 
     async def blind(room: str) -> Any:
@@ -220,7 +220,7 @@ async def test_who_waits_keeps_their_turn_while_their_room_cannot_be_read(
 
     with monkeypatch.context() as failing:
         failing.setattr(host.reconciler._rooms, "participants", blind)
-        await world.pass_time(1.0)
+        await cluster.pass_time(1.0)
         await host.reconciler.look()
     await host.reconciler.look()
     assert before.items() < host.reconciler._seen.items()
@@ -228,15 +228,15 @@ async def test_who_waits_keeps_their_turn_while_their_room_cannot_be_read(
 
 
 async def test_a_specialist_who_has_taught_on_another_host_is_not_called_again(
-    world: World, host: Host
+    cluster: Cluster, host: Host
 ) -> None:
     """To its caller's host, it is over in the look that finds its result in the ledger."""
     caller = await host.ledger.open_lesson(LOST, "")
     await host.ledger.call_specialist(caller, "grammar")
     taught = Handback(outcome="taught", report=LessonReport(topics_covered=("articles",)))
-    grammar = replace(LOST, id="g", tutor="grammar", entry=world.people["one"]["maria"].sid)
-    await world.start("west")
-    other = world.hosts["west"].ledger
+    grammar = replace(LOST, id="g", tutor="grammar", entry=cluster.people["one"]["maria"].sid)
+    await cluster.start("west")
+    other = cluster.hosts["west"].ledger
     with host.dispatch_state.asking("one", "grammar", "maria", Handover(tutor="tutor")) as asked:
         row = await other.open_lesson(grammar, "grammar-expert")
         await host.reconciler.look()
@@ -244,14 +244,14 @@ async def test_a_specialist_who_has_taught_on_another_host_is_not_called_again(
         record = SessionRecord(
             session_id=row.session_id, duration_minutes=1, overall_performance=Performance.GOOD
         )
-        await other.close_lesson(row, world.now(), Kind.COMPLETED, None, record, handback=taught)
+        await other.close_lesson(row, cluster.now(), Kind.COMPLETED, None, record, handback=taught)
         await host.reconciler.look()
         assert await asked.over == taught
-    assert called(world) == []
+    assert called(cluster) == []
 
 
 async def test_a_specialist_who_is_no_longer_asked_for_is_not_called(
-    world: World, host: Host, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its caller may crash while others are called."""
     await host.reconciler.look()
@@ -264,10 +264,10 @@ async def test_a_specialist_who_is_no_longer_asked_for_is_not_called(
     monkeypatch.setattr(host.reconciler, "_act", late)
     host.dispatch_state._asked["one", "grammar"] = Asked("maria", 0.0, Handover(tutor="tutor"))
     await host.reconciler.look()
-    assert (called(world), host.dispatch_state.called("one")) == ([], frozenset())
+    assert (called(cluster), host.dispatch_state.called("one")) == ([], frozenset())
 
 
-async def test_an_ordinary_handoff_is_no_warning(world: World, host: Host) -> None:
+async def test_an_ordinary_handoff_is_no_warning(cluster: Cluster, host: Host) -> None:
     """A tutor that was lost is one; a specialist that another has asked for is not."""
     host.dispatch_state.on_interrupted(LOST, None)
     with structlog.testing.capture_logs() as logs:
@@ -279,29 +279,29 @@ async def test_an_ordinary_handoff_is_no_warning(world: World, host: Host) -> No
     assert levels["lesson.restoring"] == "warning"
     assert levels["tutor.called"] == "info"
     assert host.metrics.tutors_called.labels("grammar")._value.get() == 1
-    assert [agent_name for _, agent_name in called(world)][-1] == "grammar-expert"
+    assert [agent_name for _, agent_name in called(cluster)][-1] == "grammar-expert"
 
 
 async def test_a_host_that_stops_looks_on_and_calls_nobody(
-    world: World, host: Host, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its lessons hear who comes; who waits is another host's to serve, and to count."""
     await host.reconciler.look()
     host.lessons.withdraw()
     host.dispatch_state.on_interrupted(LOST, None)
-    world.enter("four", "luis")
-    before = called(world)
+    cluster.enter("four", "luis")
+    before = called(cluster)
     seen: list[str] = []
     monkeypatch.setattr(host.lessons, "see", lambda room, _: seen.append(room))
-    await world.pass_time(DISPATCH_GRACE + 1)
+    await cluster.pass_time(DISPATCH_GRACE + 1)
     await host.reconciler.look()
     assert "four" in seen
-    assert called(world) == before
+    assert called(cluster) == before
     assert host.reconciler.waiting() == ()
 
 
 async def test_no_lesson_is_given_up_for_the_time_in_which_livekit_was_away(
-    world: World, host: Host, wall: Any, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, host: Host, wall: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its learner could not come back; when LiveKit answers, the grace begins."""
     for clock in (host.dispatch_state, host.reconciler):
@@ -309,7 +309,7 @@ async def test_no_lesson_is_given_up_for_the_time_in_which_livekit_was_away(
     row = await host.ledger.open_lesson(LOST, "")
     host.dispatch_state.on_interrupted(row, None)
     [lost] = host.dispatch_state.interrupted("one")
-    await world.go("one", "maria")
+    await cluster.leave_room("one", "maria")
     with monkeypatch.context() as away:
         for asked in ("names", "participants", "dispatched"):
             away.setattr(host, asked, _refuse)
@@ -324,11 +324,11 @@ async def test_no_lesson_is_given_up_for_the_time_in_which_livekit_was_away(
     wall.seconds += 1
     await host.reconciler.look()
     assert host.dispatch_state.interrupted("one") == ()
-    assert world.open() == []
+    assert cluster.open() == []
 
 
 async def test_a_lesson_whose_room_is_gone_is_given_up(
-    world: World, host: Host, wall: Any, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, host: Host, wall: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of calls in a room that it does not know, LiveKit only says that nobody answers.
 
@@ -338,13 +338,13 @@ async def test_a_lesson_whose_room_is_gone_is_given_up(
         monkeypatch.setattr(clock, "_monotonic", wall.monotonic)
     row = await host.ledger.open_lesson(LOST, "")
     host.dispatch_state.on_interrupted(row, None)
-    await world.go("one", "maria")
+    await cluster.leave_room("one", "maria")
     monkeypatch.setattr(host, "dispatched", _refuse)
     await host.reconciler.look()
     wall.seconds += RECONNECT_TIMEOUT + 1
     await host.reconciler.look()
     assert host.dispatch_state.interrupted("one") == ()
-    assert world.open() == []
+    assert cluster.open() == []
 
 
 async def _refuse(*_: object) -> Any:
@@ -352,11 +352,11 @@ async def _refuse(*_: object) -> Any:
 
 
 async def test_a_call_into_a_room_that_is_gone_meanwhile_keeps_no_other_waiting(
-    world: World, host: Host, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """LiveKit blocks for three seconds, then says 503 (livekit/livekit#4488)."""
-    world.enter("two", "ana")
-    world.offers.clear()
+    cluster.enter("two", "ana")
+    cluster.offers.clear()
     for number, room in enumerate(("one", "two")):
         row = replace(LOST, id=room, room=room, user_id=("maria", "ana")[number])
         host.dispatch_state.on_interrupted(row, None)
@@ -371,36 +371,36 @@ async def test_a_call_into_a_room_that_is_gone_meanwhile_keeps_no_other_waiting(
     monkeypatch.setattr(host, "withdraw", blocking)
     looking = asyncio.create_task(host.reconciler.look())
     async with asyncio.timeout(10):
-        while called(world) != [("two", "")]:  # noqa: ASYNC110  # as an onlooker would
+        while called(cluster) != [("two", "")]:  # noqa: ASYNC110  # as an onlooker would
             await asyncio.sleep(0.01)
     answers.set()
     await looking
 
 
-async def test_who_finds_a_place_at_another_host_is_not_told_to_wait(
-    world: World, host: Host
+async def test_who_finds_a_slot_at_another_host_is_not_asked_to_wait(
+    cluster: Cluster, host: Host
 ) -> None:
     """Hosts look one after the other; the first has none."""
-    await world.start("west")
+    await cluster.start("west")
     await host.keep()
     host.reconciler._capacity = lambda: Capacity(0, {"tutor": 0, "grammar": 0})
-    for one in world.hosts.values():
-        one.reconciler._seen["one", world.people["one"]["maria"].sid] = (
-            world.monotonic() - DISPATCH_GRACE
+    for one in cluster.hosts.values():
+        one.reconciler._seen["one", cluster.people["one"]["maria"].sid] = (
+            cluster.monotonic() - DISPATCH_GRACE
         )
-    await world.look()
+    await cluster.look()
     await host.reconciler.look()
-    assert called(world) == [("one", "")]
-    assert WAITING not in world.people["one"]["maria"].attributes
+    assert called(cluster) == [("one", "")]
+    assert WAITING not in cluster.people["one"]["maria"].attributes
 
 
 @pytest.mark.parametrize("how", ["taught", "called", "outrun"])
 async def test_whom_another_host_teaches_or_calls_for_is_not_called_for(
-    world: World, host: Host, how: str, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, host: Host, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Until that host is dead, or its call has come to nothing."""
-    await world.start("west")
-    other = world.hosts["west"].ledger
+    await cluster.start("west")
+    other = cluster.hosts["west"].ledger
     if how == "taught":
         await other.open_lesson(replace(LOST, id="other", user_id="ana"), "")
     else:
@@ -409,10 +409,10 @@ async def test_whom_another_host_teaches_or_calls_for_is_not_called_for(
         monkeypatch.setattr(host.ledger, "claims_in", _nothing)
     host.dispatch_state.on_interrupted(LOST, None)
     await host.reconciler.look()
-    assert (called(world), host.dispatch_state.called("one")) == ([], frozenset())
-    world.database.execute("DELETE FROM claim")
+    assert (called(cluster), host.dispatch_state.called("one")) == ([], frozenset())
+    cluster.database.execute("DELETE FROM claim")
     await host.reconciler.look()
-    assert called(world) == [("one", "")]
+    assert called(cluster) == [("one", "")]
 
 
 async def _nothing(_room: str) -> LeaseClaims:
@@ -421,11 +421,11 @@ async def _nothing(_room: str) -> LeaseClaims:
 
 @pytest.mark.parametrize("step", ["_ask", "_build_snapshot", "_call"])
 async def test_a_room_that_trips_the_host_up_keeps_no_other_from_being_served(
-    world: World, host: Host, monkeypatch: pytest.MonkeyPatch, step: str
+    cluster: Cluster, host: Host, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     """Whether it is asked, seen or acted on; it is told, without the error's own words."""
-    world.enter("two", "leo")
-    world.offers.clear()
+    cluster.enter("two", "leo")
+    cluster.offers.clear()
     before = getattr(host.reconciler, step)
 
     def stumble(it: Any) -> Any:
@@ -437,9 +437,9 @@ async def test_a_room_that_trips_the_host_up_keeps_no_other_from_being_served(
     monkeypatch.setattr(host.reconciler, step, stumble)
     with structlog.testing.capture_logs() as logs:
         await host.reconciler.look()
-        await world.pass_time(DISPATCH_GRACE)
+        await cluster.pass_time(DISPATCH_GRACE)
         await host.reconciler.look()
-    assert called(world) == [("two", "")]
+    assert called(cluster) == [("two", "")]
     caught = [line for line in logs if line["event"] == "error.caught"]
     assert {line["why"] for line in caught} == {"KeyError"}
     assert "maria said" not in str(logs)
@@ -447,7 +447,7 @@ async def test_a_room_that_trips_the_host_up_keeps_no_other_from_being_served(
 
 @pytest.mark.parametrize("elsewhere", [False, True])
 async def test_nobody_steps_out_for_a_learner_whom_another_host_calls_a_tutor_for(
-    world: World, host: Host, monkeypatch: pytest.MonkeyPatch, elsewhere: bool
+    cluster: Cluster, host: Host, monkeypatch: pytest.MonkeyPatch, elsewhere: bool
 ) -> None:
     """The claim is one host's: two would give away two places for one learner."""
     asked: list[str] = []
@@ -459,26 +459,26 @@ async def test_nobody_steps_out_for_a_learner_whom_another_host_calls_a_tutor_fo
     monkeypatch.setattr(host.lessons, "step_out", step_out)
     monkeypatch.setattr(host.ledger, "claims_in", _nothing)  # it looked before the other called
     host.reconciler._capacity = lambda: Capacity(0, {"tutor": 0, "grammar": 1})
-    world.enter("two", "ana")
+    cluster.enter("two", "ana")
     await host.reconciler.look()
-    await world.pass_time(DISPATCH_GRACE)
+    await cluster.pass_time(DISPATCH_GRACE)
     if elsewhere:
-        await world.start("west")
-        assert await world.hosts["west"].ledger.claim("one", "tutor", 60.0)
-        assert await world.hosts["west"].ledger.claim("two", "tutor", 60.0)
+        await cluster.start("west")
+        assert await cluster.hosts["west"].ledger.claim("one", "tutor", 60.0)
+        assert await cluster.hosts["west"].ledger.claim("two", "tutor", 60.0)
     await host.reconciler.look()
     assert asked == ([] if elsewhere else [LOST.id])
 
 
 async def test_of_very_many_quiet_rooms_a_few_are_read_and_at_once_those_of_webhooks(
-    world: World, host: Host, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who comes back to one of them gets a tutor; without a webhook, when it has its turn."""
     rooms = {f"quiet-{number:03}" for number in range(10 * QUIET_AT_ONCE)}
     for number, room in enumerate(rooms):
         recorder = Participant("recorder", "egress", "", {}, False, 0.0, f"PA_egress_{number}")
-        world.people[room] = {"recorder": recorder}
-        world.dispatches[room] = [Dispatch("")]  # as every room has the automatic tutor's
+        cluster.people[room] = {"recorder": recorder}
+        cluster.dispatches[room] = [Dispatch("")]  # as every room has the automatic tutor's
     read: list[str] = []
     participants = host.participants
 
@@ -496,13 +496,13 @@ async def test_of_very_many_quiet_rooms_a_few_are_read_and_at_once_those_of_webh
     assert len(rooms & {*read}) == QUIET_AT_ONCE
     hinted, *_, unseen = sorted(rooms - {*read})
     for room in (hinted, unseen):
-        world.enter(room, room)
+        cluster.enter(room, room)
     host.dispatch_state.changed_rooms.add(hinted)
-    world.offers.clear()
+    cluster.offers.clear()
     for _ in range(3):
         await asyncio.sleep(DISPATCH_GRACE)
         await host.reconciler.look()
-    assert (hinted, "") in called(world)
+    assert (hinted, "") in called(cluster)
     waiting = len(host.reconciler.waiting())
     for _ in range(len(rooms) // QUIET_AT_ONCE):
         await asyncio.sleep(DISPATCH_GRACE)
@@ -512,16 +512,16 @@ async def test_of_very_many_quiet_rooms_a_few_are_read_and_at_once_those_of_webh
 
 
 async def test_a_tutor_that_is_enabled_has_all_rooms_read(
-    world: World, host: Host, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Learners in any of them may be owed it."""
     rooms = {f"quiet-{number:03}" for number in range(10 * QUIET_AT_ONCE)}
     for room in rooms:
-        world.people[room] = {}
+        cluster.people[room] = {}
     await host.reconciler.look()
     await asyncio.sleep(SETTLE_SECONDS)
     await host.reconciler.look()
     chosen = host.reconciler._choose({*rooms})
     assert len(chosen & rooms) == QUIET_AT_ONCE
-    monkeypatch.delitem(world.tutors, "grammar")
+    monkeypatch.delitem(cluster.tutors, "grammar")
     assert rooms <= host.reconciler._choose({*rooms})

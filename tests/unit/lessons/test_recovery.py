@@ -42,7 +42,7 @@ def dispatch_state(wall: Any) -> DispatchState:
     return DispatchState(wall.now)
 
 
-async def test_lessons_of_a_dead_host_come_on_the_board_and_its_rows_are_sent(
+async def test_lessons_of_a_dead_host_are_registered_as_interrupted_and_its_entries_sent(
     tmp_path: Path, dispatch_state: DispatchState, loqua: Any, wall: Any, a_lesson: NewLesson
 ) -> None:
     """With the last progress; those that it closed do not."""
@@ -63,7 +63,7 @@ async def test_lessons_of_a_dead_host_come_on_the_board_and_its_rows_are_sent(
     assert (lost.row.progress, lost.agent) == (Progress(words_learned=3), None)
     assert loqua.arrived == [("in_progress", "visit1")]
     found = [log["event"] for log in logs]
-    assert sorted(found)[:2] == ["ledger.adopted", "lesson.found_open"]
+    assert sorted(found)[:2] == ["ledger.taken_over", "lesson.found_open"]
 
 
 async def test_a_lesson_that_was_opened_without_its_jobs_knowledge_is_restored(

@@ -55,7 +55,7 @@ class Handoffs:
             log.warning("handoff.refused", tutor=row.tutor, why=str(error))
             return HandoffRefused(why=str(error))
         handover = Handover(tutor=row.tutor, sentences=call.sentences, **call.request.model_dump())
-        log.info("handoff.asked", tutor=specialist, by=row.tutor, room=row.room)
+        log.info("handoff.requested", tutor=specialist, by=row.tutor, room=row.room)
         return await self._await(row, specialist, handover)
 
     async def take_up(self, row: LessonRow) -> HandedBack:
@@ -73,7 +73,7 @@ class Handoffs:
             await self._call_off(row.room, specialist)
         self._tasks.create_task(self._ledger.end_call(row, specialist))
         self._metrics.handoffs.labels(specialist, handback.outcome).inc()
-        lesson_log.info("handoff.over", outcome=handback.outcome)
+        lesson_log.info("handoff.finished", outcome=handback.outcome)
         return HandedBack(handback=handback)
 
     def _find(self, row: LessonRow, agent_name: str) -> str:
@@ -104,7 +104,7 @@ class Handoffs:
             if agent_name is not None:
                 await self._rooms.withdraw(room, agent_name)
         except RoomsError as error:
-            log.warning("handoff.not_called_off", tutor=specialist, why=str(error))
+            log.warning("handoff.not_cancelled", tutor=specialist, why=str(error))
 
 
 async def _outcome(asked: Asked, lesson_log: structlog.stdlib.BoundLogger) -> Handback:
@@ -116,5 +116,5 @@ async def _outcome(asked: Asked, lesson_log: structlog.stdlib.BoundLogger) -> Ha
         return Handback(outcome="absent")
     if not asked.over.done():
         took = asyncio.get_running_loop().time() - began
-        lesson_log.info("handoff.came", seconds=round(took, 2))
+        lesson_log.info("handoff.joined", seconds=round(took, 2))
     return await asked.over

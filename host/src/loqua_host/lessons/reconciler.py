@@ -170,7 +170,7 @@ class Reconciler:
         except RoomsError as error:
             self._sighted = math.inf
             self._metrics.rooms_failures.inc()
-            log.warning("reconciler.blind", why=str(error))
+            log.warning("reconciler.rooms_unreachable", why=str(error))
 
     def _choose(self, known: set[str]) -> set[str]:
         """Return the rooms to read now."""
@@ -375,7 +375,7 @@ class Reconciler:
             handbacks = await self._ledger.handbacks(name) if asked else {}
         except (RoomsError, LedgerError) as error:
             self._metrics.rooms_failures.inc()
-            log.warning("reconciler.blind", room=name, why=str(error))
+            log.warning("reconciler.rooms_unreachable", room=name, why=str(error))
             return None
         elsewhere = await self._ledger.claims_in(name)
         return _Room(

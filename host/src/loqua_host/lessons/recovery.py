@@ -51,7 +51,7 @@ async def recover(services: Services) -> None:
     if dispatch_state.standby:
         await ledger.renew()
     elif taken := await ledger.take_over(services.tutors):
-        log.warning("ledger.adopted", lessons=taken)
+        log.warning("ledger.taken_over", lessons=taken)
         delivery.wake()
     if stale := await ledger.release_claims(
         lambda room, tutor: tutor in dispatch_state.taught(room)

@@ -18,7 +18,7 @@ from loqua_host.events import TimeRunningOut
 
 from .deeds import DEEDS, attempt
 from .hostile import attack
-from .loot import collect
+from .secret_search import collect
 from .script import Script
 
 __all__ = ["automatic", "specialist", "trusted"]
@@ -64,9 +64,9 @@ class Probe:
         """Return an agent that says nothing, having looked for secrets if that is its script."""
         script = self._script(lesson)
         lesson.log.info("probe.create_agent", room=lesson.room, mode=lesson.mode.value)
-        if script.loot:
-            await asyncio.to_thread(collect, lesson, lesson.settings.directory, script.loot)
-            lesson.log.info("probe.looted", room=lesson.room)
+        if script.search:
+            await asyncio.to_thread(collect, lesson, lesson.settings.directory, script.search)
+            lesson.log.info("probe.searched", room=lesson.room)
         wrong: Any = await _misbehave(script.create_agent)
         return wrong if script.create_agent else Caller(lesson, script)
 
