@@ -34,6 +34,7 @@ from loqua_host.dev.postgres import run_postgres
 from loqua_host.records.leases import LEASE
 
 __all__ = [
+    "AUTOMATIC",
     "Cluster",
     "Member",
     "Seat",
@@ -44,7 +45,9 @@ __all__ = [
 ]
 
 LESSONS = {"max_lessons": 50, "reconnect_timeout": 10, "drain_timeout": 3}
-TUTORS = {"probe": {"worker_type": "automatic", "max_concurrent_jobs": 50}}
+AUTOMATIC = {"probe": {"worker_type": "automatic", "max_concurrent_jobs": 50}}
+
+Tutors = Mapping[str, Mapping[str, object]]
 BEAT = "beat"
 BEATS = 3
 """So many show that a tutor teaches."""
@@ -57,6 +60,7 @@ class Member:
     Attributes:
         environ: Over the variables that name the links.
         wrapper: A command in front of the host's.
+        tutors: The tutors that it runs.
     """
 
     name: str
@@ -67,6 +71,7 @@ class Member:
     api: Link
     environ: Mapping[str, str] = field(default_factory=dict)
     wrapper: tuple[str, ...] = ()
+    tutors: Tutors = field(default_factory=lambda: AUTOMATIC)
     host: HostProcess | None = None
     _running: AsyncExitStack = field(default_factory=AsyncExitStack)
 
@@ -79,7 +84,7 @@ class Member:
             **self.environ,
         }
         host = self.deployment.host(
-            self.directory, TUTORS, wrapper=self.wrapper, environ=environ, lessons=LESSONS
+            self.directory, self.tutors, wrapper=self.wrapper, environ=environ, lessons=LESSONS
         )
         self.host = await self._running.enter_async_context(host)
 
@@ -270,12 +275,15 @@ async def run_nodes(stack: AsyncExitStack, directory: Path, count: int) -> list[
 
 
 @asynccontextmanager
-async def run_cluster(hosts: int = 3, nodes: int = 2) -> AsyncIterator[Cluster]:
+async def run_cluster(
+    hosts: int = 3, nodes: int = 2, tutors: Sequence[Tutors] = (AUTOMATIC,)
+) -> AsyncIterator[Cluster]:
     """Run everything for the length of a block; the hosts have started side by side.
 
     Args:
         hosts: How many hosts.
         nodes: How many LiveKit nodes; one alone needs no Redis.
+        tutors: The tutors of the hosts, in turn.
     """
     async with AsyncExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -294,6 +302,7 @@ async def run_cluster(hosts: int = 3, nodes: int = 2) -> AsyncIterator[Cluster]:
                     open_link(address_of(livekit[number % nodes]))
                 ),
                 api=await stack.enter_async_context(open_link(address_of(api.url))),
+                tutors=tutors[number % len(tutors)],
             )
             for number in range(hosts)
         ]

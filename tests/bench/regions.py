@@ -1,28 +1,31 @@
-"""What learners notice when the region that teaches is cut off, and what becomes of its records.
+"""What learners notice when the region that teaches is lost or a part of it, and what of records.
 
 Run as root with `python -m tests.bench.regions [case]...` in the project's root; prints its figures
 as JSON, and ends with 0 if no record was lost or doubled. Each region is a network namespace with a
-LiveKit server and a host; learners, Postgres and the development API are outside. Needs Debian's
-`postgresql` and `iproute2`.
+LiveKit server and a host; learners, the development API and two Postgres servers, one for each
+region, are outside. The second follows the first synchronously. Needs Debian's `postgresql` and
+`iproute2`.
 """
 
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import psycopg
 from livekit import api
 from tests.bench.cluster import Cluster, Member, Seat, address_of, install_tutor, socket_of
 from tests.bench.hosts import count, now, spread, tell
-from tests.bench.severed import open_link
+from tests.bench.severed import Link, open_link
 from tests.integration.host.conftest import Deployment, Visitor, dev_api_for
 
 from loqua_host.dev.child import dying_with_parent
@@ -39,6 +42,12 @@ SETTLED = 6.0
 """Seconds in which a region that is back would do what it must not."""
 
 SIGNAL_PORT, MEDIA_PORT = 7880, 7882
+
+OPERATOR_SECONDS = 15.0
+"""Seconds after which an operator promotes the other Postgres server."""
+
+WRITABLE = "target_session_attrs=read-write"
+SYNCHRONOUS = {"synchronous_standby_names": "*"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +86,88 @@ class Network:
         ip("link", "set", self.name, "up")
 
 
-@dataclass(frozen=True, slots=True)
-class Region:
-    """A region: its network, LiveKit and host."""
+@dataclass(slots=True)
+class Node:
+    """A LiveKit server in a region, which can be killed and started again."""
 
     network: Network
+    server: LiveKitServer
+    process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Start it, and wait until it answers."""
+        config = {
+            "port": SIGNAL_PORT,
+            "rtc": {
+                "udp_port": MEDIA_PORT,
+                "tcp_port": 0,
+                "node_ip": self.network.inside,
+                "use_external_ip": False,
+                "ips": {"includes": [f"{self.network.inside}/32"]},
+            },
+            "logging": {"level": "warn"},
+        }
+        server = self.server
+        environ = {
+            "LIVEKIT_CONFIG": json.dumps(config),
+            "LIVEKIT_KEYS": json.dumps({server.api_key: server.api_secret}),
+            "PATH": os.environ["PATH"],
+        }
+        command = (*self.network.wrapper, str(await livekit_binary(print)))
+        self.process = await asyncio.create_subprocess_exec(
+            *dying_with_parent(*command), env=environ, stdout=subprocess.DEVNULL
+        )
+        async with api.LiveKitAPI(server.url, server.api_key, server.api_secret) as livekit:
+            while True:
+                with suppress(aiohttp.ClientError):
+                    await livekit.room.list_rooms(api.ListRoomsRequest())
+                    break
+                await asyncio.sleep(0.1)  # nothing says when it listens
+
+    async def kill(self) -> None:
+        """Kill it."""
+        assert self.process is not None
+        self.process.kill()
+        await self.process.wait()
+
+
+@dataclass(slots=True)
+class Databases:
+    """The Postgres servers of both regions: the first accepts writes, the second follows it."""
+
+    urls: list[str]
+    _stack: ExitStack
+
+    def lose_first(self) -> None:
+        """Kill the first server, as its machine fails."""
+        with psycopg.connect(self.urls[0]) as connection:
+            row = connection.execute("SHOW data_directory").fetchone()
+        assert row is not None
+        pid = (Path(row[0]) / "postmaster.pid").read_text().split()[0]
+        os.kill(int(pid), signal.SIGKILL)
+
+    def promote_second(self) -> None:
+        """Have the second server accept writes, as an operator does."""
+        with psycopg.connect(self.urls[1], autocommit=True) as connection:
+            connection.execute("SELECT pg_promote()")
+
+    def follow_second(self) -> str:
+        """Make a new server that follows the second one, and return where it listens."""
+        server = run_postgres(durable=False, standby_of=self.urls[1])
+        self.urls[0] = self._stack.enter_context(server)
+        return socket_of(self.urls[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A region: its network, LiveKit and host, and the ways of its host to both databases."""
+
+    network: Network
+    node: Node
     deployment: Deployment
     member: Member
+    databases: Databases
+    ledger: tuple[Link, Link]
 
     async def is_active(self) -> bool:
         """Return whether a load balancer would send learners there."""
@@ -127,40 +211,23 @@ def open_network(name: str, number: int) -> Iterator[Network]:
 
 
 @asynccontextmanager
-async def run_node(network: Network, key: LiveKitServer) -> AsyncIterator[LiveKitServer]:
+async def run_node(network: Network, key: LiveKitServer) -> AsyncIterator[Node]:
     """Run a LiveKit server in a region for the length of a block."""
-    server = replace(key, url=f"ws://{network.inside}:{SIGNAL_PORT}")
-    config = {
-        "port": SIGNAL_PORT,
-        "rtc": {
-            "udp_port": MEDIA_PORT,
-            "tcp_port": 0,
-            "node_ip": network.inside,
-            "use_external_ip": False,
-            "ips": {"includes": [f"{network.inside}/32"]},
-        },
-        "logging": {"level": "warn"},
-    }
-    environ = {
-        "LIVEKIT_CONFIG": json.dumps(config),
-        "LIVEKIT_KEYS": json.dumps({server.api_key: server.api_secret}),
-        "PATH": os.environ["PATH"],
-    }
-    command = (*network.wrapper, str(await livekit_binary(print)))
-    process = await asyncio.create_subprocess_exec(
-        *dying_with_parent(*command), env=environ, stdout=subprocess.DEVNULL
-    )
+    node = Node(network, replace(key, url=f"ws://{network.inside}:{SIGNAL_PORT}"))
+    await node.start()
     try:
-        async with api.LiveKitAPI(server.url, server.api_key, server.api_secret) as livekit:
-            while True:
-                with suppress(aiohttp.ClientError):
-                    await livekit.room.list_rooms(api.ListRoomsRequest())
-                    break
-                await asyncio.sleep(0.1)  # nothing says when it listens
-        yield server
+        yield node
     finally:
-        process.kill()
-        await process.wait()
+        await node.kill()
+
+
+@contextmanager
+def run_databases() -> Iterator[Databases]:
+    """Run both Postgres servers for the length of a block."""
+    with ExitStack() as stack:
+        first = stack.enter_context(run_postgres(durable=False, settings=SYNCHRONOUS))
+        second = stack.enter_context(run_postgres(durable=False, standby_of=first))
+        yield Databases([first, second], stack)
 
 
 @asynccontextmanager
@@ -175,25 +242,34 @@ async def run_regions() -> AsyncIterator[tuple[Region, Region]]:
             for number, name in enumerate(NAMES, start=1)
         ]
         nodes = [await stack.enter_async_context(run_node(it, key)) for it in networks]
-        served = await stack.enter_async_context(dev_api_for(nodes[0]))
-        postgres = stack.enter_context(run_postgres(durable=False))
+        served = await stack.enter_async_context(dev_api_for(nodes[0].server))
+        databases = stack.enter_context(run_databases())
         regions = []
         for name, network, node in zip(NAMES, networks, nodes, strict=True):
-            ways = [
+            servers = (*map(socket_of, databases.urls), address_of(served.url))
+            first, second, way = [
                 await stack.enter_async_context(open_link(server, network.outside))
-                for server in (socket_of(postgres), address_of(node), address_of(served.url))
+                for server in servers
             ]
-            deployment = Deployment(node, served, plugins, directory)
+            deployment = Deployment(node.server, served, plugins, directory)
+            both = f"{first.address},{second.address}"
             member = Member(
                 name,
                 directory / name,
                 deployment,
-                *ways,
-                environ={"LIVEKIT_URL": node.url, **variables(name)},
+                postgres=first,
+                livekit=first,  # not used: within its network
+                api=way,
+                environ={
+                    "LEDGER_URL": f"postgresql://loqua@{both}/postgres?{WRITABLE}",
+                    "LIVEKIT_URL": node.server.url,
+                    **variables(name),
+                },
                 wrapper=network.wrapper,
             )
             stack.push_async_callback(member.stop)
-            regions.append(Region(network, deployment, member))
+            ledger = (first, second)
+            regions.append(Region(network, node, deployment, member, databases, ledger))
         await asyncio.gather(*(it.member.start() for it in regions))
         await asyncio.sleep(LEASE / 3 + 1)  # each has reported that it is ready
         yield regions[0], regions[1]
@@ -290,7 +366,8 @@ async def without_ledger(west: Region, east: Region, learners: Learners) -> dict
     seats = await gathered(learners.sit(west) for _ in range(LEARNERS))
     await asyncio.gather(*(seat.taught(seat.came) for seat in seats))
     begun = now()
-    for link in (west.member.postgres, west.member.api):
+    cut = (*west.ledger, west.member.api)
+    for link in cut:
         link.cut()
     active = await east.active()
     tell("failed over", after=round(active - begun, 1))
@@ -301,7 +378,7 @@ async def without_ledger(west: Region, east: Region, learners: Learners) -> dict
     await asyncio.sleep(SETTLED)
     gaps = [seat.longest_gap(begun, now()) for seat in seats[:LEARNERS]]
     together, healed = both.together(), now()
-    for link in (west.member.postgres, west.member.api):
+    for link in cut:
         link.heal()
     await west.member.running.log.until("region.changed", active=NAMES[1])
     tell("healed")
@@ -313,6 +390,98 @@ async def without_ledger(west: Region, east: Region, learners: Learners) -> dict
         "taught_at_the_end": sum(taught),
         "two_tutors_while_cut_off": round(together, 1),
         "left_after_healing": round(max(mine) - healed, 1),
+        **await result(learners, seats),
+    }
+
+
+async def without_livekit(west: Region, east: Region, learners: Learners) -> dict[str, Any]:
+    """Kill a region's LiveKit alone, have its learners move, and start it again."""
+    seats = await gathered(learners.sit(west) for _ in range(LEARNERS))
+    await asyncio.gather(*(seat.taught(seat.came) for seat in seats))
+    begun = now()
+    tell("without LiveKit")
+    await west.node.kill()
+    active = await east.active()
+    tell("failed over", after=round(active - begun, 1))
+    leaving = [asyncio.create_task(seat.visitor.room.disconnect()) for seat in seats]
+    await asyncio.gather(*(learners.move(seat, east) for seat in seats))
+    seats += await gathered(learners.sit(east) for _ in range(NEWCOMERS))
+    taught = await asyncio.gather(*(seat.taught(active) for seat in seats))
+    gaps = [seat.longest_gap(begun, now()) for seat in seats[:LEARNERS]]
+    await west.node.start()
+    await west.member.running.log.until("worker.registered", count=2)
+    tell("healed")
+    await asyncio.gather(asyncio.sleep(2 * SETTLED), *leaving)
+    return {
+        "failed_over_after": round(active - begun, 1),
+        **spread("without_tutor", gaps),
+        "taught_at_the_end": sum(taught),
+        "active_again": await west.is_active(),
+        "two_tutors": round(max(seat.together() for seat in seats), 1),
+        **await result(learners, seats),
+    }
+
+
+async def without_first_database(west: Region, east: Region, learners: Learners) -> dict[str, Any]:
+    """Kill the Postgres server that accepts writes, and promote that of the other region."""
+    seats = await gathered(learners.sit(west) for _ in range(LEARNERS))
+    await asyncio.gather(*(seat.taught(seat.came) for seat in seats))
+    begun = now()
+    west.databases.lose_first()
+    tell("without the first database")
+    newcomers = await gathered(learners.sit(west) for _ in range(NEWCOMERS))
+    leaver = seats[0]
+    await leaver.visitor.leave()
+    await asyncio.sleep(OPERATOR_SECONDS)
+    promoted = now()
+    west.databases.promote_second()
+    tell("promoted")
+    taught = await asyncio.gather(*(seat.taught(promoted) for seat in (*seats[1:], *newcomers)))
+    gaps = [seat.longest_gap(begun, now()) for seat in seats[1:]]
+    await asyncio.sleep(FAILOVER_AFTER + LEASE + SETTLED)
+    everyone = [*seats, *newcomers]
+    return {
+        "promoted_after": round(promoted - begun, 1),
+        **spread("without_tutor", gaps),
+        **spread("newcomers_after_promotion", [it.beats[0][0] - promoted for it in newcomers]),
+        "taught_at_the_end": sum(taught),
+        "region_changed": await east.is_active(),
+        **await result(learners, everyone),
+    }
+
+
+async def with_database_lost(west: Region, east: Region, learners: Learners) -> dict[str, Any]:
+    """Cut a region off with the Postgres server that accepts writes; promote and fail over."""
+    seats = await gathered(learners.sit(west) for _ in range(LEARNERS))
+    await asyncio.gather(*(seat.taught(seat.came) for seat in seats))
+    begun = now()
+    west.databases.lose_first()
+    west.network.cut()
+    tell("lost with its database")
+    await asyncio.sleep(OPERATOR_SECONDS)
+    promoted = now()
+    west.databases.promote_second()
+    await activate(east)
+    active = await east.active()
+    tell("promoted and activated", after=round(active - begun, 1))
+    leaving = [asyncio.create_task(seat.visitor.room.disconnect()) for seat in seats]
+    await asyncio.gather(*(learners.move(seat, east) for seat in seats))
+    seats += await gathered(learners.sit(east) for _ in range(NEWCOMERS))
+    taught = await asyncio.gather(*(seat.taught(active) for seat in seats))
+    gaps = [seat.longest_gap(begun, now()) for seat in seats[:LEARNERS]]
+    again = west.databases.follow_second()
+    for region in (west, east):
+        region.ledger[0].server = again
+    west.network.heal()
+    await west.member.running.log.until("region.changed", active=NAMES[1], patience=90)
+    tell("healed")
+    await asyncio.gather(asyncio.sleep(2 * SETTLED), *leaving)
+    return {
+        "promoted_after": round(promoted - begun, 1),
+        "taught_there_after": round(active - begun, 1),
+        **spread("without_tutor", gaps),
+        "taught_at_the_end": sum(taught),
+        "active_again": await west.is_active(),
         **await result(learners, seats),
     }
 
@@ -335,7 +504,6 @@ async def activate(region: Region) -> None:
         **os.environ,
         "PYTHONPATH": str(region.deployment.plugins),
         **region.deployment.environ(),
-        "LEDGER_URL": f"postgresql://loqua@{member.postgres.address}/postgres",
         **member.environ,
     }
     config = str(member.directory / "config")
@@ -346,7 +514,13 @@ async def activate(region: Region) -> None:
     assert await process.wait() == 0
 
 
-CASES = {"cut_off": cut_off, "without_ledger": without_ledger}
+CASES = {
+    "cut_off": cut_off,
+    "without_ledger": without_ledger,
+    "without_livekit": without_livekit,
+    "without_first_database": without_first_database,
+    "with_database_lost": with_database_lost,
+}
 
 
 async def main(cases: Sequence[str]) -> int:

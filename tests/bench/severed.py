@@ -15,9 +15,11 @@ class Link:
     """A way to a server.
 
     Attributes:
+        server: A Unix socket, or host and port; new connections go there.
         address: Where the proxy listens, with its port.
     """
 
+    server: str | tuple[str, int]
     address: str = ""
     _cut: bool = False
     _open: asyncio.Event = field(default_factory=asyncio.Event)
@@ -55,7 +57,7 @@ async def open_link(
     server: str | tuple[str, int], interface: str = "127.0.0.1"
 ) -> AsyncIterator[Link]:
     """Yield a way to a server, a Unix socket or host and port, for the length of a block."""
-    link = Link()
+    link = Link(server)
     link.heal()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -63,9 +65,9 @@ async def open_link(
             if link._cut:
                 raise ConnectionError
             onward = (
-                asyncio.open_unix_connection(server)
-                if isinstance(server, str)
-                else asyncio.open_connection(*server)
+                asyncio.open_unix_connection(link.server)
+                if isinstance(link.server, str)
+                else asyncio.open_connection(*link.server)
             )
             back, forth = await onward
         except OSError:

@@ -452,14 +452,14 @@ class _Workers:
         )
 
 
-def _is_elsewhere(parts: _Parts, tutor: str, room: str, metadata: str) -> bool:
+def _is_elsewhere(parts: _Parts, tutor: str, room: str) -> bool:
     services = parts.services
     if (other := installed_over()) is not None:
         log.error("host.installed_over", running=RUNNING, installed=other, hint="restart the host")
         return True
     if services.dispatch_state.shared and not services.ledger.responsive:
         return True  # another host may reach the ledger, without which no lesson starts
-    return services.dispatch_state.is_elsewhere(room, tutor, metadata)
+    return services.dispatch_state.is_elsewhere(room, tutor)
 
 
 def _is_full(parts: _Parts, tutor: str, room: str) -> bool:

@@ -341,7 +341,7 @@ class Job:
         """Begin the lesson."""
         ctx: Any = SimpleNamespace(room=self.room)
         parts: Any = (self.link, self.lesson, self.hooks, self.settings, self.clock)
-        job = LessonJob(ctx, *parts, self.welcome.last_try, self.telemetry)
+        job = LessonJob(ctx, *parts, self.welcome.last_try, self.welcome.called, self.telemetry)
         return asyncio.create_task(Runner(job).run())
 
     @property

@@ -221,3 +221,17 @@ async def test_a_specialist_waits_ten_seconds_for_the_floor_at_most(job: Any) ->
     assert "on_user_ready" in job.hooks.called
     job.lesson.end("done")
     await lesson
+
+
+async def test_a_tutor_that_comes_back_gets_the_result_of_its_earlier_call(job: Any) -> None:
+    """Before it greets, which is not before the specialist is done."""
+    job.welcome = job.welcome.model_copy(update={"called": True})
+    lesson = job.start()
+    await asyncio.sleep(60)
+    assert job.hooks.called == ["create_agent"]
+    host_says(job, HandedBack(handback=TAUGHT))
+    await asyncio.sleep(1)
+    assert job.hooks.called == ["create_agent", "on_user_ready"]
+    assert job.lesson.handback == TAUGHT
+    job.lesson.end("done")
+    await lesson

@@ -5,7 +5,7 @@ in SQLite's memory. LiveKit, the API and the jobs are not.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, TypeVar
@@ -102,7 +102,7 @@ class Job:
     Attributes:
         learner: Whom it teaches, once it does.
         since: When that began, in unix seconds.
-        calls: How often it has called a specialist.
+        calls: How often it has called a specialist, with a call of the job before it.
         away_since: When its learner left who may return, in monotonic seconds.
     """
 
@@ -147,10 +147,31 @@ class ObservedLessons(Lessons):
         await super().close(row, reason)
 
 
+class OwnTutors(Mapping[str, RunningTutor]):
+    """The enabled tutors but for one."""
+
+    def __init__(self, enabled: Mapping[str, RunningTutor], but: str | None) -> None:
+        self._enabled, self._but = enabled, but
+
+    def __getitem__(self, name: str) -> RunningTutor:
+        """Return an enabled tutor."""
+        if name == self._but:
+            raise KeyError(name)
+        return self._enabled[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names."""
+        return (name for name in self._enabled if name != self._but)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._enabled.keys() - {self._but})
+
+
 class Host:
     """A host: what a killed one still had to do does not happen."""
 
-    def __init__(self, cluster: "Cluster", name: str) -> None:
+    def __init__(self, cluster: "Cluster", name: str, but: str | None = None) -> None:
         self.name, self.cluster = name, cluster
         self.alive = True
         self.tasks: set[asyncio.Task[Any]] = set()
@@ -158,6 +179,7 @@ class Host:
         self.departures: dict[str, Departure] = {}
         self.said: list[NotifyWaiting] = []
         self.dispatch_state = DispatchState(cluster.monotonic, self.departures.get)
+        self.tutors = OwnTutors(cluster.tutors, but)
         self.ledger = Ledger(self, KeyRing(()), name, None, 1.0)  # type: ignore[arg-type]  # a fake
         fakes: Any = {"rooms": self, "api": self.loqua, "delivery": self, "tasks": self}
         self.metrics = LessonMetrics(Instruments())
@@ -165,7 +187,7 @@ class Host:
             **fakes,
             ledger=self.ledger,
             dispatch_state=self.dispatch_state,
-            tutors=cluster.tutors,
+            tutors=self.tutors,
             settings=lambda: SETTINGS,
             clock=cluster,
             metrics=self.metrics,
@@ -197,9 +219,7 @@ class Host:
         if self.dispatch_state.leaving:
             return Capacity(0, {})
         busy = [job.ref.tutor for job in self.jobs]
-        free = {
-            one.name: one.max_jobs - busy.count(one.name) for one in self.cluster.tutors.values()
-        }
+        free = {one.name: one.max_jobs - busy.count(one.name) for one in self.tutors.values()}
         return Capacity(HOST_CAPACITY - len(busy), free)
 
     @property
@@ -325,9 +345,9 @@ class Cluster:
         """The jobs that teach."""
         return [job for job in self.jobs.values() if job.learner is not None]
 
-    async def start(self, name: str) -> None:
-        """Start a host, as after a crash: with nothing but the ledger."""
-        host = Host(self, f"{name}{next(self.numbers)}")
+    async def start(self, name: str, but: str | None = None) -> None:
+        """Start a host, as after a crash: with nothing but the ledger, and without one tutor."""
+        host = Host(self, f"{name}{next(self.numbers)}", but)
         await host.write(lambda db: renew_lease(db, host.name))
         await host.keep()
         self.hosts[name] = host
@@ -461,7 +481,7 @@ class Cluster:
         room, dispatch = self.offers[0] if again else self.offers.pop(0)
         tutor = NAMES[dispatch.agent_name]
         for _, host in sorted(self.hosts.items(), key=lambda it: it[0] != first):
-            if room in self.people and host.capacity().fits(tutor):
+            if room in self.people and tutor in host.tutors and host.capacity().fits(tutor):
                 job = Job(JobRef(f"job{next(self.numbers)}", room, tutor), host)
                 self.jobs[job.ref.job_id] = job
                 host.lessons.begin(job.ref)
@@ -485,7 +505,8 @@ class Cluster:
         job.tell(Join(identity=seen))
         await idle()
         match job.link.told[0]:
-            case Welcome(learner=welcomed):
+            case Welcome(learner=welcomed, called=called):
+                job.calls = int(called)
                 job.learner, job.since = people[welcomed.identity], self.now()
                 entry = (job.ref.room, job.learner.sid, job.ref.tutor)
                 assert entry not in self.given_up, "taught after a crash loop"

@@ -4,7 +4,6 @@ import pytest
 
 from loqua_host.contract.handoff import Handover
 from loqua_host.lessons.dispatch_state import CALL_SECONDS, DispatchState
-from loqua_host.link.dispatch_metadata import pack
 from loqua_host.link.server import JobRef
 from loqua_host.records.ledger import LessonRow
 
@@ -100,16 +99,13 @@ async def test_who_has_had_a_slot_goes_on(dispatch_state: DispatchState) -> None
         assert dispatch_state.goes_on("room", "grammar")
 
 
-async def test_a_specialist_whom_another_host_has_called_is_left_to_it(
+async def test_a_host_that_stands_by_takes_only_the_specialists_that_its_tutors_call(
     dispatch_state: DispatchState,
 ) -> None:
-    """Its result returns there; who comes for another reason may be taught here."""
-    handed = pack(Handover(tutor="tutor"), "maria")
-    assert not dispatch_state.is_elsewhere("room", "grammar", handed)
+    """Of several hosts in the region that teaches, any takes one."""
     dispatch_state.shared = True
-    assert dispatch_state.is_elsewhere("room", "grammar", handed)
-    assert not dispatch_state.is_elsewhere("room", "grammar", "")
+    assert not dispatch_state.is_elsewhere("room", "grammar")
+    dispatch_state.standby = True
+    assert dispatch_state.is_elsewhere("room", "grammar")
     with dispatch_state.asking("room", "grammar", "maria", Handover(tutor="tutor")):
-        assert not dispatch_state.is_elsewhere("room", "grammar", handed)
-    dispatch_state.on_called("room", "grammar", "maria")
-    assert not dispatch_state.is_elsewhere("room", "grammar", handed)
+        assert not dispatch_state.is_elsewhere("room", "grammar")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.unit.lessons.host_under_test import WRITTEN, make_services
 
-from loqua_host.contract.handoff import Handover
+from loqua_host.contract.handoff import Handback, Handover
 from loqua_host.lessons.decisions import Capacity
 from loqua_host.lessons.dispatch_state import DispatchState
 from loqua_host.lessons.metrics import LessonMetrics
@@ -65,6 +65,10 @@ class FakeLiveKit:
     async def claims_in(self, _room: str) -> LeaseClaims:
         """No other host is here."""
         return LeaseClaims()
+
+    async def handbacks(self, _room: str) -> dict[str, Handback]:
+        """No specialist has handed back."""
+        return {}
 
     async def claim(self, *_: object) -> bool:
         """Grant this host's call."""

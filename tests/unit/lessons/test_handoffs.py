@@ -1,6 +1,7 @@
 """Handoffs in the host: asked, come and over, with a reconciler and rooms faked by hand."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -8,17 +9,20 @@ import pytest
 
 from loqua_host.contract.handoff import Handback, HandoffRequest, Utterance
 from loqua_host.contract.records import LessonReport
-from loqua_host.errors import RoomsError
+from loqua_host.errors import LedgerError, RoomsError
 from loqua_host.lessons import handoffs as module
-from loqua_host.lessons.dispatch_state import DispatchState
+from loqua_host.lessons.dispatch_state import GONE_SECONDS, DispatchState
 from loqua_host.lessons.handoffs import Handoffs
 from loqua_host.lessons.metrics import LessonMetrics
 from loqua_host.link.messages import CallSpecialist, HandedBack, HandoffRefused
 from loqua_host.link.server import JobRef
 from loqua_host.observability.metrics import Instruments
 from loqua_host.records.ledger import LessonRow
+from loqua_host.system.tasks import background
 from loqua_host.testing.tutors import running_tutor
 
+ABSENT = Handback(outcome="absent")
+REPORTED = Handback(outcome="taught", report=LessonReport(topics_covered=("verbs",)))
 ROW = LessonRow("l1", "v1", "v1", "maria", "room", "conversation", "agent", 0.0)
 CALL = CallSpecialist(
     agent_name="grammar-expert",
@@ -47,13 +51,34 @@ class FakeRooms:
         return []
 
 
+class FakeLedger:
+    """The ledger: which specialist the lesson has called."""
+
+    def __init__(self) -> None:
+        self.called: str | None = None
+        self.failing = False
+
+    async def call_specialist(self, _lesson: LessonRow, tutor: str) -> None:
+        """Save a call."""
+        if self.failing:
+            raise LedgerError("out of reach")
+        self.called = tutor
+
+    async def end_call(self, _lesson: LessonRow, _tutor: str) -> None:
+        """Forget it."""
+        self.called = None
+
+
 class HandoffsUnderTest:
     """Handoffs with all that is around them."""
 
-    def __init__(self, now: Any) -> None:
-        self.dispatch_state, self.rooms = DispatchState(now), FakeRooms()
+    def __init__(self, wall: Any, tasks: asyncio.TaskGroup) -> None:
+        self.wall = wall
+        self.dispatch_state, self.rooms = DispatchState(wall.monotonic), FakeRooms()
+        self.ledger = FakeLedger()
         self.metrics = LessonMetrics(Instruments())
-        self.handoffs = Handoffs(self.dispatch_state, self.rooms, TUTORS, self.metrics)  # type: ignore[arg-type]  # a fake
+        fakes: Any = (self.dispatch_state, self.rooms, self.ledger, TUTORS, tasks, self.metrics)
+        self.handoffs = Handoffs(*fakes)
 
     async def begin(self) -> "asyncio.Task[HandedBack | HandoffRefused]":
         """Ask for the grammar specialist, until it has been asked for."""
@@ -63,16 +88,18 @@ class HandoffsUnderTest:
 
 
 @pytest.fixture
-async def host(wall: Any) -> HandoffsUnderTest:
-    """Return handoffs."""
-    return HandoffsUnderTest(wall.now)
+async def host(wall: Any) -> AsyncIterator[HandoffsUnderTest]:
+    """Yield handoffs."""
+    async with background() as tasks:
+        yield HandoffsUnderTest(wall, tasks)
 
 
 async def test_a_specialist_is_asked_for_until_it_has_taught(host: HandoffsUnderTest) -> None:
     """With what it is to know; its caller is told what it reported."""
     asking = await host.begin()
     [(tutor, asked)] = host.dispatch_state.asked("room").items()
-    assert (tutor, asked.ask.user_id) == ("grammar", "maria")
+    assert (tutor, asked.user_id) == ("grammar", "maria")
+    assert asked.handover is not None
     assert asked.handover.model_dump() == {
         "tutor": "conversation",
         "focus": "articles",
@@ -85,6 +112,8 @@ async def test_a_specialist_is_asked_for_until_it_has_taught(host: HandoffsUnder
     assert await asking == HandedBack(handback=taught)
     assert host.dispatch_state.asked("room") == {}
     assert host.rooms.withdrawn == []
+    await asyncio.sleep(0)
+    assert host.ledger.called is None
     assert host.metrics.handoffs.labels("grammar", "taught")._value.get() == 1
 
 
@@ -160,22 +189,88 @@ async def test_nobody_is_asked_for_twice(host: HandoffsUnderTest) -> None:
     await asking
 
 
-@pytest.mark.parametrize(
-    ("ended", "outcome"), [(frozenset({"grammar"}), "taught"), (frozenset[str](), "failed")]
-)
-async def test_a_specialist_on_another_host_is_known_by_its_coming_and_going(
-    host: HandoffsUnderTest, ended: frozenset[str], outcome: str
+async def test_a_specialist_of_another_host_is_called_and_its_report_comes_by_the_ledger(
+    host: HandoffsUnderTest,
 ) -> None:
-    """All this host hears of it is who is in the room, and what has ended there."""
+    """No tutor of this host has that name."""
+    host.dispatch_state.elsewhere = {"verbs": "verb-expert"}
+    call = CALL.model_copy(update={"agent_name": "verb-expert"})
+    asking = asyncio.create_task(host.handoffs.hand_off(ROW, call))
+    await host.dispatch_state.changed.wait()
+    assert host.ledger.called == "verbs"
+    assert host.dispatch_state.asked("room")["verbs"].ask.due
+    host.dispatch_state.on_called("room", "verbs", "maria")
+    host.dispatch_state.on_seen("room", taught={"verbs"})
+    assert not host.dispatch_state.asked("room")["verbs"].ask.due
+    assert host.dispatch_state.called("room") == frozenset()
+    host.dispatch_state.on_seen("room", handbacks={"verbs": REPORTED})
+    assert await asking == HandedBack(handback=REPORTED)
+    await asyncio.sleep(0)
+    assert host.ledger.called is None
+
+
+async def test_a_specialist_of_another_host_that_does_not_come_is_called_off(
+    host: HandoffsUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its agent name, which the other host has told."""
+    monkeypatch.setattr(module, "COME_SECONDS", 0.01)
+    host.dispatch_state.elsewhere = {"verbs": "verb-expert"}
+    call = CALL.model_copy(update={"agent_name": "verb-expert"})
+    assert await host.handoffs.hand_off(ROW, call) == HandedBack(handback=ABSENT)
+    assert host.rooms.withdrawn == [("room", "verb-expert")]
+
+
+@pytest.mark.parametrize(
+    ("elsewhere", "seconds"),
+    [({"grammar": "grammar-expert"}, GONE_SECONDS), ({}, 0.0)],
+    ids=["another host may restore it", "no other host runs it"],
+)
+async def test_a_specialist_of_another_host_that_is_gone_without_a_result_has_failed(
+    host: HandoffsUnderTest, elsewhere: dict[str, str], seconds: float
+) -> None:
+    """After the time in which another host would have restored it."""
+    host.dispatch_state.elsewhere = elsewhere
     asking = await host.begin()
-    host.dispatch_state.on_called("room", "grammar", "maria")
-    host.dispatch_state.on_seen("room", frozenset({"conversation"}), frozenset())
-    assert not asking.done()
-    host.dispatch_state.on_seen("room", frozenset({"conversation", "grammar"}), frozenset())
-    host.dispatch_state.on_seen("room", frozenset({"conversation"}), ended)
-    answer = await asking
-    assert isinstance(answer, HandedBack)
-    assert answer.handback.outcome == outcome
+    host.dispatch_state.on_seen("room", taught={"grammar"})
+    host.wall.seconds += 1000
+    host.dispatch_state.on_seen("room", coming={"grammar"})
+    assert not host.dispatch_state.asked("room")["grammar"].over.done()
+    if seconds:
+        host.dispatch_state.on_seen("room")
+        host.wall.seconds += seconds - 1
+        host.dispatch_state.on_seen("room")
+        assert host.dispatch_state.asked("room")
+        host.wall.seconds += 1
+    host.dispatch_state.on_seen("room")
+    assert await asking == HandedBack(handback=Handback(outcome="failed"))
+
+
+async def test_a_ledger_out_of_reach_refuses_a_call_at_once(host: HandoffsUnderTest) -> None:
+    """Its lesson could not start either."""
+    host.ledger.failing = True
+    answer = await host.handoffs.hand_off(ROW, CALL)
+    assert answer == HandoffRefused(why="out of reach")
+    assert host.dispatch_state.asked("room") == {}
+
+
+async def test_a_resumed_caller_gets_the_result_of_its_earlier_call_without_another_dispatch(
+    host: HandoffsUnderTest,
+) -> None:
+    """The specialist teaches, on whichever host, or has been done before."""
+    taking_up = asyncio.create_task(host.handoffs.take_up(replace(ROW, called="grammar")))
+    await host.dispatch_state.changed.wait()
+    assert not host.dispatch_state.asked("room")["grammar"].ask.due
+    host.dispatch_state.on_seen("room", handbacks={"grammar": REPORTED})
+    assert await taking_up == HandedBack(handback=REPORTED)
+
+
+async def test_a_resumed_caller_whose_specialist_never_came_goes_on(
+    host: HandoffsUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its learner is with nobody meanwhile."""
+    monkeypatch.setattr(module, "COME_SECONDS", 0.01)
+    answer = await host.handoffs.take_up(replace(ROW, called="grammar"))
+    assert answer == HandedBack(handback=ABSENT)
 
 
 async def test_a_specialist_on_this_host_has_not_come_before_its_lesson_begins(
@@ -185,7 +280,7 @@ async def test_a_specialist_on_this_host_has_not_come_before_its_lesson_begins(
     await host.begin()
     host.dispatch_state.on_called("room", "grammar", "maria")
     host.dispatch_state.on_accepted(JOB)
-    host.dispatch_state.on_seen("room", frozenset({"grammar"}), frozenset())
+    host.dispatch_state.on_seen("room", coming={"grammar"})
     [asked] = host.dispatch_state.asked("room").values()
     assert not asked.came.is_set()
 
@@ -198,11 +293,11 @@ async def test_a_specialist_on_this_host_is_not_over_while_it_is_brought_back(
     host.dispatch_state.on_taught(JOB)
     lost = host.dispatch_state.on_interrupted(replace(ROW, tutor="grammar"), None)
     host.dispatch_state.on_over(JOB)
-    host.dispatch_state.on_seen("room", frozenset(), frozenset())
+    host.dispatch_state.on_seen("room")
     assert host.dispatch_state.asked("room")
     host.dispatch_state.drop_interrupted(lost)
     host.dispatch_state.on_called("room", "grammar", "maria")
-    host.dispatch_state.on_seen("room", frozenset(), frozenset())
+    host.dispatch_state.on_seen("room")
     assert host.dispatch_state.asked("room")
     host.dispatch_state.on_handed_back("room", "grammar", Handback(outcome="taught"))
     await asking

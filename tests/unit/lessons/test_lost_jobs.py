@@ -95,8 +95,23 @@ async def test_a_learner_whose_job_no_worker_takes_gets_another(
     cluster.enter("two", "ana")
     await look_for(host, DISPATCH_GRACE + 2 * POLL_SECONDS)
     cluster.losing = False
-    await look_for(host, 12)
+    await look_for(host, 2 * POLL_SECONDS)
     assert ("two", "") in [(room, one.agent_name) for room, one in cluster.offers]
+
+
+async def test_a_learner_is_dispatched_a_tutor_again_and_again_while_a_host_does_not_answer(
+    cluster: Cluster, host: Host
+) -> None:
+    """LiveKit may choose a frozen host several times; of the dispatches in a row, one stays."""
+    cluster.losing = True
+    cluster.enter("two", "ana")
+    running = asyncio.create_task(host.reconciler.run())
+    with structlog.testing.capture_logs() as logs:
+        await asyncio.sleep(12)
+    running.cancel()
+    calls = [line for line in logs if line["event"] == "tutor.called" and line["room"] == "two"]
+    assert len(calls) >= 4
+    assert len(cluster.dispatches["two"]) == 1
 
 
 async def test_a_job_that_had_its_lesson_is_no_loss(cluster: Cluster, host: Host) -> None:

@@ -148,13 +148,24 @@ def test_a_full_host_sends_no_specialist_and_asks_no_learner_to_wait() -> None:
     assert todo(snapshot(wanted=frozenset(), asked=ASKED), capacity=full) == []
 
 
-def test_a_full_host_sends_for_a_specialist_to_others() -> None:
+@pytest.mark.parametrize(
+    "capacity",
+    [Capacity(0, {"tutor": 0, "grammar": 0}), Capacity(10, {"tutor": 10})],
+    ids=["full", "without the specialist"],
+)
+def test_a_host_that_has_no_specialist_sends_for_one_to_others(capacity: Capacity) -> None:
     """They do not hear of it but by the dispatch."""
     room = snapshot(wanted=frozenset(), asked=ASKED)
-    full = Capacity(0, {"tutor": 0, "grammar": 0})
-    assert called(decide([room], full, NOW, RECONNECT_TIMEOUT, others=5.0)) == [
+    assert called(decide([room], capacity, NOW, RECONNECT_TIMEOUT, others=5.0)) == [
         ("room", "grammar", "maria")
     ]
+    assert decide([room], capacity, NOW, RECONNECT_TIMEOUT) == []
+
+
+def test_a_specialist_that_has_come_is_not_called_again() -> None:
+    """Its own host restores it; the caller waits."""
+    asked = {"grammar": Ask("maria", NOW, due=False)}
+    assert todo(snapshot(wanted=frozenset(), asked=asked)) == []
 
 
 def test_an_asked_specialist_that_crashed_comes_back_to_its_lesson() -> None:
@@ -244,15 +255,15 @@ def test_who_has_to_wait_is_notified_once_and_again_when_served() -> None:
     assert todo(elsewhere) == []
 
 
-@pytest.mark.parametrize("interrupted", [(), (lost(since=NOW - 57),)])
+@pytest.mark.parametrize("interrupted", [(), (lost(since=NOW - 60 + DISPATCH_GRACE),)])
 def test_who_may_find_a_slot_at_another_host_is_notified_later(
     interrupted: tuple[Interrupted, ...],
 ) -> None:
     """When none has called a tutor meanwhile: a tutor who came would talk into the sentence."""
-    full = [snapshot(interrupted=interrupted)]
-    assert decide(full, FULL, NOW, RECONNECT_TIMEOUT, others=57.1) == []
+    full, waited = [snapshot(interrupted=interrupted)], 60 - DISPATCH_GRACE
+    assert decide(full, FULL, NOW, RECONNECT_TIMEOUT, others=waited + 0.1) == []
     tell = NotifyWaiting("room", present(), waiting=True, tutor="tutor", aloud=True)
-    assert decide(full, FULL, NOW, RECONNECT_TIMEOUT, others=57.0) == [tell]
+    assert decide(full, FULL, NOW, RECONNECT_TIMEOUT, others=waited) == [tell]
 
 
 def test_a_slot_that_was_given_away_is_given_to_nobody_else() -> None:

@@ -8,10 +8,10 @@ import pytest
 import structlog
 from tests.unit.lessons.cluster import RECONNECT_TIMEOUT, Cluster, Host
 
-from loqua_host.contract.handoff import Handover
-from loqua_host.contract.records import Performance, SessionRecord
+from loqua_host.contract.handoff import Handback, Handover
+from loqua_host.contract.records import LessonReport, Performance, SessionRecord
 from loqua_host.errors import RoomsError
-from loqua_host.lessons.decisions import DISPATCH_GRACE, Ask, Capacity
+from loqua_host.lessons.decisions import DISPATCH_GRACE, Capacity
 from loqua_host.lessons.dispatch_state import Asked
 from loqua_host.lessons.reconciler import STALE_SECONDS, WAITING
 from loqua_host.lessons.room_sweep import QUIET_AT_ONCE, SETTLE_SECONDS
@@ -230,7 +230,10 @@ async def test_who_waits_keeps_their_turn_while_their_room_cannot_be_read(
 async def test_a_specialist_who_has_taught_on_another_host_is_not_called_again(
     cluster: Cluster, host: Host
 ) -> None:
-    """To its caller's host, it is over in the look that finds it gone."""
+    """To its caller's host, it is over in the look that finds its result in the ledger."""
+    caller = await host.ledger.open_lesson(LOST, "")
+    await host.ledger.call_specialist(caller, "grammar")
+    taught = Handback(outcome="taught", report=LessonReport(topics_covered=("articles",)))
     grammar = replace(LOST, id="g", tutor="grammar", entry=cluster.people["one"]["maria"].sid)
     await cluster.start("west")
     other = cluster.hosts["west"].ledger
@@ -241,9 +244,9 @@ async def test_a_specialist_who_has_taught_on_another_host_is_not_called_again(
         record = SessionRecord(
             session_id=row.session_id, duration_minutes=1, overall_performance=Performance.GOOD
         )
-        await other.close_lesson(row, cluster.now(), Kind.COMPLETED, None, record)
+        await other.close_lesson(row, cluster.now(), Kind.COMPLETED, None, record, handback=taught)
         await host.reconciler.look()
-        assert (await asked.over).outcome == "taught"
+        assert await asked.over == taught
     assert called(cluster) == []
 
 
@@ -259,7 +262,7 @@ async def test_a_specialist_who_is_no_longer_asked_for_is_not_called(
         await act(action)
 
     monkeypatch.setattr(host.reconciler, "_act", late)
-    host.dispatch_state._asked["one", "grammar"] = Asked(Ask("maria", 0.0), Handover(tutor="tutor"))
+    host.dispatch_state._asked["one", "grammar"] = Asked("maria", 0.0, Handover(tutor="tutor"))
     await host.reconciler.look()
     assert (called(cluster), host.dispatch_state.called("one")) == ([], frozenset())
 
@@ -520,5 +523,5 @@ async def test_a_tutor_that_is_enabled_has_all_rooms_read(
     await host.reconciler.look()
     chosen = host.reconciler._choose({*rooms})
     assert len(chosen & rooms) == QUIET_AT_ONCE
-    monkeypatch.delitem(host.reconciler._tutors, "grammar")  # type: ignore[arg-type]  # a dict here
+    monkeypatch.delitem(cluster.tutors, "grammar")
     assert rooms <= host.reconciler._choose({*rooms})

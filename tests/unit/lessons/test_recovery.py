@@ -21,6 +21,7 @@ from loqua_host.records.leases import LEASE
 from loqua_host.records.ledger import Ledger, LessonRow
 from loqua_host.records.metrics import DeliveryMetrics
 from loqua_host.records.sqlite import SqliteDatabase
+from loqua_host.testing.tutors import running_tutor
 
 NewLesson = Callable[..., LessonRow]
 
@@ -28,7 +29,10 @@ NewLesson = Callable[..., LessonRow]
 def _services(ledger: Ledger, dispatch_state: DispatchState, delivery: Delivery) -> Services:
     """Return what a host recovers with that runs the conversation tutor."""
     return make_services(
-        ledger=ledger, dispatch_state=dispatch_state, delivery=delivery, tutors=["conversation"]
+        ledger=ledger,
+        dispatch_state=dispatch_state,
+        delivery=delivery,
+        tutors={"conversation": running_tutor("conversation")},
     )
 
 
@@ -125,7 +129,7 @@ async def test_a_lease_is_renewed_well_before_it_ends_and_however_often_that_fai
         async def interrupted(self) -> list[LessonRow]:
             return []
 
-    services = make_services(ledger=Failing(), dispatch_state=dispatch_state, tutors=(), clock=wall)
+    services = make_services(ledger=Failing(), dispatch_state=dispatch_state, tutors={}, clock=wall)
     with structlog.testing.capture_logs() as logs:
         keeping = asyncio.create_task(keep_lease(services))
         async with asyncio.timeout(30):

@@ -130,14 +130,17 @@ async def test_a_ledger_that_cannot_be_written_refuses_the_lesson_and_holds_no_l
     await host.delivered()
 
 
+@pytest.mark.parametrize("hangs", [False, True], ids=["refuses", "hangs"])
 async def test_a_lesson_that_this_host_cannot_write_is_left_to_another_host(
-    host: HostUnderTest, monkeypatch: pytest.MonkeyPatch
+    host: HostUnderTest, monkeypatch: pytest.MonkeyPatch, hangs: bool
 ) -> None:
     """The job leaves without a word, and the learner's entry is not closed."""
     host.services.dispatch_state.shared = True
     monkeypatch.setattr(Ledger, "responsive", False)
 
     async def gone(*_: object) -> None:
+        if hangs:
+            await asyncio.Event().wait()
         raise LedgerError("LEDGER_URL: connection refused; see that the server runs")
 
     monkeypatch.setattr(host.services.ledger, "open_lesson", gone)

@@ -15,6 +15,7 @@ from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Ledger, LessonRow
 from loqua_host.records.regions import RegionReport, RegionState
 from loqua_host.settings.regions import RegionSettings
+from loqua_host.testing.tutors import running_tutor
 
 WEST, EAST = "eu-west", "eu-east"
 AFTER = 60.0
@@ -94,8 +95,8 @@ def test_a_host_that_stands_by_goes_on_with_its_own_lessons_only(
     lesson = a_lesson(1)
     dispatch_state.standby = True
     dispatch_state.on_interrupted(lesson, None)
-    assert dispatch_state.is_elsewhere("another", lesson.tutor, "")
-    assert not dispatch_state.is_elsewhere(lesson.room, lesson.tutor, "")
+    assert dispatch_state.is_elsewhere("another", lesson.tutor)
+    assert not dispatch_state.is_elsewhere(lesson.room, lesson.tutor)
 
 
 async def test_it_takes_nothing_over_and_keeps_its_lease(
@@ -110,7 +111,10 @@ async def test_it_takes_nothing_over_and_keeps_its_lease(
     dispatch_state.standby = True
     dispatch_state.on_taught(JobRef("job", "elsewhere", "conversation"))
     services = make_services(
-        ledger=ledger, dispatch_state=dispatch_state, delivery=delivery, tutors=["conversation"]
+        ledger=ledger,
+        dispatch_state=dispatch_state,
+        delivery=delivery,
+        tutors={"conversation": running_tutor("conversation")},
     )
     await recover(services)
     assert list(dispatch_state.all_interrupted()) == [row.id]

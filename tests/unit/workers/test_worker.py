@@ -127,6 +127,7 @@ class Host:
 
     def __init__(self) -> None:
         self.full = False
+        self.elsewhere = False
         self.accepted: list[JobRef] = []
         self.refused: list[str] = []
         self.ended: list[JobRef] = []
@@ -136,7 +137,7 @@ class Host:
             running_tutor("conversation", "", "agent", 2),
             LiveKitAccess("ws://127.0.0.1:7880", LiveKitKey(Sealed("key"), Sealed(SECRET))),
             JobCallbacks(
-                is_elsewhere=lambda _room, metadata: metadata == "for another host",
+                is_elsewhere=lambda _room: self.elsewhere,
                 is_full=lambda _: self.full or self.worker.busy >= self.worker.tutor.max_jobs,
                 on_accept=self.accepted.append,
                 on_full=self.refused.append,
@@ -180,12 +181,10 @@ async def test_a_worker_without_a_slot_or_a_future_leaves_jobs_to_others(
     host: Host, why: str
 ) -> None:
     """The job is not ended for every host, and nothing is prepared."""
-    host.full = why == "full"
+    host.full, host.elsewhere = why == "full", why == "elsewhere"
     if why == "leaving":
         host.worker.leaving.set()
     request = FakeRequest()
-    if why == "elsewhere":
-        request.job.metadata = "for another host"
     with structlog.testing.capture_logs() as logs:
         await host.worker._on_request(request)  # type: ignore[arg-type]  # a fake
     assert request.answer == "left to others"

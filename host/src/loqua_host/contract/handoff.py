@@ -74,8 +74,7 @@ class Handback(BaseModel):
     Attributes:
         outcome: `taught` if the specialist's lesson ran to its end, whoever ended it; `absent`
             if the specialist did not join in time; `failed` if it joined and could not teach.
-        report: The specialist's report, with its final progress. None if it reported nothing, or
-            ran on another host.
+        report: The specialist's report, with its final progress. None if it reported nothing.
     """
 
     model_config = _FROZEN

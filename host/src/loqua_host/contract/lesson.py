@@ -58,6 +58,8 @@ class Lesson(Generic[Settings_co]):
         turns: In a resumed lesson, the last utterances before, oldest first. The session's
             history, and an agent without a chat context of its own, contain them too.
         handover: The information from the tutor that called this specialist, else None.
+        handback: In a resumed lesson that had called a specialist, the specialist's result, set
+            before `on_user_ready`; else None.
         session: LiveKit's voice session, started after `create_agent` returns.
         agent: The result of `create_agent`; `get_agent` returns it with its own type.
         frame: The learner's latest picture, of the camera or the shared screen, for a tutor that
@@ -88,6 +90,7 @@ class Lesson(Generic[Settings_co]):
     state: dict[str, JsonValue] = field(default_factory=dict)
     turns: tuple[Utterance, ...] = ()
     handover: Handover | None = None
+    handback: Handback | None = None
     agent: "Agent | None" = None
     frame: "VideoFrame | None" = field(default=None, repr=False)
     expects: Callable[[str], bool] | None = field(default=None, repr=False)

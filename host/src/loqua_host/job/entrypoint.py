@@ -118,7 +118,15 @@ class JobEntrypoint:
                     speech=lambda: lesson.session.current_speech,
                 )
                 job = LessonJob(
-                    ctx, link, lesson, hooks, self.settings, clock, welcome.last_try, telemetry
+                    ctx,
+                    link,
+                    lesson,
+                    hooks,
+                    self.settings,
+                    clock,
+                    last_try=welcome.last_try,
+                    called=welcome.called,
+                    telemetry=telemetry,
                 )
                 limit = min(BLOCKED_SECONDS, self.settings.lesson.limits.create_agent)
                 with Watchdog(hooks.author, limit).guarding():

@@ -33,8 +33,8 @@ __all__ = [
     "waits",
 ]
 
-DISPATCH_GRACE = 3.0
-"""Seconds for LiveKit's own dispatch after a learner has entered."""
+DISPATCH_GRACE = 2.0
+"""Seconds for LiveKit's own dispatch, which takes tenths, after a learner has entered."""
 
 RELOAD_SECONDS = 2.0
 """Seconds that capacity is kept for a learner who left, for example to reload the page."""
@@ -97,10 +97,15 @@ class AbsentLearner:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A tutor's call to a specialist: for which learner, and since when (monotonic seconds)."""
+    """A tutor's call to a specialist: for which learner, and since when (monotonic seconds).
+
+    Attributes:
+        due: Whether it must be dispatched: not if an earlier job did, or its lesson has started.
+    """
 
     user_id: str
     since: float
+    due: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,8 +354,10 @@ def _unserved(
     unserved = snapshot.wanted | lost.keys() | snapshot.asked.keys()
     for tutor in sorted(unserved - snapshot.taught - snapshot.called):
         lesson = lost.get(tutor)
+        # A called specialist may run on other hosts alone.
+        runs = tutor in capacity.tutors or (tutor in snapshot.asked and lesson is None)
         # Closing a lesson settles its entry, which the next reconciliation sees.
-        if tutor in capacity.tutors and (lesson is None or lesson.row.id not in given_up):
+        if runs and (lesson is None or lesson.row.id not in given_up):
             yield from _call(snapshot, tutor, lesson, now)
 
 
@@ -363,7 +370,7 @@ def _call(
         for one in _learners(snapshot, lesson.row.user_id)[:1]:
             asked, since = ask is not None, lesson.since
             yield Call(snapshot.room, tutor, one, since, since, lesson, asked=asked)
-    elif ask is not None and (here := _learners(snapshot, ask.user_id)):
+    elif ask is not None and ask.due and (here := _learners(snapshot, ask.user_id)):
         yield Call(snapshot.room, tutor, here[0], ask.since, ask.since, asked=True)
     elif tutor in snapshot.wanted:
         waiting = [one for one in snapshot.learners if _waits(snapshot, one, tutor, now)]

@@ -1,13 +1,12 @@
 """The host's state of lessons and dispatches, written by lessons and read by the reconciler."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from types import MappingProxyType
 
 from loqua_host.contract.handoff import Handback, Handover
-from loqua_host.link.dispatch_metadata import is_handover
 from loqua_host.link.server import JobRef
 from loqua_host.records.ledger import LessonRow
 
@@ -16,8 +15,13 @@ from .departure import Departure
 
 __all__ = ["Asked", "DispatchState"]
 
-CALL_SECONDS = 10.0
-"""Seconds after which a dispatch that no worker accepted counts as lost."""
+CALL_SECONDS = 2.0
+"""Seconds after which a dispatch that no worker accepted counts as lost.
+
+A host answers an offer within milliseconds. One that is frozen does not; LiveKit waits ten seconds
+for it and then offers the job to no other. So the tutor is dispatched again, until LiveKit chooses
+a host that answers.
+"""
 
 JOIN_SECONDS = 20.0
 """Seconds after which an accepted job that has not joined counts as lost.
@@ -25,6 +29,16 @@ JOIN_SECONDS = 20.0
 The host notices an ended process at once. A live one may be slow: in a burst of starts on a busy
 machine, the last one joins after 13 s, and cannot be distinguished from one that hangs.
 """
+
+
+GONE_SECONDS = 20.0
+"""Seconds after which a called specialist that is gone without a result has failed.
+
+A living host restores a crashed job within seconds. After a host's death, LiveKit shows its agents
+for longer than others need to take over its lessons.
+"""
+
+NO_HANDBACKS: Mapping[str, Handback] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,23 +58,35 @@ class _Lost:
     agent: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Asked:
     """A specialist that a tutor called.
 
     Attributes:
-        ask: For which learner, and since when.
-        handover: The information for the specialist.
+        user_id: For which learner.
+        since: Since when, in monotonic seconds.
+        handover: The information for the specialist; None if an earlier job has called it, so that
+            it is not dispatched again.
         came: Set when its lesson starts.
         over: The result, when its lesson has ended for good or was refused.
+        gone_since: Since when it has been neither in the room nor on its way, in monotonic seconds;
+            None if it is there or has not come yet.
     """
 
-    ask: Ask
-    handover: Handover
+    user_id: str
+    since: float
+    handover: Handover | None
     came: asyncio.Event = field(default_factory=asyncio.Event)
     over: "asyncio.Future[Handback]" = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
+    gone_since: float | None = None
+
+    @property
+    def ask(self) -> Ask:
+        """The call as the reconciler sees it."""
+        due = self.handover is not None and not self.came.is_set()
+        return Ask(self.user_id, self.since, due=due)
 
 
 class DispatchState:
@@ -75,6 +101,7 @@ class DispatchState:
         changed_rooms: Where LiveKit has said that something happened, until the reconciler reads
             them.
         shared: Whether other hosts serve these rooms too.
+        elsewhere: The specialists that other hosts run, as agent names by tutor.
         waiting: The rooms in which a learner waits for capacity, each with the tutor, at the last
             reconciliation.
         leaving: Whether this host stops, and leaves interrupted lessons to other hosts.
@@ -91,6 +118,7 @@ class DispatchState:
         self.changed = asyncio.Event()
         self.changed_rooms: set[str] = set()
         self.shared = False
+        self.elsewhere: Mapping[str, str] = {}
         self.waiting: frozenset[tuple[str, str]] = frozenset()
         self.leaving = False
         self.standby = False
@@ -105,9 +133,13 @@ class DispatchState:
         self._asked: dict[tuple[str, str], Asked] = {}
 
     @contextmanager
-    def asking(self, room: str, tutor: str, user_id: str, handover: Handover) -> Iterator[Asked]:
-        """Request a specialist for the duration of a block."""
-        asked = self._asked[room, tutor] = Asked(Ask(user_id, self._monotonic()), handover)
+    def asking(
+        self, room: str, tutor: str, user_id: str, handover: Handover | None
+    ) -> Iterator[Asked]:
+        """Request a specialist for the duration of a block; without a handover, only await it."""
+        asked = self._asked[room, tutor] = Asked(user_id, self._monotonic(), handover)
+        if tutor in self._mine(room):
+            asked.came.set()
         self.changed.set()
         try:
             yield asked
@@ -206,25 +238,44 @@ class DispatchState:
             asked.came.set()
             asked.over.set_result(handback)
 
-    def on_seen(self, room: str, tutors: frozenset[str], ended: frozenset[str]) -> None:
+    def on_seen(
+        self,
+        room: str,
+        *,
+        taught: Collection[str] = (),
+        coming: Collection[str] = (),
+        handbacks: Mapping[str, Handback] = NO_HANDBACKS,
+    ) -> None:
         """Note who is in a room. This is how the host follows specialists on other hosts.
 
         Args:
             room: The room.
-            tutors: The tutors in the room.
-            ended: The tutors whose lesson has ended there.
+            taught: The tutors that other hosts teach with there.
+            coming: The tutors whose agent is in the room, or that other hosts dispatch there.
+            handbacks: The results in the ledger, by tutor.
         """
-        mine = self.taught(room) | {one.row.tutor for one in self.interrupted(room)}
         for tutor, asked in self.asked(room).items():
-            call = self._called.get((room, tutor))
-            if tutor in mine or (call is not None and call.job and self._lasts(call)):
-                continue
-            if tutor in tutors:  # Another host has accepted the job.
+            if handback := handbacks.get(tutor):
+                self.on_handed_back(room, tutor, handback)
+            elif tutor in taught:
                 self._called.pop((room, tutor), None)
                 asked.came.set()
-            elif asked.came.is_set() and tutor not in self.called(room):
-                outcome: Literal["taught", "failed"] = "taught" if tutor in ended else "failed"
-                asked.over.set_result(Handback(outcome=outcome))
+                asked.gone_since = None
+            elif tutor in {*self._mine(room), *self.called(room), *coming}:
+                asked.gone_since = None
+            elif asked.came.is_set():
+                self._on_gone(tutor, asked)
+
+    def _on_gone(self, tutor: str, asked: Asked) -> None:
+        """Give a specialist that is gone without a result the time to be restored by a host."""
+        now = self._monotonic()
+        since = asked.gone_since = now if asked.gone_since is None else asked.gone_since
+        if tutor not in self.elsewhere or now - since >= GONE_SECONDS:
+            asked.over.set_result(Handback(outcome="failed"))
+
+    def _mine(self, room: str) -> frozenset[str]:
+        """Return the tutors of this host's lessons in a room, running or interrupted."""
+        return self.taught(room) | {one.row.tutor for one in self.interrupted(room)}
 
     def on_interrupted(
         self, row: LessonRow, agent: str | None, since: float | None = None
@@ -303,19 +354,9 @@ class DispatchState:
         lost = {one.row.tutor for one in self.interrupted(room) if not one.stepped_out}
         return where in self._awaited() or tutor in lost or tutor in self.asked(room)
 
-    def is_elsewhere(self, room: str, tutor: str, metadata: str) -> bool:
-        """Return whether a job is left to other hosts.
-
-        They are those of the region that teaches, or the one whose tutor has called this
-        specialist, through which the specialist's result returns.
-
-        Args:
-            room: The job's room.
-            tutor: The tutor that the job is offered to.
-            metadata: The metadata of the job's dispatch.
-        """
-        others = self.standby or (self.shared and is_handover(metadata))
-        return others and not self.goes_on(room, tutor)
+    def is_elsewhere(self, room: str, tutor: str) -> bool:
+        """Return whether a job is left to the hosts of the region that teaches."""
+        return self.standby and not self.goes_on(room, tutor)
 
     def ahead_of(self, room: str, tutor: str) -> list[str]:
         """List the tutors that take capacity before this one in this room.

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 import structlog
 
 from loqua_host.contract.handoff import Handback, Handover
-from loqua_host.errors import HandoffError, RoomsError
+from loqua_host.errors import HandoffError, LedgerError, RoomsError
 from loqua_host.link.messages import CallSpecialist, HandedBack, HandoffRefused
-from loqua_host.records.ledger import LessonRow
+from loqua_host.records.ledger import Ledger, LessonRow
 from loqua_host.rooms.rooms import Rooms
 
 from .dispatch_state import Asked, DispatchState
 from .metrics import LessonMetrics
-from .tutors import RunningTutor
+from .tutors import RunningTutor, find_agent_name
 
 __all__ = ["COME_SECONDS", "Handoffs"]
 
@@ -24,63 +24,87 @@ COME_SECONDS = 10.0
 
 
 class Handoffs:
-    """Request specialists from the reconciler, and wait for their results."""
+    """Request specialists from the reconciler, and wait for their results.
+
+    The specialist may run on any host. The ledger keeps the call and its result, so that the
+    lesson's next job gets it if this one crashes, on whichever host.
+    """
 
     def __init__(
         self,
         dispatch_state: DispatchState,
         rooms: Rooms,
+        ledger: Ledger,
         tutors: Mapping[str, RunningTutor],
+        tasks: asyncio.TaskGroup,
         metrics: LessonMetrics,
     ) -> None:
         self._dispatch_state = dispatch_state
         self._rooms = rooms
+        self._ledger = ledger
         self._tutors = tutors
+        self._tasks = tasks
         self._metrics = metrics
 
     async def hand_off(self, row: LessonRow, call: CallSpecialist) -> HandedBack | HandoffRefused:
         """Dispatch a specialist to the lesson's learner; return the answer for its job."""
         try:
             specialist = self._find(row, call.agent_name)
-        except HandoffError as error:
+            await self._ledger.call_specialist(row, specialist)
+        except (HandoffError, LedgerError) as error:
             log.warning("handoff.refused", tutor=row.tutor, why=str(error))
             return HandoffRefused(why=str(error))
         handover = Handover(tutor=row.tutor, sentences=call.sentences, **call.request.model_dump())
-        lesson_log = log.bind(tutor=specialist.name, by=row.tutor, room=row.room)
-        lesson_log.info("handoff.requested")
-        with self._dispatch_state.asking(row.room, specialist.name, row.user_id, handover) as asked:
+        log.info("handoff.requested", tutor=specialist, by=row.tutor, room=row.room)
+        return await self._await(row, specialist, handover)
+
+    async def take_up(self, row: LessonRow) -> HandedBack:
+        """Wait for the specialist that an earlier job of a resumed lesson has called."""
+        log.info("handoff.taken_up", tutor=row.called, by=row.tutor, room=row.room)
+        return await self._await(row, row.called, None)
+
+    async def _await(
+        self, row: LessonRow, specialist: str, handover: Handover | None
+    ) -> HandedBack:
+        lesson_log = log.bind(tutor=specialist, by=row.tutor, room=row.room)
+        with self._dispatch_state.asking(row.room, specialist, row.user_id, handover) as asked:
             handback = await _outcome(asked, lesson_log)
         if handback.outcome == "absent":
             await self._call_off(row.room, specialist)
-        self._metrics.handoffs.labels(specialist.name, handback.outcome).inc()
+        self._tasks.create_task(self._ledger.end_call(row, specialist))
+        self._metrics.handoffs.labels(specialist, handback.outcome).inc()
         lesson_log.info("handoff.finished", outcome=handback.outcome)
         return HandedBack(handback=handback)
 
-    def _find(self, row: LessonRow, agent_name: str) -> RunningTutor:
-        specialists = {one.agent_name: one for one in self._tutors.values() if one.agent_name}
-        if row.tutor in {one.name for one in specialists.values()}:
+    def _find(self, row: LessonRow, agent_name: str) -> str:
+        """Return the tutor name of a specialist that runs on some host."""
+        own = {one.name: one.agent_name for one in self._tutors.values() if one.agent_name}
+        if row.tutor in own:
             raise HandoffError(f"{row.tutor} is a specialist; only the automatic tutor calls one")
-        specialist = specialists.get(agent_name)
+        names = {**self._dispatch_state.elsewhere, **own}
+        specialist = next((tutor for tutor, name in names.items() if name == agent_name), None)
         if specialist is None:
-            known = ", ".join(sorted(specialists)) or "none"
+            known = ", ".join(sorted(names.values())) or "none"
             # The request is not logged, because a model may have derived it from what was said.
-            raise HandoffError(f"no tutor here has that agent_name; there are: {known}")
+            raise HandoffError(f"no running tutor has that agent_name; there are: {known}")
         if self._dispatch_state.leaving:
             raise HandoffError("this host is about to stop, and calls nobody any more")
         if (
-            specialist.name
+            specialist
             in self._dispatch_state.taught(row.room) | self._dispatch_state.asked(row.room).keys()
         ):
             raise HandoffError(f"{agent_name} is in the room already, or on its way")
         return specialist
 
-    async def _call_off(self, room: str, specialist: RunningTutor) -> None:
+    async def _call_off(self, room: str, specialist: str) -> None:
         """Delete a dispatch, so that the specialist does not join too late."""
-        self._dispatch_state.on_not_called(room, specialist.name)
+        self._dispatch_state.on_not_called(room, specialist)
+        agent_name = find_agent_name(specialist, self._tutors, self._dispatch_state.elsewhere)
         try:
-            await self._rooms.withdraw(room, specialist.agent_name)
+            if agent_name is not None:
+                await self._rooms.withdraw(room, agent_name)
         except RoomsError as error:
-            log.warning("handoff.not_cancelled", tutor=specialist.name, why=str(error))
+            log.warning("handoff.not_cancelled", tutor=specialist, why=str(error))
 
 
 async def _outcome(asked: Asked, lesson_log: structlog.stdlib.BoundLogger) -> Handback:

@@ -1,11 +1,11 @@
 """The lifecycle of lessons in the host: one coroutine per link and lesson."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from typing import Literal
+from typing import Any, TypeVar
 
 import structlog
 from opentelemetry import trace
@@ -48,6 +48,11 @@ __all__ = ["Lessons"]
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
+
+PATIENCE_SECONDS = 0.5
+"""Seconds between two looks at whether the ledger still responds."""
+
 
 class Lessons:
     """All lessons of this host, from the accepted job to the record in the ledger.
@@ -70,7 +75,14 @@ class Lessons:
         self._metrics = services.metrics
         self._accepted: dict[str, float] = {}
         self._traces: dict[str, trace.Span] = {}
-        self._handoffs = Handoffs(self._dispatch_state, self._rooms, self._tutors, self._metrics)
+        self._handoffs = Handoffs(
+            self._dispatch_state,
+            self._rooms,
+            self._ledger,
+            self._tutors,
+            self._tasks,
+            self._metrics,
+        )
         self._live: set[LiveLesson] = set()
         self._waiting: set[JobLink] = set()
         self._prefetcher = Prefetcher(self._prepare, self._api, self._tasks)
@@ -162,9 +174,8 @@ class Lessons:
             LedgerError: If the ledger is unreachable.
             RoomsError: If LiveKit does not list the participants.
         """
-        closed_entries = self._dispatch_state.closed_entries(
-            job.room
-        ) | await self._ledger.closed_entries(job.room)
+        recorded = await self._await_ledger(self._ledger.closed_entries(job.room))
+        closed_entries = self._dispatch_state.closed_entries(job.room) | recorded
         over = {entry for entry, tutor in closed_entries if tutor == job.tutor}
         if not over:
             return seen
@@ -269,16 +280,16 @@ class Lessons:
     async def close(self, row: LessonRow, reason: str) -> None:
         """Close an interrupted lesson with its last progress, or the record its tutor left."""
         left = kept_ending(row.state)
+        handback = Handback(outcome="taught" if left else "failed")
         if left is None:
-            await self._give_up(row, reason)
+            await self._give_up(row, reason, handback)
         else:
             self._metrics.observe_record(row, left)
             log_recorded(row, "learner_left", left)
-            await self._write_record(row, left, interrupted=False)
-        outcome: Literal["taught", "failed"] = "taught" if left else "failed"
-        self._dispatch_state.on_handed_back(row.room, row.tutor, Handback(outcome=outcome))
+            await self._write_record(row, left, handback, interrupted=False)
+        self._dispatch_state.on_handed_back(row.room, row.tutor, handback)
 
-    async def _give_up(self, row: LessonRow, reason: str) -> None:
+    async def _give_up(self, row: LessonRow, reason: str, handback: Handback) -> None:
         """Write the record of a lesson without a report from its tutor."""
         rules = self._settings().records
         composed = compose_record(row, None, row.seconds, rules, failed=True)
@@ -293,13 +304,21 @@ class Lessons:
             **row.bound,
         )
         reasons = (f"interrupted: {reason}", *composed.reasons, *engines_used(row.state))
-        await self._write_record(row, replace(composed, reasons=reasons), interrupted=True)
+        it = replace(composed, reasons=reasons)
+        await self._write_record(row, it, handback, interrupted=True)
 
-    async def _write_record(self, row: LessonRow, it: Composed, *, interrupted: bool) -> None:
-        now = self._clock.now()
-        reasons = (*it.reasons, *it.quoted_reasons)
+    async def _write_record(
+        self, row: LessonRow, it: Composed, handback: Handback, *, interrupted: bool
+    ) -> None:
         await self._ledger.close_lesson(
-            row, now, it.outcome, it.progress, it.record, reasons, interrupted=interrupted
+            row,
+            self._clock.now(),
+            it.outcome,
+            it.progress,
+            it.record,
+            (*it.reasons, *it.quoted_reasons),
+            interrupted=interrupted,
+            handback=handback,
         )
         self._delivery.wake(row.id)
 
@@ -367,14 +386,30 @@ class Lessons:
     ) -> tuple[LessonRow, Interrupted | None]:
         """Return the job's lesson, and the interrupted lesson that it resumes, if known."""
         agent_name = self._tutors[job.tutor].agent_name
-        row = await self._ledger.open_lesson(
-            new_lesson(prepared, job.tutor, self._clock.now()), agent_name
-        )
+        lesson = new_lesson(prepared, job.tutor, self._clock.now())
+        row = await self._await_ledger(self._ledger.open_lesson(lesson, agent_name))
         lost = self._dispatch_state.on_resumed(row)
         if row.crashes >= MAX_CRASHES:
             await self.close(row, CRASH_LOOP)
             raise LearnerError(CRASH_LOOP, "the tutor has crashed again and again in this lesson")
         return row, lost
+
+    async def _await_ledger(self, work: Coroutine[Any, Any, T]) -> T:
+        """Wait for the ledger until it does not respond, if another host could start the lesson.
+
+        What the ledger does of it nevertheless is a lesson without a job, which is restored.
+
+        Raises:
+            LedgerError: If the ledger is unreachable or does not respond.
+        """
+        task = asyncio.ensure_future(work)
+        try:
+            while not (await asyncio.wait({task}, timeout=PATIENCE_SECONDS))[0]:
+                if self._dispatch_state.shared and not self._ledger.responsive:
+                    raise LedgerError("the ledger does not respond; another host may reach it")
+            return task.result()
+        finally:
+            task.cancel()
 
     async def _teach(self, lesson: LiveLesson, prepared: PreparedLesson) -> None:
         try:

@@ -114,6 +114,8 @@ class LiveLesson:
     async def follow(self) -> None:
         """Handle the job's messages until it has finished the lesson or is gone."""
         async with supervised() as tasks:
+            if self.row.called:
+                tasks.create_task(self._take_up_call())
             await self._follow(tasks)
 
     async def _follow(self, tasks: asyncio.TaskGroup) -> None:
@@ -194,6 +196,9 @@ class LiveLesson:
 
     async def _hand_off(self, call: CallSpecialist) -> None:
         await self.link.send(await self._handoffs.hand_off(self.row, call))
+
+    async def _take_up_call(self) -> None:
+        await self.link.send(await self._handoffs.take_up(self.row))
 
     async def _handle_return(self, identity: str, tasks: asyncio.TaskGroup) -> None:
         """Notify the job that its learner is back, if this identity is the learner's.
@@ -293,6 +298,7 @@ class LiveLesson:
 
     async def _finish(self, message: Finish) -> None:
         row, seconds, composed = self._end(message)
+        self.handback = _handback(message, row.progress)
         await self._ledger.close_lesson(
             row,
             self._clock.now(),
@@ -300,10 +306,10 @@ class LiveLesson:
             composed.progress,
             composed.record,
             (*composed.reasons, *composed.quoted_reasons),
+            handback=self.handback,
         )
         self._delivery.wake(self.row.id)
         self.finished = True
-        self.handback = _handback(message, row.progress)
         await self.link.send(Recorded())
         row = replace(row, seconds=seconds)
         self._metrics.observe_record(row, composed)

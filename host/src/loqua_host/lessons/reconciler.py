@@ -2,12 +2,13 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
+from loqua_host.contract.handoff import Handback
 from loqua_host.errors import LearnerError, LedgerError, RoomsError
 from loqua_host.link.dispatch_metadata import is_handover, pack
 from loqua_host.observability.faults import log_fault
@@ -33,7 +34,7 @@ from .decisions import (
 from .dispatch_state import CALL_SECONDS
 from .room_sweep import RoomSweep
 from .services import Services
-from .tutors import TUTOR
+from .tutors import TUTOR, find_agent_name
 
 __all__ = ["WAITING", "Reconciler"]
 
@@ -45,6 +46,9 @@ POLL_SECONDS = 2.0
 OTHERS_SECONDS = 2 * POLL_SECONDS + 1.0
 """Seconds before a learner without capacity here is notified, if there are other hosts. Another
 host needs one poll to see the learner, one poll to dispatch, and the time that these take."""
+
+STEP_OUT_SECONDS = 10.0
+"""Seconds for which a learner is left to the host that frees capacity for them."""
 
 STALE_SECONDS = 5.0
 """Seconds for which LiveKit's participant list may show the previous value of an attribute."""
@@ -58,6 +62,7 @@ class _Room:
     """The state of a room from LiveKit and the ledger.
 
     Attributes:
+        handbacks: The results for tutors that have called specialists, by specialist.
         read_at: When LiveKit was asked, in monotonic seconds; other rooms may answer much later.
     """
 
@@ -66,7 +71,16 @@ class _Room:
     dispatched: tuple[Dispatch, ...]
     closed_entries: frozenset[tuple[str, str]]
     elsewhere: LeaseClaims
+    handbacks: Mapping[str, Handback]
     read_at: float
+
+    def agents(self, but: Collection[str | None] = ()) -> set[str]:
+        """Return the tutors whose agents are in the room, but for those with these identities."""
+        return {
+            one.attributes.get(TUTOR, "")
+            for one in self.participants
+            if one.kind == "agent" and one.identity not in but
+        }
 
 
 class LessonsHere(Protocol):
@@ -254,7 +268,7 @@ class Reconciler:
                         await self._clear_away(lesson)
                 case RequestStepOut(lesson=absent, call=call):
                     # Another host may serve the same learner.
-                    if await self._ledger.claim(call.room, call.tutor, CALL_SECONDS):
+                    if await self._ledger.claim(call.room, call.tutor, STEP_OUT_SECONDS):
                         await self._lessons.step_out(absent.row.id, absent.since)
                 case NotifyWaiting():
                     await self._notify_learner(action)
@@ -269,7 +283,8 @@ class Reconciler:
         if not self._is_due(call):
             self._dispatch_state.on_not_called(call.room, call.tutor)
             return
-        agent_name = self._tutors[call.tutor].agent_name
+        own, elsewhere = self._tutors, self._dispatch_state.elsewhere
+        agent_name = find_agent_name(call.tutor, own, elsewhere) or ""
         try:
             if not await self._ledger.claim(call.room, call.tutor, CALL_SECONDS):
                 self._dispatch_state.on_not_called(call.room, call.tutor)
@@ -287,18 +302,21 @@ class Reconciler:
             before = await self._rooms.withdraw(call.room, agent_name)
             metadata = self._metadata(call, before)
             await self._rooms.dispatch(call.room, Dispatch(agent_name, metadata))
+            # To dispatch again as soon as this one counts as lost.
+            loop = asyncio.get_running_loop()
+            loop.call_later(CALL_SECONDS, self._dispatch_state.changed.set)
         except (RoomsError, LedgerError):
             self._dispatch_state.on_not_called(call.room, call.tutor)
             raise
 
     def _is_due(self, call: Call) -> bool:
-        """Return whether the tutor still runs here and, if it was called, is still expected."""
+        """Return whether the tutor still runs and, if it was called, is still expected."""
         if self._dispatch_state.standby and not call.goes_on:
             return False
-        asked = call.asked and call.lesson is None
-        return call.tutor in self._tutors and (
-            not asked or call.tutor in self._dispatch_state.asked(call.room)
-        )
+        if call.asked and call.lesson is None:
+            runs = call.tutor in self._tutors or call.tutor in self._dispatch_state.elsewhere
+            return runs and call.tutor in self._dispatch_state.asked(call.room)
+        return call.tutor in self._tutors
 
     async def _notify_learner(self, notice: NotifyWaiting) -> None:
         """Set or clear a learner's waiting attribute, and start the announcement."""
@@ -331,8 +349,8 @@ class Reconciler:
     def _metadata(self, call: Call, before: Iterable[Dispatch]) -> str:
         """Return the metadata for a job: that of earlier dispatches, or the handover."""
         asked = self._dispatch_state.asked(call.room).get(call.tutor)
-        if asked is not None and call.lesson is None:
-            return pack(asked.handover, asked.ask.user_id)
+        if asked is not None and asked.handover is not None and call.lesson is None:
+            return pack(asked.handover, asked.user_id)
         payloads = (one.metadata for one in before)
         restored = call.lesson is not None
         return next((it for it in payloads if restored or not is_handover(it)), "")
@@ -353,13 +371,21 @@ class Reconciler:
             self._lessons.see(name, participants)
             self._sweep.note(name, (one.sid for one in participants), self._monotonic())
             closed_entries = frozenset(await self._ledger.closed_entries(name))
+            asked = self._dispatch_state.asked(name)
+            handbacks = await self._ledger.handbacks(name) if asked else {}
         except (RoomsError, LedgerError) as error:
             self._metrics.rooms_failures.inc()
             log.warning("reconciler.rooms_unreachable", room=name, why=str(error))
             return None
         elsewhere = await self._ledger.claims_in(name)
         return _Room(
-            name, tuple(participants), tuple(dispatched), closed_entries, elsewhere, read_at
+            name=name,
+            participants=tuple(participants),
+            dispatched=tuple(dispatched),
+            closed_entries=closed_entries,
+            elsewhere=elsewhere,
+            handbacks=handbacks,
+            read_at=read_at,
         )
 
     def _snapshot_of(self, room: _Room) -> RoomSnapshot | None:
@@ -374,11 +400,7 @@ class Reconciler:
         interrupted = self._dispatch_state.interrupted(room.name)
         dead = {lesson.agent for lesson in interrupted}
         dead |= {*self._dispatch_state.lost_agents(room.name).values()}
-        here = {
-            one.attributes.get(TUTOR, "")
-            for one in room.participants
-            if one.kind == "agent" and one.identity not in dead
-        }
+        here = room.agents(but=dead)
         names = {tutor.agent_name: tutor.name for tutor in self._tutors.values()}
         taught = (
             self._dispatch_state.taught(room.name)
@@ -388,7 +410,10 @@ class Reconciler:
         closed_entries = room.closed_entries | self._dispatch_state.closed_entries(room.name)
         # Before those who are asked for: one who has taught on another host is not, any more.
         self._dispatch_state.on_seen(
-            room.name, taught, frozenset(tutor for _, tutor in closed_entries)
+            room.name,
+            taught=room.elsewhere.taught,
+            coming=here | room.elsewhere.called,
+            handbacks=room.handbacks,
         )
         learners = tuple(self._learners(room))
         return RoomSnapshot(

@@ -33,7 +33,8 @@ async def recover(services: Services) -> None:
     ledger opened, and whose job was told otherwise, are noted as interrupted, too.
 
     This also forgets lessons that another host has resumed, and notes whether there are other
-    hosts. A host that stops takes nothing over, nor does one that stands by for another region.
+    hosts and which specialists they run. A host that stops takes nothing over, nor does one that
+    stands by for another region.
 
     Raises:
         LedgerError: If the ledger is unreachable.
@@ -44,6 +45,7 @@ async def recover(services: Services) -> None:
         delivery.wake()
     if dispatch_state.leaving:
         await ledger.renew()
+        await ledger.exchange_tutors({})
         return
     before = dispatch_state.all_interrupted()
     if dispatch_state.standby:
@@ -56,6 +58,10 @@ async def recover(services: Services) -> None:
     ):
         log.warning("ledger.claims_released", claims=stale)
     dispatch_state.shared = await ledger.is_shared()
+    # Other regions have another LiveKit, so a host that stands by offers them nothing.
+    takes = {} if dispatch_state.standby else services.tutors
+    own = {tutor.name: tutor.agent_name for tutor in takes.values()}
+    dispatch_state.elsewhere = await ledger.exchange_tutors(own)
     lost = {row.id: row for row in await ledger.interrupted()}
     for one in before.keys() - lost.keys():
         dispatch_state.drop_interrupted(before[one])

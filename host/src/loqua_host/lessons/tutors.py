@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from loqua_host.settings.jobs import JobSettings
 
-__all__ = ["TUTOR", "RunningTutor"]
+__all__ = ["TUTOR", "RunningTutor", "find_agent_name"]
 
 TUTOR = "loqua.tutor"
 """The participant attribute with a tutor's name in config/tutors."""
@@ -49,3 +49,16 @@ class RunningTutor:
     def language(self) -> str:
         """The ISO 639-1 code of the language for learners without a preference."""
         return self.job.tutor.language
+
+
+def find_agent_name(
+    tutor: str, own: Mapping[str, RunningTutor], elsewhere: Mapping[str, str]
+) -> str | None:
+    """Return a tutor's agent name, or None if it runs nowhere.
+
+    Args:
+        tutor: Its name.
+        own: The tutors of this host.
+        elsewhere: The specialists of other hosts, as agent names by tutor.
+    """
+    return own[tutor].agent_name if tutor in own else elsewhere.get(tutor)

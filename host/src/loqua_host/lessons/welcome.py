@@ -44,5 +44,6 @@ def welcome(
         turns=kept_turns(row.state),
         secrets=dict(tutor.secrets),
         engines=engines,
+        called=bool(row.called),
         traced=trace.get_current_span().is_recording(),
     )

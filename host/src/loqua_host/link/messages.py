@@ -5,7 +5,8 @@
   `CallbackFailed`, `EngineServes`, `Late` and `Spans`. While its event loop runs, it sends `Alive`.
 * **End.** The job sends `Finish`; the host answers `Recorded` once the record is in the ledger.
 * **Handoff.** The job sends `CallSpecialist`; the host answers `HandedBack` when the specialist is
-  done, or `HandoffRefused`.
+  done, or `HandoffRefused`. If a job crashes in between, `HandedBack` goes to the next one, whose
+  `Welcome` says so.
 * **Return.** While the learner is away, the job sends `Join` for each participant who joins. If it
   is the learner, the host answers `Returned`. The job also sends `Join` when the learner's
   attributes have changed, and after it has reconnected.
@@ -315,7 +316,8 @@ class Welcome(BaseModel):
 
     `session_id` is the lesson's id for the API. `secrets` has the secrets that the tutor declares
     in `Tutor(secrets=…)` and those of its engines, by name. A resumed lesson continues from
-    `seconds`, `progress`, `state` and `turns`. If `last_try` is True, no other job resumes it.
+    `seconds`, `progress`, `state` and `turns`. If `last_try` is True, no other job resumes it. If
+    `called` is True, an earlier job has called a specialist, and `HandedBack` follows.
     `engines` has the index of the engine to start with, by kind, if it is not the first. `traced`
     is whether the host collects spans.
     """
@@ -334,6 +336,7 @@ class Welcome(BaseModel):
     mode: Mode
     resumed: bool = False
     last_try: bool = False
+    called: bool = False
     seconds: float = 0.0
     progress: Progress | None = None
     state: dict[str, JsonValue] = Field(default_factory=dict)

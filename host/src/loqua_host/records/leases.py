@@ -21,7 +21,7 @@ safe with concurrent hosts.
 """
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from .database import DatabaseConnection, Row
@@ -40,6 +40,8 @@ __all__ = [
     "release",
     "release_claim",
     "renew_lease",
+    "report_tutors",
+    "specialists_of_others",
     "take_over",
 ]
 
@@ -72,6 +74,21 @@ def renew_lease(db: DatabaseConnection, host: str) -> bool:
 def is_shared(db: DatabaseConnection, host: str) -> bool:
     """Return whether there are other living hosts."""
     return db.execute(QUERIES["other_living_host"], {"host": host}).fetchone() is not None
+
+
+def report_tutors(db: DatabaseConnection, host: str, tutors: Mapping[str, str]) -> None:
+    """Save which tutors a host runs, as agent names by tutor."""
+    values = {"host": host, "tutors": json.dumps(dict.fromkeys(tutors))}
+    db.execute(QUERIES["forget_tutors"], values)
+    for tutor, agent_name in tutors.items():
+        values = {"host": host, "tutor": tutor, "agent_name": agent_name}
+        db.execute(QUERIES["report_tutor"], values)
+
+
+def specialists_of_others(db: DatabaseConnection, host: str) -> dict[str, str]:
+    """Return the specialists that other living hosts run, as agent names by tutor."""
+    rows = db.execute(QUERIES["specialists_of_others"], {"host": host}).fetchall()
+    return {row["tutor"]: row["agent_name"] for row in rows}
 
 
 def end_lease(db: DatabaseConnection, host: str) -> None:

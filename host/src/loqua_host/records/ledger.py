@@ -14,12 +14,14 @@ from uuid import uuid4
 import structlog
 from pydantic import JsonValue
 
+from loqua_host.contract.handoff import Handback
 from loqua_host.contract.records import Progress, SessionRecord
 from loqua_host.errors import DecryptionError, LedgerError
 
 from . import leases, regions
 from .database import Database, DatabaseConnection, Row
 from .encryption import KeyRing
+from .handoffs import hand_back, handbacks_in
 from .leases import LeaseClaims
 from .opening import ALREADY_TAUGHT, CRASH_LOOP, MAX_CRASHES, open_or_resume
 from .outbox import Outbox
@@ -168,6 +170,7 @@ class Ledger(Outbox):
         reasons: Sequence[str] = (),
         *,
         interrupted: bool = False,
+        handback: Handback | None = None,
     ) -> None:
         """Close a lesson: final progress and record in one transaction, once.
 
@@ -179,6 +182,7 @@ class Ledger(Outbox):
             record: The lesson's record.
             reasons: The reasons for values that the host derived.
             interrupted: Whether it ended without its tutor.
+            handback: The result for the lesson that called this one, if one did.
         """
         await self._save(
             LessonEnd(
@@ -192,6 +196,7 @@ class Ledger(Outbox):
                 record=record,
                 reasons=tuple(reasons),
                 interrupted=interrupted,
+                handback=handback,
             )
         )
 
@@ -251,6 +256,43 @@ class Ledger(Outbox):
             LedgerError: If the ledger cannot be reached now.
         """
         return await self._writer.write(lambda db: leases.is_shared(db, self._host))
+
+    async def exchange_tutors(self, tutors: Mapping[str, str]) -> Mapping[str, str]:
+        """Report the tutors that take jobs here, and return other hosts' specialists.
+
+        Both are agent names by tutor.
+
+        Raises:
+            LedgerError: If the ledger cannot be reached now.
+        """
+
+        def write(db: DatabaseConnection) -> dict[str, str]:
+            leases.report_tutors(db, self._host, tutors)
+            return leases.specialists_of_others(db, self._host)
+
+        return await self._writer.write(write)
+
+    async def call_specialist(self, lesson: LessonRow, tutor: str) -> None:
+        """Save that a lesson calls a specialist, so that its result can be written to the lesson.
+
+        Raises:
+            LedgerError: If the ledger cannot be reached now.
+        """
+        values = {"lesson": lesson.id, "restarts": lesson.restarts, "tutor": tutor}
+        await self._writer.write(lambda db: db.execute(QUERIES["call_specialist"], values))
+
+    async def handbacks(self, room: str) -> Mapping[str, Handback]:
+        """Return the results that wait for lessons in a room, by the specialist's tutor name.
+
+        Raises:
+            LedgerError: If the ledger cannot be reached now.
+        """
+        return await self._writer.write(lambda db: handbacks_in(db, self._keys, room))
+
+    async def end_call(self, lesson: LessonRow, tutor: str) -> None:
+        """Forget a call of a specialist, whose result the lesson has."""
+        values = {"lesson": lesson.id, "tutor": tutor}
+        await self._writer.write_with_retry(lambda db: db.execute(QUERIES["end_call"], values))
 
     async def interrupted(self) -> list[LessonRow]:
         """Return this host's open lessons that no job teaches, oldest first; log unreadable ones.
@@ -314,9 +356,13 @@ class Ledger(Outbox):
     async def refuse(self, room: str, entry: str, tutor: str) -> None:
         """Save that a learner was refused, for this entry into the room."""
         values = {"room": room, "entry": entry, "tutor": tutor}
-        await self._writer.write_with_retry(
-            lambda db: db.execute(QUERIES["insert_refusal"], values)
-        )
+        failed = Handback(outcome="failed")
+
+        def write(db: DatabaseConnection) -> None:
+            db.execute(QUERIES["insert_refusal"], values)
+            hand_back(db, self._keys, room=room, tutor=tutor, handback=failed)
+
+        await self._writer.write_with_retry(write)
 
     async def closed_entries(self, room: str) -> set[tuple[str, str]]:
         """Return entry and tutor of each lesson in a room that was closed or refused.

@@ -19,7 +19,7 @@ log = structlog.get_logger()
 LESSONS_AT_ONCE = 100
 """Maximum of lessons in one transaction, for which updates of running lessons wait."""
 
-LESSON_FIELDS = ("user_id", "progress", "state", "reasons")
+LESSON_FIELDS = ("user_id", "progress", "state", "reasons", "handback")
 
 Transact = Callable[[Callable[[DatabaseConnection], int]], Awaitable[int]]
 

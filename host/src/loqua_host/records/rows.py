@@ -36,6 +36,7 @@ class LessonRow:
         restarts: How often it was resumed; updates from earlier jobs are discarded.
         crashes: How often its job has crashed.
         entry: LiveKit's `sid` of the learner's last entry into the room.
+        called: The tutor name of the specialist that it has called and not yet heard of.
     """
 
     id: str
@@ -52,6 +53,7 @@ class LessonRow:
     restarts: int = 0
     crashes: int = 0
     entry: str = ""
+    called: str = ""
 
     @property
     def bound(self) -> dict[str, str]:
@@ -133,6 +135,7 @@ def read_lesson(row: Row, keys: KeyRing) -> LessonRow:
         state=json.loads(cipher.decrypt(row["state"], f"{lesson}.state")),
         restarts=row["restarts"],
         crashes=row["crashes"],
+        called=row["called"] or "",
     )
 
 

@@ -6,10 +6,12 @@ from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from loqua_host.contract.handoff import Handback
 from loqua_host.contract.records import Progress, SessionRecord
 
 from .database import DatabaseConnection, Row
 from .encryption import Cipher, KeyRing
+from .handoffs import hand_back
 from .queries import QUERIES
 from .rows import Kind
 
@@ -37,7 +39,8 @@ class LessonProgress(_Update):
 class LessonEnd(_Update):
     """The end of a lesson: its final progress and its record.
 
-    `entry` is the learner's current one, which may have changed a moment before.
+    `entry` is the learner's current one, which may have changed a moment before. `handback` is the
+    result for a lesson that called this one.
     """
 
     what: Literal["end"] = "end"
@@ -48,6 +51,7 @@ class LessonEnd(_Update):
     record: SessionRecord
     reasons: tuple[str, ...]
     interrupted: bool
+    handback: Handback | None = None
 
 
 LessonUpdate = Annotated[LessonProgress | LessonEnd, Field(discriminator="what")]
@@ -79,6 +83,9 @@ def apply(keys: KeyRing, host: str, update: LessonUpdate, db: DatabaseConnection
         _save(db, cipher, owner, update)
     else:
         _close(db, cipher, owner, update)
+        if update.handback is not None:
+            room, tutor = lesson["room"], lesson["tutor"]
+            hand_back(db, keys, room=room, tutor=tutor, handback=update.handback)
     return True
 
 

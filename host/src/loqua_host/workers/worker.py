@@ -39,10 +39,8 @@ FULL = "full"
 """The reason for refusing a job for lack of capacity."""
 
 ELSEWHERE = "elsewhere"
-"""The reason for leaving a job to other hosts.
-
-One of them waits for the specialist's result, or this one does not reach the ledger.
-"""
+"""The reason for leaving a job to other hosts: another region teaches, or this host does not reach
+the ledger."""
 
 STUCK = 3
 """Consecutive job processes that failed to start; on a slow machine, a single one may."""
@@ -62,14 +60,14 @@ class JobCallbacks:
 
     Attributes:
         is_full: Returns whether no capacity is left for the tutor in a room.
-        is_elsewhere: Returns whether a room's job with this metadata is left to other hosts.
+        is_elsewhere: Returns whether a room's job is left to other hosts.
         on_accept: Called with each job before it is accepted.
         on_full: Called with each room whose job is refused for lack of capacity.
         on_end: Called with each accepted job whose process has ended, or never started.
     """
 
     is_full: Callable[[str], bool]
-    is_elsewhere: Callable[[str, str], bool]
+    is_elsewhere: Callable[[str], bool]
     on_accept: Callable[[JobRef], None]
     on_full: Callable[[str], None]
     on_end: Callable[[JobRef], None]
@@ -252,7 +250,7 @@ class TutorWorker:
         self.registered.set()
 
     async def _on_request(self, request: JobRequest) -> None:
-        if why := self._refusal(request.room.name, request.job.metadata):
+        if why := self._refusal(request.room.name):
             self._metrics.jobs_refused.labels(self.tutor.name, why).inc()
             log.warning("job.refused", why=why, **self._ids(request))
             # A plain reject would end the job for all hosts.
@@ -286,9 +284,9 @@ class TutorWorker:
             "job_id": request.id,
         }
 
-    def _refusal(self, room: str, metadata: str) -> str | None:
+    def _refusal(self, room: str) -> str | None:
         if self.leaving.is_set():
             return "leaving"
-        if self._callbacks.is_elsewhere(room, metadata):
+        if self._callbacks.is_elsewhere(room):
             return ELSEWHERE
         return FULL if self._callbacks.is_full(room) else None

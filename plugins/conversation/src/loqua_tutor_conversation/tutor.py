@@ -190,7 +190,8 @@ class ConversationTutor(Agent):
     def greet(self) -> None:
         """Open the conversation, or take it up again."""
         has_begun = self.state.utterances > 0
-        opening = self._welcome_back() if has_begun else self._greeting
+        back = self.lesson.handback or Handback(outcome="failed")
+        opening = self._after(back) if has_begun else self._greeting
         self.session.say(f"{opening} {question(self.state, self.course)}")
 
     async def on_user_turn_completed(

@@ -27,6 +27,7 @@ class LessonJob:
         settings: The settings of the job.
         clock: Counts the time taught.
         last_try: Whether this is the last job that tries the lesson.
+        called: Whether an earlier job has called a specialist, whose result the host will send.
         telemetry: Sends metrics and similar messages to the host.
     """
 
@@ -37,4 +38,5 @@ class LessonJob:
     settings: JobSettings
     clock: Stopwatch
     last_try: bool
+    called: bool
     telemetry: Telemetry

@@ -97,6 +97,7 @@ class Runner:
         self._settings = job.settings
         self._clock = job.clock
         self._last_try = job.last_try
+        self._called = job.called
         self._telemetry = job.telemetry
         self._session = job.lesson.session
         self.reason: str | None = None
@@ -303,11 +304,13 @@ class Runner:
     async def take_floor(self) -> None:
         """Wait for the floor.
 
-        A tutor that is restored during a specialist's lesson greets after it. A specialist greets
-        after its announcement.
+        A tutor that is restored during a specialist's lesson greets after it, with the result if
+        the lesson has called the specialist. A specialist greets after its announcement.
         """
         if self._settings.tutor.is_automatic:
             self._floor.watch()
+            if self._called:
+                self._lesson.handback = await self._handoffs.take_up()
             await self._floor.free()
         else:
             with contextlib.suppress(TimeoutError):

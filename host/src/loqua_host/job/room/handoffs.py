@@ -46,6 +46,11 @@ class HandoffClient:
         """Handle the host's answer."""
         self._answers.put_nowait(answer)
 
+    async def take_up(self) -> Handback | None:
+        """Wait for the result of the specialist that an earlier job of this lesson has called."""
+        answer = await self._answers.get()
+        return answer.handback if isinstance(answer, HandedBack) else None
+
     async def run(self) -> None:
         """Serve the tutor's calls until cancelled."""
         while True:

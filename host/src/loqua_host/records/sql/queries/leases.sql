@@ -23,6 +23,20 @@ UPDATE host SET lease_until = 0;
 -- name: other_living_host
 SELECT id FROM living_host WHERE id != :host LIMIT 1;
 
+-- name: report_tutor
+INSERT INTO host_tutor (host, tutor, agent_name) VALUES (:host, :tutor, :agent_name)
+ON CONFLICT (host, tutor) DO UPDATE SET agent_name = excluded.agent_name
+WHERE host_tutor.agent_name != excluded.agent_name;
+
+-- name: forget_tutors
+DELETE FROM host_tutor
+WHERE host = :host AND tutor NOT IN (SELECT key FROM json_each(:tutors));
+
+-- name: specialists_of_others
+SELECT tutor, min(agent_name) AS agent_name FROM host_tutor
+WHERE host != :host AND host IN (SELECT id FROM living_host) AND agent_name != ''
+GROUP BY tutor;
+
 -- name: release_lesson
 UPDATE lesson SET owner = :heir WHERE id = :lesson AND owner = :host;
 

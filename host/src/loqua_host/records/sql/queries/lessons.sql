@@ -33,7 +33,7 @@ INSERT INTO lesson (
 -- The owner stays, or becomes this host if it is dead. Here a lease counts by its end alone, also one
 -- of the future: a host whose lease is in doubt loses nothing by an update.
 SELECT
-    id, key_id, closed_at, interrupted, progress,
+    id, key_id, room, tutor, closed_at, interrupted, progress,
     CASE
         WHEN owner IN (SELECT id FROM host WHERE lease_until > unix_now()) THEN owner
         ELSE :host
@@ -55,7 +55,9 @@ UPDATE lesson SET
     reasons = :reasons,
     interrupted = :interrupted,
     entry = :entry,
-    owner = :owner
+    owner = :owner,
+    called = NULL,
+    handback = NULL
 WHERE id = :lesson;
 
 -- name: save_crashes
@@ -99,6 +101,7 @@ UPDATE lesson SET
     progress = :progress,
     state = :state,
     reasons = :reasons,
+    handback = :handback,
     user_blind_index = :user_blind_index,
     key_id = :key_id
 WHERE id = :lesson;
