@@ -43,7 +43,7 @@ async def compare(scenarios: Sequence[str], rounds: int, figures: Figures) -> No
     found = defaultdict(lambda: defaultdict(list))
     with tempfile.TemporaryDirectory(prefix="loqua-bench-") as directory:
         port = free_port()
-        sides = [*install_peers(Path(directory)), LoquaHost(OURS), LoquaHost(WITH_WEBHOOKS, port)]
+        sides = [*install_peers(), LoquaHost(OURS), LoquaHost(WITH_WEBHOOKS, port)]
         turns = product(range(rounds), scenarios, sides)
         async with _deployment(Path(directory), port) as deployment:
             for number, name, side in turns:
