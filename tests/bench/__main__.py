@@ -20,7 +20,7 @@ from itertools import product
 from pathlib import Path
 from typing import Final
 
-from tests.bench.figures import OURS, WITH_WEBHOOKS, Figures, load, save
+from tests.bench.figures import BARE, OURS, WITH_WEBHOOKS, Figures, load, save
 from tests.bench.parts import PARTS
 from tests.bench.report import write_report
 from tests.bench.scenarios import SCENARIOS, Found, Stage
@@ -36,6 +36,9 @@ ROUNDS: Final = 3
 HEARD: Final = frozenset({"entering", "burst", "job-killed", "host-killed"})
 """The scenarios in which it matters whether LiveKit tells the host who enters and leaves."""
 
+BESIDE_BARE: Final = frozenset({"real-time"})
+"""The scenarios that take long and are measured beside livekit-agents only."""
+
 
 async def compare(scenarios: Sequence[str], rounds: int, figures: Figures) -> None:
     """Measure whole hosts, all sides in turns; what is measured is kept at once."""
@@ -47,12 +50,18 @@ async def compare(scenarios: Sequence[str], rounds: int, figures: Figures) -> No
         turns = product(range(rounds), scenarios, sides)
         async with _deployment(Path(directory), port) as deployment:
             for number, name, side in turns:
-                if side.name != WITH_WEBHOOKS or name in HEARD:
+                if _takes_part(side.name, name):
                     place = Path(directory) / f"{number}-{name}-{side.name}"
                     for row, values in (await _measure(name, side, deployment, place)).items():
                         found[row][side.name] += values
                     figures |= found
                     save(figures)
+
+
+def _takes_part(side: str, scenario: str) -> bool:
+    if scenario in BESIDE_BARE:
+        return side in {BARE, OURS}
+    return side != WITH_WEBHOOKS or scenario in HEARD
 
 
 async def _measure(name: str, side: Side, deployment: Deployment, directory: Path) -> Found:

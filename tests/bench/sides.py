@@ -214,7 +214,7 @@ def _write_config(directory: Path, tutors: Sequence[str], port: int) -> Path:
     config = directory / "config"
     (config / "tutors").mkdir(parents=True, exist_ok=True)
     host = {
-        "engines": {"stt": {"use": "bench_agent:Deaf"}, "tts": {"use": "bench_agent:Hum"}},
+        "engines": {"stt": {"use": "bench_agent:OneSentence"}, "tts": {"use": "bench_agent:Hum"}},
         "lessons": {
             "silence_prompt_after": 3600,
             "reconnect_timeout": 1,  # a learner who left does not return, as for the others

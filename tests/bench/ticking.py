@@ -11,8 +11,9 @@ import multiprocessing
 import random
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -33,7 +34,7 @@ from loqua_host.link.server import JobRef
 from loqua_host.system.sockets import SocketHandle
 from loqua_host.system.tasks import background
 
-__all__ = ["compare"]
+__all__ = ["Cost", "measure"]
 
 LESSONS: Final = 1000
 EVERY: Final = 30.0
@@ -48,12 +49,25 @@ Sent = dict[tuple[str, int], float]
 """When each tick was sent, by learner and number, in Unix seconds."""
 
 
-def compare(lessons: int = LESSONS, watched: float = WATCHED) -> Mapping[str, Sequence[float]]:
-    """Return the `cores` of the host and the `p99` of a tick until it is safe, in seconds."""
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What the lessons cost.
+
+    Attributes:
+        cores: Processors that the host takes.
+        p99: Seconds until a tick is safe, which one in a hundred exceeds.
+    """
+
+    cores: float
+    p99: float
+
+
+def measure(lessons: int = LESSONS, watched: float = WATCHED) -> Cost:
+    """Return what so many lessons cost, over so many seconds."""
     return asyncio.run(_measure(lessons, watched))
 
 
-async def _measure(lessons: int, watched: float) -> Mapping[str, Sequence[float]]:
+async def _measure(lessons: int, watched: float) -> Cost:
     with tempfile.TemporaryDirectory(prefix="loqua-bench-") as name, _outside(lessons) as outside:
         opening = _opening(*await asyncio.to_thread(outside.recv))
         async with deployment(Path(name), open_api=opening) as host:
@@ -66,7 +80,7 @@ async def _measure(lessons: int, watched: float) -> Mapping[str, Sequence[float]
             outside.send(None)
             sent: Sent = await asyncio.to_thread(outside.recv)
         taken = list(_taken(sent, Path(name) / "log", begun, begun + watched))
-    return {"cores": [cores], "p99": [quantiles(taken, n=100)[98]]}
+    return Cost(cores, quantiles(taken, n=100)[98])
 
 
 @contextmanager
