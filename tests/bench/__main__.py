@@ -50,7 +50,7 @@ async def compare(scenarios: Sequence[str], rounds: int, figures: Figures) -> No
         turns = product(range(rounds), scenarios, sides)
         async with _deployment(Path(directory), port) as deployment:
             for number, name, side in turns:
-                if _takes_part(side.name, name):
+                if takes_part(side.name, name):
                     place = Path(directory) / f"{number}-{name}-{side.name}"
                     for row, values in (await _measure(name, side, deployment, place)).items():
                         found[row][side.name] += values
@@ -58,7 +58,8 @@ async def compare(scenarios: Sequence[str], rounds: int, figures: Figures) -> No
                     save(figures)
 
 
-def _takes_part(side: str, scenario: str) -> bool:
+def takes_part(side: str, scenario: str) -> bool:
+    """Return whether a side is measured in a scenario."""
     if scenario in BESIDE_BARE:
         return side in {BARE, OURS}
     return side != WITH_WEBHOOKS or scenario in HEARD
