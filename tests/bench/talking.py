@@ -17,7 +17,8 @@ from loqua_speech.voices import synthesize, voice_for
 
 __all__ = ["replies"]
 
-SENTENCE: Final = "My name is Ana, and I live in Madrid."
+SENTENCE: Final = "I am fine, thanks."
+"""Of which LiveKit's turn detection is sure that nothing follows."""
 PATIENCE: Final = 8.0
 """Seconds that a learner waits for a reply."""
 

@@ -31,7 +31,7 @@ PAUSE = 0.2
 
 SENTENCE = stt.SpeechEvent(
     type=stt.SpeechEventType.FINAL_TRANSCRIPT,
-    alternatives=[stt.SpeechData(language="en", text="I live in Madrid.")],
+    alternatives=[stt.SpeechData(language="en", text="I am fine, thanks.")],
 )
 
 
