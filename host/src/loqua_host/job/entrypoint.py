@@ -106,9 +106,15 @@ class JobEntrypoint:
             raise LinkError("the host does not answer at its socket") from None
 
     async def attend(
-        self, ctx: JobContext, link: HostLink, tutor: LoadedTutor, track: AudioOutput
+        self, ctx: JobContext, link: HostLink, tutor: LoadedTutor, track: AudioOutput | None
     ) -> None:
         """Join the lesson in a connected room, and teach it to its end; or apologise.
+
+        Args:
+            ctx: LiveKit's context.
+            link: The link to the host.
+            tutor: The tutor.
+            track: Where the tutor speaks; None without sound.
 
         Raises:
             LearnerError: If no learner joins in time.
@@ -195,7 +201,9 @@ class JobEntrypoint:
             watch=engines,
         )
 
-    async def _apologise(self, ctx: JobContext, refused: Refused, track: AudioOutput) -> None:
+    async def _apologise(
+        self, ctx: JobContext, refused: Refused, track: AudioOutput | None
+    ) -> None:
         """Tell the learner that there is no lesson, if a voice is available."""
         engines = self.settings.engines
         if not refused.language or not (engines.tts or engines.llm):  # a realtime model speaks
