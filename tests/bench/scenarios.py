@@ -26,7 +26,7 @@ BURST: Final = 10
 KILLED_JOBS: Final = 3
 LEFT_BY_HOST: Final = 6
 MORE_LESSONS: Final = (1, 5, 10, 20)
-MORE_TALKS: Final = range(6, 33, 2)
+MORE_TALKS: Final = range(6, 31, 3)
 TURNS: Final = 3
 IN_TIME: Final = 2.5
 """Seconds from last word to first sound that 95 % of all turns of a carried lesson keep."""

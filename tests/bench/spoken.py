@@ -20,7 +20,7 @@ from loqua_host.dev.parts import Parts
 
 __all__ = ["carried"]
 
-MORE: Final = range(3, 11)
+MORE: Final = range(3, 8)
 TURNS: Final = 4
 
 
