@@ -183,13 +183,15 @@ def _middle(values: Sequence[float], row: Row) -> str:
 
 def _spread(values: Sequence[float], row: Row) -> str:
     low, high = (_digits(it / row.per) for it in (min(values), max(values)))
-    return f"{_middle(values, row)} ({low} to {high})"
+    middle = _middle(values, row)
+    return middle if low == high else f"{middle} ({low} to {high})"
 
 
 def _digits(value: float) -> str:
     if math.isinf(value):
         return NOBODY
-    return f"{value:.0f}" if abs(value) >= 20 else f"{value:.3g}"
+    value = max(value, 0)  # less than nothing is noise
+    return f"{value:.0f}" if value >= 20 else f"{value:.3g}"
 
 
 def _lines(figures: Figures, name: str, per: float) -> list[Line]:
