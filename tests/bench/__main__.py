@@ -1,7 +1,7 @@
 """What loqua-host costs beside what people would use instead: `uv run python -m tests.bench`.
 
-Names choose what is measured; without one, all is, in about an hour. Every figure is measured on
-all sides in turns, in one run, with the same LiveKit server, learners, agent and engines; what
+Names choose what is measured; without one, all is, in 40 minutes a round. Every figure is measured
+on all sides in turns, in one run, with the same LiveKit server, learners, agent and engines; what
 counts is the ratio of the medians. All values are kept in `tests/bench/results.json`, in which rows
 that are not measured keep theirs. From it come the tables and pictures in README.md and
 host/docs/benchmarks.md; that page says what each side does and does not do.
@@ -20,7 +20,7 @@ from itertools import product
 from pathlib import Path
 from typing import Final
 
-from tests.bench.figures import OURS, WITH_WEBHOOKS, Figures, load, save
+from tests.bench.figures import BARE, OURS, WITH_WEBHOOKS, Figures, load, save
 from tests.bench.parts import PARTS
 from tests.bench.report import write_report
 from tests.bench.scenarios import SCENARIOS, Found, Stage
@@ -36,6 +36,9 @@ ROUNDS: Final = 3
 HEARD: Final = frozenset({"entering", "burst", "job-killed", "host-killed"})
 """The scenarios in which it matters whether LiveKit tells the host who enters and leaves."""
 
+BESIDE_BARE: Final = frozenset({"real-time"})
+"""The scenarios that take long and are measured beside livekit-agents only."""
+
 
 async def compare(scenarios: Sequence[str], rounds: int, figures: Figures) -> None:
     """Measure whole hosts, all sides in turns; what is measured is kept at once."""
@@ -43,16 +46,23 @@ async def compare(scenarios: Sequence[str], rounds: int, figures: Figures) -> No
     found = defaultdict(lambda: defaultdict(list))
     with tempfile.TemporaryDirectory(prefix="loqua-bench-") as directory:
         port = free_port()
-        sides = [*install_peers(Path(directory)), LoquaHost(OURS), LoquaHost(WITH_WEBHOOKS, port)]
+        sides = [*install_peers(), LoquaHost(OURS), LoquaHost(WITH_WEBHOOKS, port)]
         turns = product(range(rounds), scenarios, sides)
         async with _deployment(Path(directory), port) as deployment:
             for number, name, side in turns:
-                if side.name != WITH_WEBHOOKS or name in HEARD:
+                if takes_part(side.name, name):
                     place = Path(directory) / f"{number}-{name}-{side.name}"
                     for row, values in (await _measure(name, side, deployment, place)).items():
                         found[row][side.name] += values
                     figures |= found
                     save(figures)
+
+
+def takes_part(side: str, scenario: str) -> bool:
+    """Return whether a side is measured in a scenario."""
+    if scenario in BESIDE_BARE:
+        return side in {BARE, OURS}
+    return side != WITH_WEBHOOKS or scenario in HEARD
 
 
 async def _measure(name: str, side: Side, deployment: Deployment, directory: Path) -> Found:

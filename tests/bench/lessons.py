@@ -40,12 +40,16 @@ class Met:
 
 @dataclass(slots=True)
 class Visit:
-    """A learner in a room, with a silent microphone.
+    """A learner in a room.
 
     Attributes:
+        room: Where they are.
+        microphone: What they are heard by; silent until it is spoken into.
         entered: When they entered, by the loop's clock.
     """
 
+    room: rtc.Room
+    microphone: rtc.AudioSource
     entered: float
     _listening: dict[str, float] = field(default_factory=dict)
     _sound: dict[str, float] = field(default_factory=dict)
@@ -104,7 +108,8 @@ async def visiting(deployment: Deployment, tutor: str, agent_name: str) -> Async
     """
     room = f"{tutor}-{uuid4().hex[:12]}"
     async with deployment.visit(room, agent_name=agent_name) as visitor, background() as tasks:
-        visit = Visit(asyncio.get_running_loop().time())
+        microphone = rtc.AudioSource(SAMPLE_RATE, 1)
+        visit = Visit(visitor.room, microphone, asyncio.get_running_loop().time())
 
         def on_track(track: rtc.Track, _: object, who: rtc.RemoteParticipant) -> None:
             tasks.create_task(visit.listen(track, who.identity))
@@ -113,13 +118,12 @@ async def visiting(deployment: Deployment, tutor: str, agent_name: str) -> Async
             visitor.room.on(event, lambda *_: visit.look(visitor))
         visitor.room.on("track_subscribed", on_track)
         visit.look(visitor)
-        async with _microphone(visitor.room):
+        async with _published(visitor.room, microphone):
             yield visit
 
 
 @asynccontextmanager
-async def _microphone(room: rtc.Room) -> AsyncIterator[None]:
-    source = rtc.AudioSource(SAMPLE_RATE, 1)
+async def _published(room: rtc.Room, source: rtc.AudioSource) -> AsyncIterator[None]:
     track = rtc.LocalAudioTrack.create_audio_track("microphone", source)
     options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
     await room.local_participant.publish_track(track, options)

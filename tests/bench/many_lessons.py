@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -68,7 +68,8 @@ ENOUGH = 200
 
 CRASH_EVERY, REFUSE_EVERY = 50, 70
 SECRET = "a-shared-secret-of-this-bench"
-TUTORS = {"conversation": running_tutor("conversation", "", "agent", AT_ONCE)}
+AGENT_ID = "agent"
+TUTORS = {"conversation": running_tutor("conversation", "", AGENT_ID, AT_ONCE)}
 SETTINGS = HostSettings.model_validate(
     {
         "agent_id": "loqua-host",
@@ -197,13 +198,25 @@ async def teach(link: HostLink, *, crashes: bool) -> None:
             pass
 
 
+def simulated_api(runtime: Runtime) -> AbstractAsyncContextManager[LoquaApi]:
+    """Open the core on an API that answers in this process."""
+    settings = CoreSettings(api_base_url="http://api", rate_limit=100_000)
+    secrets = EnvironmentSecrets({"AGENT_JWT_TOKEN": "agent-jwt", "SHARED_SECRET": SECRET})
+    return LoquaApi.open(settings, secrets, transport=httpx.MockTransport(answer), runtime=runtime)
+
+
 @asynccontextmanager
-async def deployment(directory: Path, ledger_url: str | None = None) -> AsyncIterator[Deployment]:
-    """Yield a host, its log written to a file that is thrown away.
+async def deployment(
+    directory: Path,
+    ledger_url: str | None = None,
+    open_api: Callable[[Runtime], AbstractAsyncContextManager[LoquaApi]] = simulated_api,
+) -> AsyncIterator[Deployment]:
+    """Yield a host that writes its log to a file, `log` in its directory.
 
     Args:
         directory: For its log and, without a URL, its ledger.
         ledger_url: The Postgres of its ledger.
+        open_api: Opens the core.
     """
     rooms, dispatch_state, jobs = Rooms(), DispatchState(time.time), dict[str, JobRef]()
 
@@ -217,13 +230,7 @@ async def deployment(directory: Path, ledger_url: str | None = None) -> AsyncIte
         metrics.instruments.add_tutors(TUTORS)
         log = stack.enter_context((directory / "log").open("w"))
         configure_logs("json", "info", log)
-        settings = CoreSettings(api_base_url="http://api", rate_limit=100_000)
-        secrets = EnvironmentSecrets({"AGENT_JWT_TOKEN": "agent-jwt", "SHARED_SECRET": SECRET})
-        transport = httpx.MockTransport(answer)
-        opening = LoquaApi.open(
-            settings, secrets, transport=transport, runtime=Runtime(metrics=metrics.api)
-        )
-        api = await stack.enter_async_context(opening)
+        api = await stack.enter_async_context(open_api(Runtime(metrics=metrics.api)))
         database = database_at(directory / "ledger.db", ledger_url)
         ledger = await stack.enter_async_context(Ledger.open(database, keys=[SECRET * 2]))
         tasks = await stack.enter_async_context(background())

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from tests.bench import core_calls, hooks, ledger
+from tests.bench import core_calls, hooks, ledger, spoken, ticking
 from tests.bench.figures import OURS, Figures
+from tests.bench.scenarios import IN_TIME
 
 __all__ = ["PARTS"]
 
@@ -38,8 +39,28 @@ def _progress(rows: int, rounds: int) -> Mapping[str, Sequence[float]]:
     return {"single commits": rates["bare"], OURS: rates["ledger"]}
 
 
+def _ticking(rounds: int) -> Figures:
+    found = [ticking.measure() for _ in range(rounds)]
+    return {
+        "ticking_cores": {OURS: [it.cores for it in found]},
+        "ticking_p99": {OURS: [it.p99 for it in found]},
+    }
+
+
+def _spoken(rounds: int) -> Figures:
+    """Return the figures of lessons with offline speech."""
+    found = [spoken.carried(IN_TIME) for _ in range(rounds)]
+    p95 = {count: [by_count.get(count) for _, by_count in found] for count in found[0][1]}
+    return {
+        "carried_spoken": {OURS: [count for count, _ in found]},
+        **{f"spoken/reply/{count}": {OURS: [it for it in of if it]} for count, of in p95.items()},
+    }
+
+
 PARTS: Final[Mapping[str, Callable[[int], Figures]]] = {
     "hook": _hook,
     "core": _core,
     "ledger": _ledger,
+    "ticking": _ticking,
+    "spoken": _spoken,
 }

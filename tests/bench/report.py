@@ -62,6 +62,10 @@ HOSTS: Final = {
     "job_killed_sound": Row("job killed → first sound", "s", "≤ 0.40 s"),
     "host_killed_listening": Row("host killed, six learners → tutor listens", "s", "≤ 3 s"),
     "host_killed_sound_p95": Row("host killed → first sound, p95", "s", "≤ 4 s"),
+    "carried": Row("lessons in real time, engines that take no time", "", "≥ 1.5"),
+    "carried_spoken": Row("lessons in real time, offline speech", "", "≥ 4"),
+    "ticking_cores": Row("1,000 lessons that tick, processor", "% of a core", "≤ 10 %", 0.01),
+    "ticking_p99": Row("1,000 lessons that tick, p99 until it is kept", "ms", "≤ 20 ms", 1e-3),
 }
 """Whole hosts."""
 
@@ -88,9 +92,13 @@ IN_README: Final = (
     "lesson_memory",
     "lesson_cores",
     "listening",
+    "first_sound",
     "burst_listening_p95",
     "job_killed_listening",
     "host_killed_listening",
+    "carried",
+    "carried_spoken",
+    "ticking_cores",
 )
 
 PICTURES: Final = {
@@ -98,6 +106,8 @@ PICTURES: Final = {
     "lessons/cores": ("processor of live lessons", "cores", 1.0),
     "tutors/memory": ("idle memory by tutors", "MB", 1e6),
     "tutors/start": ("start by tutors", "s", 1.0),
+    "talks/reply": ("last word → first sound by lessons, p95", "s", 1.0),
+    "spoken/reply": ("the same with offline speech", "s", 1.0),
     "ledger/rows": ("rows of progress a second by rows there", "/s", 1.0),
 }
 """What grows: title, unit and how much of what is measured makes one of it."""
@@ -168,18 +178,20 @@ def _ratios(sides: Mapping[str, Sequence[float]], row: Row) -> list[str]:
 
 def _middle(values: Sequence[float], row: Row) -> str:
     middle = _digits(median(values) / row.per)
-    return middle if middle == NOBODY else f"{middle} {row.unit}"
+    return middle if middle == NOBODY else f"{middle} {row.unit}".rstrip()
 
 
 def _spread(values: Sequence[float], row: Row) -> str:
     low, high = (_digits(it / row.per) for it in (min(values), max(values)))
-    return f"{_middle(values, row)} ({low} to {high})"
+    middle = _middle(values, row)
+    return middle if low == high else f"{middle} ({low} to {high})"
 
 
 def _digits(value: float) -> str:
     if math.isinf(value):
         return NOBODY
-    return f"{value:.0f}" if abs(value) >= 20 else f"{value:.3g}"
+    value = max(value, 0)  # less than nothing is noise
+    return f"{value:.0f}" if value >= 20 else f"{value:.3g}"
 
 
 def _lines(figures: Figures, name: str, per: float) -> list[Line]:
@@ -191,7 +203,14 @@ def _lines(figures: Figures, name: str, per: float) -> list[Line]:
     }
     sides = dict.fromkeys(side for at in rows.values() for side in at)
     return [
-        Line(side, [(at, median(rows[at][side]) / per) for at in sorted(rows) if side in rows[at]])
+        Line(
+            side,
+            [
+                (at, middle / per)
+                for at in sorted(rows)
+                if side in rows[at] and math.isfinite(middle := median(rows[at][side]))
+            ],
+        )
         for side in sides
     ]
 

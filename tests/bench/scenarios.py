@@ -13,9 +13,10 @@ from tests.bench.figures import BARE
 from tests.bench.lessons import NEVER, Met, Visit, visiting
 from tests.bench.processes import in_rooms, pss
 from tests.bench.sides import Running, Side
+from tests.bench.talking import replies
 from tests.integration.host.conftest import Deployment
 
-__all__ = ["SCENARIOS", "Found", "Stage"]
+__all__ = ["IN_TIME", "SCENARIOS", "Found", "Stage"]
 
 TUTORS: Final = ("first", "second", "third")
 FURTHER: Final = ("fourth", "fifth", "sixth")
@@ -25,6 +26,11 @@ BURST: Final = 10
 KILLED_JOBS: Final = 3
 LEFT_BY_HOST: Final = 6
 MORE_LESSONS: Final = (1, 5, 10, 20)
+MORE_TALKS: Final = range(6, 31, 3)
+TURNS: Final = 3
+IN_TIME: Final = 2.5
+"""Seconds from last word to first sound that 95 % of all turns of a carried lesson keep."""
+
 MORE_TUTORS: Final = (1, 3, 10, 30)
 MOST_WORKERS: Final = 10
 """Of livekit-agents: 30 workers would take 12 GB."""
@@ -151,6 +157,24 @@ async def _one(stage: Stage) -> Met:
         return _since(visit.entered, await visit.meet())
 
 
+async def real_time(stage: Stage) -> Found:
+    """Have more and more learners talk at once, until 5 % of their turns are not answered soon."""
+    found: dict[int, float] = {}
+    async with stage.running(), AsyncExitStack() as stack:
+        await asyncio.sleep(SETTLED)
+        visits: list[Visit] = []
+        for count in MORE_TALKS:
+            more = await stack.enter_async_context(stage.learners(count - len(visits)))
+            await asyncio.gather(*(visit.meet() for visit in more))
+            visits += more
+            found[count] = _p95(await replies(visits, TURNS))
+            if found[count] > IN_TIME:
+                break
+    carried = [count for count, seconds in found.items() if seconds <= IN_TIME]
+    by_count = {f"talks/reply/{count}": [seconds] for count, seconds in found.items()}
+    return {"carried": [max(carried, default=0)], **by_count}
+
+
 async def burst(stage: Stage) -> Found:
     """Enter many learners at once."""
     async with stage.running():
@@ -247,6 +271,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "lessons": lessons,
     "entering": entering,
     "burst": burst,
+    "real-time": real_time,
     "job-killed": job_killed,
     "host-killed": host_killed,
     "more-lessons": more_lessons,

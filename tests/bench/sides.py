@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import platform
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ import yaml
 from tests.bench.processes import cpu_seconds
 from tests.integration.host.conftest import START_PATIENCE, Deployment, replace_text
 
+from loqua_host.dev.livekit_binary import cache_directory
 from loqua_host.dev.parts import run_child
 from loqua_host.system.tasks import background
 
@@ -154,10 +156,10 @@ class Peer:
                 _kill_tree(worker.pid)  # asked politely, it waits for its rooms
 
 
-def install_peers(directory: Path) -> list[Side]:
-    """Install the peers from the package index, each in an environment of its own."""
-    bare = _install(directory / "livekit-agents", LIVEKIT_AGENTS)
-    openrtc = _install(directory / "openrtc", LIVEKIT_AGENTS, OPENRTC, "uvloop")
+def install_peers() -> list[Side]:
+    """Install the peers from the package index, each in a cached environment of its own."""
+    bare = _install(LIVEKIT_AGENTS)
+    openrtc = _install(OPENRTC, LIVEKIT_AGENTS, "uvloop")
     return [
         Peer("livekit-agents", bare, "bare_worker.py"),
         *(
@@ -167,9 +169,12 @@ def install_peers(directory: Path) -> list[Side]:
     ]
 
 
-def _install(environment: Path, *packages: str) -> Path:
+def _install(*packages: str) -> Path:
+    name = f"{packages[0]}-python-{platform.python_version()}"
+    environment = cache_directory(os.environ) / "bench" / name
     python = environment / "bin/python"
-    _uv("venv", "--python", sys.executable, environment)
+    if not python.exists():
+        _uv("venv", "--python", sys.executable, environment)
     # Compiled as ours is after its first run: else the first start of a peer takes far longer.
     _uv("pip", "install", "--compile-bytecode", "--python", python, *packages)
     return python
@@ -209,7 +214,7 @@ def _write_config(directory: Path, tutors: Sequence[str], port: int) -> Path:
     config = directory / "config"
     (config / "tutors").mkdir(parents=True, exist_ok=True)
     host = {
-        "engines": {"stt": {"use": "bench_agent:Deaf"}, "tts": {"use": "bench_agent:Hum"}},
+        "engines": {"stt": {"use": "bench_agent:OneSentence"}, "tts": {"use": "bench_agent:Hum"}},
         "lessons": {
             "silence_prompt_after": 3600,
             "reconnect_timeout": 1,  # a learner who left does not return, as for the others

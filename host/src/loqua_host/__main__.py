@@ -5,8 +5,7 @@ import sys
 from types import FrameType
 from typing import Never
 
-from loqua_host.system.process import forget_environment, restart_with_clean_environ
-from loqua_host.system.zygote import fork_zygote
+from loqua_host.system.environment import forget_environment, restart_with_clean_environ
 
 __all__ = ["main"]
 
@@ -32,6 +31,8 @@ def main() -> None:
     if command == ["run"]:
         # PID 1 of a container ignores SIGTERM unless it has a handler; the host sets its own later.
         signal.signal(signal.SIGTERM, _end)
+        from loqua_host.system.zygote import fork_zygote  # noqa: PLC0415  # as below
+
         zygote = fork_zygote(SHARED, JOBS_ONLY, forget_environment)
     from loqua_host.cli import app  # noqa: PLC0415  # imported once, by the process that stays
 

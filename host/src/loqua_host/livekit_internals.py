@@ -42,7 +42,11 @@ from livekit.agents.voice.remote_session import (
     RoomSessionTransport,
     SessionHost,
 )
-from livekit.agents.voice.room_io import RoomIO, _ParticipantTranscriptionOutput
+from livekit.agents.voice.room_io import (
+    RoomIO,
+    _ParticipantAudioOutput,
+    _ParticipantTranscriptionOutput,
+)
 from livekit.rtc import _ffi_client
 
 __all__ = [
@@ -53,6 +57,7 @@ __all__ = [
     "JobChannel",
     "JobProcessStatus",
     "ProcStartArgs",
+    "TrackOutput",
     "TranscriptionOutput",
     "accept_sources",
     "close_log",
@@ -248,6 +253,13 @@ INTERNALS: Final = (
         "what writes them instead, one for each learner",
         AGENTS,
         "fc107f63f461",
+    ),
+    Internal(
+        "livekit.agents.voice.room_io._output:_ParticipantAudioOutput",
+        ("_ParticipantAudioOutput",),
+        "a session publishes its track when it starts, and the first sound waits for it",
+        AGENTS,
+        "ac8c238fbcd6",
     ),
     Internal(
         "livekit.agents.voice.remote_session:SessionHost",
@@ -595,6 +607,9 @@ def accept_sources(room_io: RoomIO, sources: Collection[int]) -> Any:
         heard._accepted_sources.update(sources)
     return heard
 
+
+TrackOutput = _ParticipantAudioOutput
+"""Publishes an audio track in a room, and plays there."""
 
 TranscriptionOutput = _ParticipantTranscriptionOutput
 """Writes the transcript of one participant into the room."""

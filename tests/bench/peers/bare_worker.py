@@ -6,7 +6,7 @@ It has the agent, engines, turn detection and load settings of the host's tutors
 import math
 import os
 
-from bench_agent import Deaf, Greeter, Hum
+from bench_agent import Greeter, Hum, OneSentence
 from livekit.agents import AgentServer, AgentSession, JobContext, cli, inference
 
 server = AgentServer(
@@ -23,7 +23,7 @@ async def teach(ctx: JobContext) -> None:
     """Teach in one room."""
     await ctx.connect()
     session: AgentSession[None] = AgentSession(
-        stt=Deaf(),
+        stt=OneSentence(),
         tts=Hum(),
         vad=inference.VAD(model="silero"),
         turn_handling={"turn_detection": inference.TurnDetector(version="v1-mini")},

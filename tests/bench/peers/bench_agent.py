@@ -1,28 +1,42 @@
-"""The agent and engines of all sides: it greets with a hum, and recognises nothing."""
+"""The agent and engines of all sides: it hums, and takes all that is said for one sentence."""
 
 import math
 from array import array
 from typing import Any
 
+import numpy as np
+from livekit import rtc
 from livekit.agents import (
     DEFAULT_API_CONNECT_OPTIONS,
     NOT_GIVEN,
     Agent,
     APIConnectOptions,
     NotGivenOr,
+    StopResponse,
+    llm,
     stt,
     tts,
 )
 from livekit.agents.utils import AudioBuffer
 
-__all__ = ["Deaf", "Greeter", "Hum"]
+__all__ = ["Greeter", "Hum", "OneSentence"]
 
 RATE = 24_000
 SECONDS = 1.5
+LOUD = 1000
+"""The least sample of speech, of 32,767."""
+
+PAUSE = 0.2
+"""Seconds of silence after which a sentence is recognised."""
+
+SENTENCE = stt.SpeechEvent(
+    type=stt.SpeechEventType.FINAL_TRANSCRIPT,
+    alternatives=[stt.SpeechData(language="en", text="I am fine, thanks.")],
+)
 
 
 class Greeter(Agent):
-    """Greets whoever is there."""
+    """Greets whoever is there, and answers whatever they say."""
 
     def __init__(self, **engines: Any) -> None:
         super().__init__(instructions="", **engines)
@@ -30,6 +44,14 @@ class Greeter(Agent):
     async def on_enter(self) -> None:
         """Greet."""
         self.session.say("Hello.")
+
+    async def on_user_turn_completed(
+        self, turn_ctx: llm.ChatContext, new_message: llm.ChatMessage
+    ) -> None:
+        """Answer."""
+        del turn_ctx, new_message
+        self.session.say("I see.")
+        raise StopResponse
 
 
 class Hum(tts.TTS[Any]):
@@ -57,8 +79,8 @@ class _Humming(tts.ChunkedStream):
         output_emitter.flush()
 
 
-class Deaf(stt.STT[Any]):
-    """Takes all audio and recognises nothing in it."""
+class OneSentence(stt.STT[Any]):
+    """Recognises the same sentence in whatever is said."""
 
     def __init__(self) -> None:
         super().__init__(capabilities=stt.STTCapabilities(streaming=True, interim_results=False))
@@ -80,10 +102,16 @@ class Deaf(stt.STT[Any]):
     ) -> stt.RecognizeStream:
         """Take audio."""
         del language
-        return _Taking(stt=self, conn_options=conn_options)
+        return _Recognising(stt=self, conn_options=conn_options)
 
 
-class _Taking(stt.RecognizeStream):
+class _Recognising(stt.RecognizeStream):
     async def _run(self) -> None:
-        async for _ in self._input_ch:
-            pass
+        silent = PAUSE
+        async for frame in self._input_ch:
+            if not isinstance(frame, rtc.AudioFrame):
+                continue
+            if np.abs(np.frombuffer(frame.data, np.int16)).max() >= LOUD:
+                silent = 0.0
+            elif silent < PAUSE and (silent := silent + frame.duration) >= PAUSE:
+                self._event_ch.send_nowait(SENTENCE)

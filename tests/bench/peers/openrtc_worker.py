@@ -9,7 +9,7 @@ import sys
 from functools import partial
 from types import ModuleType, SimpleNamespace
 
-from bench_agent import Deaf, Greeter, Hum
+from bench_agent import Greeter, Hum, OneSentence
 from livekit.agents import inference
 
 
@@ -39,7 +39,7 @@ class Equipped(Greeter):
     """Has its own engines: openrtc's defaults are sent to its processes as text."""
 
     def __init__(self) -> None:
-        super().__init__(stt=Deaf(), tts=Hum())
+        super().__init__(stt=OneSentence(), tts=Hum())
 
 
 if __name__ == "__main__":

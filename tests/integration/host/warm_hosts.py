@@ -162,7 +162,7 @@ def serve(channel: socket.socket) -> None:
 def _become_host(between: int, log: int, arguments: list[str], environ: dict[str, str]) -> None:
     """Become what `restart_with_clean_environ` makes of a host, as a child of our grandparent."""
     from loqua_host.__main__ import main  # noqa: PLC0415  # for the process above to import
-    from loqua_host.system.process import ONE_THREAD, STARTUP_ENVIRON, safe_environ  # noqa: PLC0415
+    from loqua_host.system.environment import ONE_THREAD, STARTUP_ENVIRON, safe_environ  # noqa: PLC0415
 
     while os.getppid() == between:
         time.sleep(0.001)

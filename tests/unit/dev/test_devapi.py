@@ -1,8 +1,10 @@
 """`loqua-host devapi` says all that a host needs, so that `loqua-host check` has nothing to add."""
 
 import shutil
+import socket
 from pathlib import Path
 
+from loqua_host.dev.api.server import listen
 from loqua_host.dev.api.settings import DevApiSettings
 from loqua_host.dev.devapi import host_variables
 from loqua_host.settings.load import draft
@@ -25,3 +27,9 @@ def test_a_host_starts_with_the_variables_that_it_prints(tmp_path: Path) -> None
     assert drafted.problems == ()
     needed = {"AGENT_JWT_TOKEN", "SHARED_SECRET", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET"}
     assert needed <= set(HOST_SECRETS) & set(environ)
+
+
+def test_no_answer_waits_for_an_acknowledgement() -> None:
+    """Connections inherit it; without it, each answer with a body takes 40 ms more."""
+    with listen("127.0.0.1", 0) as listener:
+        assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +20,8 @@ from loqua_host.job.tracing import SpanBuffer
 from loqua_host.link.messages import Finish, Join, Recorded, Refused, Spans, Welcome
 from loqua_host.registry.loader import LoadedTutor
 from loqua_host.settings.engines import Engine, Engines
+
+from .conftest import FakeLoudspeaker
 
 
 class FakeContext:
@@ -67,6 +69,7 @@ def enter(job: Any, ctx: FakeContext, monkeypatch: pytest.MonkeyPatch) -> Callab
     """Return what enters the job with an answer of the host's."""
     tokens: list[str] = []
     job.tokens = tokens
+    job.track = FakeLoudspeaker()
 
     def enter(answer: Any) -> "asyncio.Task[None]":
         @asynccontextmanager
@@ -78,6 +81,7 @@ def enter(job: Any, ctx: FakeContext, monkeypatch: pytest.MonkeyPatch) -> Callab
             yield job.link
 
         monkeypatch.setattr(module, "open_link", open_link)
+        monkeypatch.setattr(module, "published_track", lambda _: nullcontext(job.track))
         monkeypatch.setattr(module, "build_session", lambda *_, **__: job.session)
         monkeypatch.setattr(module, "HookCaller", lambda *_, **__: job.hooks)
         return asyncio.create_task(JobEntrypoint(job.settings)(ctx))  # type: ignore[arg-type]  # a fake
@@ -150,6 +154,36 @@ async def test_a_welcomed_lesson_is_taught_and_the_job_leaves(
     assert job.link.sent[0] == Join(identity="maria")
     assert isinstance(job.link.sent[-1], Finish)
     assert ctx.over == ["lesson over"]
+
+
+async def test_a_tutor_speaks_by_the_track_that_its_job_has_published(
+    job: Any, enter: Any, welcome: Welcome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LiveKit would publish another one, and the first sound would wait for it."""
+    start, begun = job.session.start, []
+
+    async def started(agent: Any, **options: Any) -> None:
+        begun.append((job.session.output.audio, options["room_options"].audio_output))
+        await start(agent, **options)
+
+    monkeypatch.setattr(job.session, "start", started)
+    running = enter(welcome)
+    await asyncio.sleep(1)
+    assert begun == [(job.track, False)]
+    job.room.leave("maria")
+    await running
+
+
+async def test_the_link_is_opened_while_the_job_connects(
+    job: Any, ctx: FakeContext, enter: Any
+) -> None:
+    """So that the host can answer as soon as the learner is seen."""
+    ctx.entering = lambda: asyncio.sleep(2)
+    running = enter(None)
+    await asyncio.sleep(1)
+    assert job.tokens == ["room-token"]
+    assert not ctx.connected
+    await running
 
 
 async def never() -> None:

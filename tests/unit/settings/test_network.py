@@ -8,7 +8,7 @@ import pytest
 from tests.certificates import issue
 
 from loqua_host.settings.load import draft
-from loqua_host.system.process import safe_environ
+from loqua_host.system.environment import safe_environ
 from loqua_host.system.proxies import bypass_native, proxy_for, proxy_variables
 
 Mistakes = Callable[..., list[str]]

@@ -13,7 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 import loqua_host
-from loqua_host.system.tasks import background, forever, supervised, uncancelled, within
+from loqua_host.system.tasks import background, both, forever, supervised, uncancelled, within
 
 SECRET = "what-nobody-may-read"
 
@@ -182,6 +182,37 @@ async def test_what_returns_is_not_begun_again() -> None:
 
     await forever(once)
     assert begun == [1]
+
+
+async def test_of_two_that_run_at_the_same_time_each_gives_its_own() -> None:
+    """Neither waits for the other."""
+    event = asyncio.Event()
+
+    async def set_event() -> int:
+        event.set()
+        return 2
+
+    assert await both(event.wait(), set_event()) == (True, 2)
+
+
+@pytest.mark.parametrize("failing", [0, 1], ids=["the first", "the second"])
+async def test_of_two_that_run_at_the_same_time_one_fails_once_both_have_ended(
+    failing: int,
+) -> None:
+    """Nothing goes on that nobody awaits any more."""
+    ended: list[str] = []
+
+    async def fail() -> None:
+        raise OSError("no")
+
+    async def go_on() -> None:
+        await asyncio.sleep(0)
+        ended.append("the other")
+
+    two = [fail(), go_on()] if failing == 0 else [go_on(), fail()]
+    with pytest.raises(OSError, match="no"):
+        await both(*two)
+    assert ended == ["the other"]
 
 
 async def test_what_is_not_cancelled_midway_gives_what_it_would_give() -> None:

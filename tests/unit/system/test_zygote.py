@@ -12,16 +12,15 @@ import pytest
 from tests.unit.system.test_process import SECRET
 
 from loqua_host.__main__ import JOBS_ONLY, SHARED
-from loqua_host.system.process import ONE_THREAD
+from loqua_host.system.environment import ONE_THREAD
 
 HOST = f"""\
 #!{sys.executable}
 import json, multiprocessing, os, psutil, sys
 from pathlib import Path
 
-from loqua_host.system.process import (
-    forget_environment, restart_with_clean_environ, take_startup_environ, start_forkserver
-)
+from loqua_host.system.environment import forget_environment, restart_with_clean_environ
+from loqua_host.system.process import take_startup_environ, start_forkserver
 from loqua_host.system.sandbox import is_possible
 from loqua_host.system.zygote import fork_zygote
 

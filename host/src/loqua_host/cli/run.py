@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib import import_module
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,7 +63,9 @@ def _preload(settings: HostSettings) -> list[str]:
 
 
 async def _serve(configuration: Configuration, settings: HostSettings, secrets: HostSecrets) -> int:
-    # Imported after the forkserver has started, beside whose imports they run.
+    # Both after the forkserver has started: tutors are imported in its children, beside the host.
+    inspecting = asyncio.create_task(configuration.inspect(settings, secrets))
+    await asyncio.to_thread(import_module, "loqua_host.host")
     from loqua_host.core.clock import SystemClock  # noqa: PLC0415
     from loqua_host.host import Signals, run_host  # noqa: PLC0415
     from loqua_host.lessons.tracing import open_traces  # noqa: PLC0415
@@ -82,7 +85,7 @@ async def _serve(configuration: Configuration, settings: HostSettings, secrets: 
     _say_what_jobs_can_do(configuration.protected(settings))
     for problem in configuration.advice(secrets):
         log.warning("config.insecure", where=problem.where, why=problem.what, hint=problem.hint)
-    configured = await configuration.inspect(settings, secrets)
+    configured = await inspecting
     for tutor, problem in configured.problems:
         log.error("tutor.refused", tutor=tutor, why=str(problem))
     if not configured.sound.tutors:

@@ -1,11 +1,14 @@
 """The entry point of a job process: load the tutor once, then teach one lesson."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 
 import structlog
 from livekit.agents import Agent, AgentSession, AutoSubscribe, JobContext, JobProcess
+from livekit.agents.voice.io import AudioOutput
+from livekit.agents.voice.room_io import RoomOptions
 
 from loqua_host.contract.lesson import Lesson, teach
 from loqua_host.errors import LearnerError, LinkError
@@ -15,6 +18,7 @@ from loqua_host.job.lesson.runner import Runner
 from loqua_host.job.lesson.stopwatch import Stopwatch
 from loqua_host.job.room.learner import wait_for_learner
 from loqua_host.job.voice.session import build_session, say_out
+from loqua_host.job.voice.track import published_track
 from loqua_host.link.client import HostLink, open_link
 from loqua_host.link.dispatch_metadata import find_handover
 from loqua_host.link.messages import EngineServes, Join, Refused, Welcome
@@ -25,7 +29,7 @@ from loqua_host.settings.jobs import JobSettings
 from loqua_host.settings.messages import message_in
 from loqua_host.system.process import hide_memory
 from loqua_host.system.proxies import bypass_native
-from loqua_host.system.tasks import uncancelled
+from loqua_host.system.tasks import both, uncancelled
 
 from .logs import send_logs_to_host
 from .telemetry import Telemetry
@@ -66,18 +70,22 @@ class JobEntrypoint:
     settings: JobSettings
 
     async def __call__(self, ctx: JobContext) -> None:
-        """Connect, open the link, wait for the learner, teach the lesson, leave."""
+        """Connect and open the link, wait for the learner, teach the lesson, leave."""
         tutor: LoadedTutor = ctx.proc.userdata["tutor"]
         subscribe = AutoSubscribe.SUBSCRIBE_ALL if tutor.tutor.video else AutoSubscribe.AUDIO_ONLY
         ctx.log_context_fields = _place(ctx, self.settings)
         info = job_info(ctx)
         bypass_native(info.url)
         try:
-            # If cancelled midway, LiveKit's client ends the process 15 s later (python-sdks #784).
-            await uncancelled(ctx.connect(auto_subscribe=subscribe))
-            log.info("room.connected", room=ctx.job.room.name, tutor=self.settings.tutor.name)
-            async with open_link(self.settings.link.path, info.token) as link:
-                await self.attend(ctx, link, tutor)
+            async with AsyncExitStack() as stack:
+                # If cancelled midway, LiveKit's client ends the process 15 s later (python-sdks
+                # #784), so a cancellation waits until both have come to an end.
+                _, link = await uncancelled(
+                    both(ctx.connect(auto_subscribe=subscribe), self._link(stack, info.token))
+                )
+                log.info("room.connected", room=ctx.job.room.name, tutor=self.settings.tutor.name)
+                track = await stack.enter_async_context(published_track(ctx.room))
+                await self.attend(ctx, link, tutor, track)
         except LearnerError as error:
             log.error("lesson.refused", cause=error.cause, why=str(error), room=ctx.job.room.name)
         except LinkError as error:
@@ -89,8 +97,24 @@ class JobEntrypoint:
         finally:
             ctx.shutdown("lesson over")
 
-    async def attend(self, ctx: JobContext, link: HostLink, tutor: LoadedTutor) -> None:
+    async def _link(self, stack: AsyncExitStack, token: str) -> HostLink:
+        """Open the link until the stack is closed; a host that hangs is one that is not there."""
+        try:
+            async with asyncio.timeout(WELCOME_SECONDS):
+                return await stack.enter_async_context(open_link(self.settings.link.path, token))
+        except TimeoutError:
+            raise LinkError("the host does not answer at its socket") from None
+
+    async def attend(
+        self, ctx: JobContext, link: HostLink, tutor: LoadedTutor, track: AudioOutput | None
+    ) -> None:
         """Join the lesson in a connected room, and teach it to its end; or apologise.
+
+        Args:
+            ctx: LiveKit's context.
+            link: The link to the host.
+            tutor: The tutor.
+            track: Where the tutor speaks; None without sound.
 
         Raises:
             LearnerError: If no learner joins in time.
@@ -109,6 +133,7 @@ class JobEntrypoint:
                     welcome.engines,
                 )
                 lesson = self._open(welcome, tutor, ctx.job.metadata, engines)
+                lesson.session.output.audio = track
                 teach(lesson)
                 clock = Stopwatch(now, welcome.seconds)
                 hooks = HookCaller(
@@ -132,7 +157,7 @@ class JobEntrypoint:
                 with Watchdog(hooks.author, limit).guarding():
                     await Runner(job).run()
             case Refused() as refused:
-                await self._apologise(ctx, refused)
+                await self._apologise(ctx, refused, track)
             case _:
                 raise LinkError("the host gave no answer")
 
@@ -184,14 +209,23 @@ class JobEntrypoint:
             watch=engines,
         )
 
-    async def _apologise(self, ctx: JobContext, refused: Refused) -> None:
+    async def _apologise(
+        self, ctx: JobContext, refused: Refused, track: AudioOutput | None
+    ) -> None:
         """Tell the learner that there is no lesson, if a voice is available."""
         engines = self.settings.engines
         if not refused.language or not (engines.tts or engines.llm):  # a realtime model speaks
             return
         message = message_in(refused.language, self.settings.messages.lesson_unavailable)
         session = build_session(engines, refused.language, refused.secrets)
-        await session.start(Agent(instructions=""), room=ctx.room, session_host=False, record=False)
+        session.output.audio = track
+        await session.start(
+            Agent(instructions=""),
+            room=ctx.room,
+            session_host=False,
+            record=False,
+            room_options=RoomOptions(audio_output=False),
+        )
         await say_out(session, message)
         await session.aclose()
 

@@ -22,7 +22,7 @@ from opentelemetry.trace import SpanContext, Status, StatusCode
 from loqua_host.errors import ConfigError, Problem
 from loqua_host.link.spans import LONGEST_TEXT, JobSpan, exportable
 from loqua_host.settings.tracing import wants_traces
-from loqua_host.system.process import temporary_environ
+from loqua_host.system.environment import temporary_environ
 
 __all__ = ["LESSON", "open_traces", "start_trace", "take_spans"]
 

@@ -25,8 +25,9 @@ from loqua_host.settings.load import installed_plugins
 from loqua_host.settings.problems import printable, spelled
 from loqua_host.settings.sources import ConfigSources, VariablesSource, read_sources, tutor_file
 from loqua_host.settings.tutors import TutorSettings, engine_locations
+from loqua_host.system.environment import safe_environ
 from loqua_host.system.forked import fork
-from loqua_host.system.process import safe_environ, start_forkserver
+from loqua_host.system.process import start_forkserver
 
 __all__ = [
     "HINT",

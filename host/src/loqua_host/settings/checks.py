@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from loqua_host.errors import Problem
-from loqua_host.system.process import is_kept
+from loqua_host.system.environment import is_kept
 
 from .host import Environment, HostSettings
 from .loopback import is_loopback

@@ -9,7 +9,6 @@ becomes immortal. Of a live lesson's memory, this saves about a third.
 import ctypes
 import gc
 from collections.abc import Iterable, Iterator
-from itertools import compress
 from types import CodeType
 from typing import Any
 
@@ -24,13 +23,16 @@ SMALLEST_IMMORTAL = 1 << 30
 LOWEST, HIGHEST = 1 << 12, 1 << 48
 """The addresses that a process may have on Linux (x86-64: below 2^47, arm64: below 2^48)."""
 
+ITEMS = list.__basicsize__ - 2 * ctypes.sizeof(ctypes.c_void_p)
+"""Where in a list is the address of its items; behind it is how many there is room for."""
+
 
 def immortalize() -> None:
     """Keep all objects of this process for its lifetime, and stop counting references to them.
 
     Those that the garbage collector has frozen are taken for immortal. Python before 3.12 counts
     all the same. Call it before a fork, where little is temporary; half a million objects take a
-    third of a second.
+    sixth of a second.
     """
     counts = _counts()
     never = counts[_indices([None])][0]
@@ -39,7 +41,7 @@ def immortalize() -> None:
         indices = _indices(latest)
         mortal = counts[indices] != never  # The others are not written to: their pages stay shared.
         counts[indices[mortal]] = never
-        fresh = [*compress(latest, mortal.tolist())]
+        fresh = [latest[index] for index in np.flatnonzero(mortal).tolist()]
         latest = [*gc.get_referents(*fresh), *_in_code(fresh)]
 
 
@@ -50,8 +52,14 @@ def _counts() -> NDArray[np.uint32]:
 
 
 def _indices(objects: list[Any]) -> NDArray[np.int64]:
-    """Return the indices of objects' counts in `_counts`."""
-    return (np.fromiter(map(id, objects), np.int64, len(objects)) - LOWEST) >> 2
+    """Return the indices of the counts of objects, at least one, in `_counts`.
+
+    A list has its objects' addresses in a row (CPython, listobject.h): to ask for each takes longer
+    than all the rest.
+    """
+    first = ctypes.c_size_t.from_address(id(objects) + ITEMS).value
+    addresses = (ctypes.c_int64 * len(objects)).from_address(first)
+    return (np.frombuffer(memoryview(addresses), np.int64) - LOWEST) >> 2
 
 
 def _in_code(objects: Iterable[object]) -> Iterator[object]:

@@ -1,9 +1,4 @@
-"""Removal of secrets from the host's environment, and protection of its memory.
-
-A process's initial environment stays readable in /proc for as long as it lives, also after it
-deletes variables. So the host re-executes itself with a clean environment and passes the original
-one through an anonymous file (memfd_create(2)).
-"""
+"""The forkserver of the jobs, and protection of the host's memory."""
 
 import asyncio
 import ctypes
@@ -11,7 +6,6 @@ import json
 import multiprocessing
 import os
 import resource
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from multiprocessing import forkserver
@@ -22,34 +16,20 @@ import psutil
 
 from loqua_host.errors import LoquaError
 
-from .proxies import PROXY_VARIABLES, proxy_variables
+from .environment import STARTUP_ENVIRON, restart_with_clean_environ, safe_environ
 from .sandbox import protected_in
 from .sockets import open_handle, short_directory
 from .zygote import Zygote
 
 __all__ = [
-    "forget_environment",
     "forkserver_ended",
     "forkserver_runs",
     "hide_memory",
-    "is_kept",
-    "restart_with_clean_environ",
-    "safe_environ",
     "start_forkserver",
     "take_startup_environ",
-    "temporary_environ",
 ]
 
-STARTUP_ENVIRON = "LOQUA_STARTUP_ENVIRON"
 PR_SET_DUMPABLE = 4
-
-ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
-"""Keeps numpy from starting threads where it is imported, which no fork would take along."""
-
-KEPT = frozenset(
-    {"HOME", "LANG", "PATH", "SSL_CERT_DIR", "SSL_CERT_FILE", "TERM", "TMPDIR", "TZ", "USER"}
-)
-KEPT_PREFIXES = ("LC_", "PYTHON", "XDG_", "COVERAGE_")
 
 
 def take_startup_environ(arguments: Sequence[str]) -> Mapping[str, str]:
@@ -65,11 +45,6 @@ def take_startup_environ(arguments: Sequence[str]) -> Mapping[str, str]:
     return environ
 
 
-def forget_environment() -> None:
-    """Close, unread, the environment that this process was handed; for a child that gets none."""
-    os.close(int(os.environ.pop(STARTUP_ENVIRON)))
-
-
 def hide_memory() -> None:
     """Disable core dumps, and access to this process's memory by the same user.
 
@@ -79,56 +54,6 @@ def hide_memory() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0):
         raise LoquaError("this kernel does not let a process become non-dumpable (prctl)")
-
-
-def restart_with_clean_environ(arguments: Sequence[str]) -> None:
-    """Replace this process by `loqua-host` with a clean environment, unless that has been done."""
-    if STARTUP_ENVIRON in os.environ:
-        return
-    memory = os.memfd_create("loqua-environment", 0)
-    os.write(memory, json.dumps(dict(os.environ)).encode())
-    os.lseek(memory, 0, os.SEEK_SET)
-    clean = {**safe_environ(os.environ), **ONE_THREAD, STARTUP_ENVIRON: str(memory)}
-    command = [sys.executable, "-m", "loqua_host", *arguments]
-    os.execve(sys.executable, command, clean)  # noqa: S606  # no shell is wanted
-
-
-def safe_environ(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that this process and its children keep.
-
-    NETRC is disabled, so that no client logs in with the user's ~/.netrc. The clients of vaults and
-    traces use requests, which has its own variable for certificates.
-    """
-    kept = {
-        name: value
-        for name, value in environ.items()
-        if name in KEPT or name.startswith(KEPT_PREFIXES)
-    }
-    trusted = environ.get("SSL_CERT_FILE") or environ.get("SSL_CERT_DIR")
-    trust = {"REQUESTS_CA_BUNDLE": trusted} if trusted else {}
-    return kept | proxy_variables(environ) | trust | {"NETRC": os.devnull}
-
-
-def is_kept(name: str) -> bool:
-    """Return whether a variable counts for the process itself, so that no file can set it."""
-    return name in KEPT or name.startswith(KEPT_PREFIXES) or name.upper() in PROXY_VARIABLES
-
-
-@contextmanager
-def temporary_environ(environ: Mapping[str, str], *prefixes: str) -> Iterator[None]:
-    """Put the variables with these prefixes into `os.environ` for the duration of a block.
-
-    For clients that read their own variables when they are created.
-    """
-    before = dict(os.environ)
-    restored = {name: value for name, value in environ.items() if name.startswith(prefixes)}
-    os.environ.update(restored)
-    try:
-        yield
-    finally:
-        for name in restored:
-            del os.environ[name]
-        os.environ.update(before)
 
 
 def start_forkserver(

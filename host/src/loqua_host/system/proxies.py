@@ -8,7 +8,6 @@ in which all that is read says the same; and the host asks `proxy_for` where a c
 import os
 from collections.abc import Mapping
 from urllib.parse import urlsplit
-from urllib.request import getproxies_environment, proxy_bypass
 
 __all__ = ["PROXY_VARIABLES", "bypass_native", "proxy_for", "proxy_variables"]
 
@@ -42,6 +41,8 @@ def proxy_variables(environ: Mapping[str, str]) -> dict[str, str]:
 
 def proxy_for(url: str) -> str | None:
     """Return the proxy by which this process reaches an address; None if by none."""
+    from urllib.request import getproxies_environment, proxy_bypass  # noqa: PLC0415  # imports much, which the first run of a host must not (environment.py)
+
     parts = urlsplit(url)
     proxies = getproxies_environment()
     if proxy_bypass(parts.hostname or "", proxies):

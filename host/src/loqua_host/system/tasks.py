@@ -8,9 +8,10 @@ from typing import Any, Never, TypeVar
 
 from loqua_host.observability.faults import log_fault
 
-__all__ = ["background", "first_of", "forever", "supervised", "uncancelled", "within"]
+__all__ = ["background", "both", "first_of", "forever", "supervised", "uncancelled", "within"]
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 LONGEST_PAUSE = 30.0
 """Seconds between two attempts at most; a task that ran for longer begins with the first again."""
@@ -77,6 +78,16 @@ async def _logged(coroutine: Coroutine[Any, Any, T]) -> T | None:
     except Exception as error:  # noqa: BLE001  # one task's fault must not end all others
         log_fault(_name(coroutine), error)
         return None
+
+
+async def both(one: Coroutine[Any, Any, T], other: Coroutine[Any, Any, U]) -> tuple[T, U]:
+    """Await two at the same time; if one fails, raise that once the other has ended, too."""
+    first, second = await asyncio.gather(one, other, return_exceptions=True)
+    if isinstance(first, BaseException):
+        raise first
+    if isinstance(second, BaseException):
+        raise second
+    return first, second
 
 
 async def first_of(*events: asyncio.Event) -> None:

@@ -17,7 +17,7 @@ from loqua_host.errors import Problem
 from loqua_host.registry.author import Author
 from loqua_host.registry.loader import load_plugin
 from loqua_host.settings.tutors import TutorSettings
-from loqua_host.system.process import safe_environ
+from loqua_host.system.environment import safe_environ
 
 from .loop_watch import LoopWatch
 from .player import LessonFailedError

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final
 from loqua_host.registry.inspection import TIME_LIMIT
 from loqua_host.registry.loader import load_plugin
 from loqua_host.settings.hooks import HookLimits
-from loqua_host.system.process import safe_environ
+from loqua_host.system.environment import safe_environ
 
 from .cancellation import cancelled_lessons
 from .result import LessonResult

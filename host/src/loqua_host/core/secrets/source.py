@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from loqua_host.core.clock import SystemClock
 from loqua_host.errors import ConfigError, Problem, SecretsError
-from loqua_host.system.process import temporary_environ
+from loqua_host.system.environment import temporary_environ
 
 from .environment import EnvironmentSecrets
 from .files import FileSecrets

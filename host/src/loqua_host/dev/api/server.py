@@ -26,7 +26,7 @@ async def serve(settings: DevApiSettings, *, ready: Callable[[str], None]) -> No
     Raises:
         OSError: The port is taken; pick another one, or 0 for a free one.
     """
-    with socket.create_server((settings.host, settings.port)) as listener:
+    with listen(settings.host, settings.port) as listener:
         server = _Server(_config(settings), lambda: ready(_base_url(listener)))
         serving = asyncio.create_task(server.serve([listener]))
         try:
@@ -34,6 +34,17 @@ async def serve(settings: DevApiSettings, *, ready: Callable[[str], None]) -> No
         finally:
             server.should_exit = True
             await serving
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Returns a socket whose connections send at once.
+
+    asyncio sees to that on sockets alone that name their protocol, which these do not: the body of
+    an answer would wait for the acknowledgement of its head, which clients delay by 40 ms.
+    """
+    listener = socket.create_server((host, port))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def _config(settings: DevApiSettings) -> uvicorn.Config:

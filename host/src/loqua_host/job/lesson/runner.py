@@ -340,6 +340,7 @@ class Runner:
                 participant_identity=self._lesson.learner.identity,
                 close_on_disconnect=False,
                 audio_input=self._mixed_audio is None,
+                audio_output=False,  # the track is there already
                 video_input=True,  # of what is subscribed to: nothing, unless the tutor asks for it
                 text_input=False,
             ),
