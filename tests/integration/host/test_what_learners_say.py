@@ -14,7 +14,6 @@ import yaml
 from aiohttp import web
 from livekit.agents.types import TOPIC_CHAT
 from tests.integration.host.conftest import FRESH, Deployment, HostProcess, new_room, write_config
-from tests.integration.host.test_ops import asking
 from tests.integration.host.test_tracing import collector
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -155,7 +154,7 @@ async def teach(deployment: Deployment, host: HostProcess) -> dict[str, str]:
     room, user_id = new_room(), "user_quoted"
     (await deployment.api.client.put(f"/dev/learners/{user_id}", json={})).raise_for_status()
     attributes = {"user_id": user_id, "display_name": SAID, "email": SAID, "other": SAID}
-    async with asking(host) as client:
+    async with host.asking() as client:
         async with deployment.enter(deployment.token(room, attributes), user_id, "") as learner:
             await host.log.until("quoting.ready")
             await learner.room.local_participant.send_text(SAID, topic=TOPIC_CHAT)
