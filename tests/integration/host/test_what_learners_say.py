@@ -13,7 +13,14 @@ import pytest
 import yaml
 from aiohttp import web
 from livekit.agents.types import TOPIC_CHAT
-from tests.integration.host.conftest import FRESH, Deployment, HostProcess, new_room, write_config
+from tests.integration.host.conftest import (
+    FRESH,
+    PATIENCE,
+    Deployment,
+    HostProcess,
+    new_room,
+    write_config,
+)
 from tests.integration.host.test_tracing import collector
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -105,7 +112,7 @@ def install(directory: Path) -> Path:
 @asynccontextmanager
 async def echoing(api: str) -> AsyncIterator[str]:
     """Serve the dev API as one that refuses what it is told, quoting it."""
-    async with httpx.AsyncClient(base_url=api, limits=FRESH) as client:
+    async with httpx.AsyncClient(base_url=api, timeout=PATIENCE, limits=FRESH) as client:
 
         async def serve(request: web.Request) -> web.Response:
             body = await request.read()
