@@ -54,6 +54,6 @@ async def test_livekits_webhook_has_the_lesson_prepared_before_its_job(
             await host.log.until("probe.ready", room=room)
             await learner.leave()
             await api.until("sessions", learner.user_id)
+            assert len(await api.arrivals("exchanges", learner.user_id)) == 1
     assert len(host.log.find("learner.prefetched", room=room)) == 1
     assert len(host.log.find("learner.found", room=room)) == 1
-    assert len(await api.arrivals("exchanges", learner.user_id)) == 1
