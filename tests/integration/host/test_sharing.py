@@ -90,14 +90,12 @@ async def test_a_called_specialist_comes_from_the_host_that_called(
             for name in ("one", "other")
         ]
         await see_each_other(ledger_url)
-        rooms = [new_room() for _ in range(4)]
-        for room in rooms:
+        for room in (new_room() for _ in range(4)):  # LiveKit offers each job to either host
             for host in hosts:
                 host.script(room, calls=AGENT)
                 host.script(room, tutor="probe-specialist", ends_at=1)
-            await stack.enter_async_context(own.visit(room))
-        for room in rooms:
-            caller = await hands_back(hosts, room)
+            async with own.visit(room):
+                caller = await hands_back(hosts, room)
             assert caller.log.find("probe.handed_back", room=room)[0]["outcome"] == "taught"
             assert caller.log.find("job.accepted", room=room, tutor="probe-specialist")
 
