@@ -73,4 +73,4 @@ async def test_one_tutor_is_heard_at_a_time(host: tuple[Parts, HostLog]) -> None
     assert turns == ["conversation", "pronunciation-specialist", "conversation"]
     assert at_once(lesson.spoke) <= AT_ONCE
     assert lesson.ended_by == "learner"
-    await log.until("handoff.over", "outcome=taught")
+    await log.until("handoff.finished", "outcome=taught")

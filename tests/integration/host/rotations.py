@@ -38,7 +38,7 @@ FAILURES = (
     "lesson.given_up",
     "lesson.without_api",
     "link.refused",
-    "reconciler.blind",
+    "reconciler.rooms_unreachable",
     "delivery.failed",
     "worker.failed",
     "ledger.failed",
@@ -98,7 +98,7 @@ class Rotating:
         put(self.directory, LIVEKIT_API_KEY=key)
         await self.host.log.until("livekit.key_refused")
         put(self.directory, LIVEKIT_API_SECRET=secret)
-        await self.host.log.until("livekit.key_adopted")
+        await self.host.log.until("livekit.key_changed")
         registered = len(self.host.log.find("worker.registered"))
         self.gate.cut_workers()
         await self.host.log.until("worker.registered", count=registered + 1)

@@ -69,7 +69,7 @@ async def test_a_learner_who_returns_within_the_grace_goes_on(
         attributes = {"user_id": first.user_id, "sessionId": first.session_id}
         other = deployment.token(room, attributes)
         async with deployment.enter(other, first.user_id, first.session_id) as again:
-            await small.log.until("lesson.learner_back", room=room)
+            await small.log.until("lesson.learner_returned", room=room)
             await again.met()
     await deployment.api.until("sessions", first.user_id)
     assert len(small.log.find("lesson.opened", user_id=first.user_id)) == 1

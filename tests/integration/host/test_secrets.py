@@ -79,8 +79,8 @@ async def test_a_tutor_that_searches_for_secrets_finds_none(
             lessons=PATIENT,
         ) as host,
     ):
-        loot = {"host": host.pid, "memory": memory}
-        host.script(room, tutor="probe-specialist", loot=loot, ends_at=3)
+        search = {"host": host.pid, "memory": memory}
+        host.script(room, tutor="probe-specialist", search=search, ends_at=3)
         async with deployment.visit(room, agent_name=name) as learner:
             await host.log.until("progress.made", patience=START_PATIENCE, user_id=learner.user_id)
             assert_no_secret(deployment, written(host), room)
@@ -91,7 +91,7 @@ async def test_a_tutor_that_searches_for_secrets_finds_none(
         assert_no_secret(deployment, written(host), room)
         assert_no_secret(deployment, await shown(host), room)
         assert_no_secret(deployment, repr(collecting.spans).encode(), room)
-        found = (host.scripts / f"{room}.loot").read_bytes()
+        found = (host.scripts / f"{room}.found").read_bytes()
         denied = (host.scripts / f"{room}.denied").read_text().split()
     assert f"== {host.pid}/cmdline".encode() in found
     assert room.encode() in found
@@ -111,10 +111,10 @@ async def test_a_tutor_reads_no_mounted_secret(deployment: Deployment, tmp_path:
     async with deployment.host(
         tmp_path / "host", explicit(name), wrapper=(), environ=environ, lessons=PATIENT
     ) as host:
-        loot = {"host": host.pid, "memory": False, "files": files}
-        host.script(room, tutor="probe-specialist", loot=loot)
+        search = {"host": host.pid, "memory": False, "files": files}
+        host.script(room, tutor="probe-specialist", search=search)
         async with deployment.visit(room, agent_name=name):
-            await host.log.until("probe.looted", patience=START_PATIENCE, room=room)
+            await host.log.until("probe.founded", patience=START_PATIENCE, room=room)
         confined = not host.log.find("jobs.not_confined")
     denied = (host.scripts / f"{room}.denied").read_text().split("\n")
     assert confined is is_possible()

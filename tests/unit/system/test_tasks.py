@@ -159,7 +159,7 @@ async def test_what_goes_on_forever_begins_again_after_each_failure() -> None:
     assert {(line["task"], line["why"]) for line in logs} == {("failing.<locals>.step", "KeyError")}
 
 
-async def test_a_failure_within_a_group_is_told_by_what_failed_there() -> None:
+async def test_a_failure_within_a_group_is_reported_by_what_failed_there() -> None:
     """Not as a group."""
 
     async def step() -> None:

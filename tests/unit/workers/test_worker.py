@@ -172,7 +172,7 @@ async def test_a_job_is_prepared_and_accepted(host: Host) -> None:
 
 @pytest.mark.parametrize("why", ["elsewhere", "full", "leaving"])
 @pytest.mark.usefixtures("server")
-async def test_a_worker_without_a_place_or_a_future_leaves_jobs_to_others(
+async def test_a_worker_without_a_slot_or_a_future_leaves_jobs_to_others(
     host: Host, why: str
 ) -> None:
     """The job is not ended for every host, and nothing is prepared."""
@@ -208,7 +208,7 @@ async def test_of_offers_at_once_only_so_many_are_accepted(host: Host, server: F
 
 
 @pytest.mark.usefixtures("server")
-async def test_a_job_whose_acceptance_fails_takes_no_place(host: Host) -> None:
+async def test_a_job_whose_acceptance_fails_takes_no_slot(host: Host) -> None:
     """LiveKit assigned it to nobody in time: its learner needs another (livekit/livekit#4541)."""
     request = FakeRequest()
 
@@ -222,7 +222,7 @@ async def test_a_job_whose_acceptance_fails_takes_no_place(host: Host) -> None:
     assert host.accepted == host.ended == [JobRef("job", "room", "conversation")]
 
 
-async def test_a_job_whose_process_ends_is_told_of_once_its_place_is_free(
+async def test_a_job_whose_process_ends_is_reported_once_its_slot_is_free(
     host: Host, server: FakeServer
 ) -> None:
     """It may have brought nobody (livekit/livekit#4374), and somebody may wait for the place.
@@ -279,7 +279,7 @@ async def test_a_worker_that_livekit_once_had_is_new_no_more(host: Host) -> None
     assert not host.worker.is_new
 
 
-async def test_fullness_is_never_told_as_load(server: FakeServer) -> None:
+async def test_fullness_is_never_reported_as_load(server: FakeServer) -> None:
     """Dispatches in between would be lost; and no port is taken that others may want.
 
     Nor is a load that was measured wrong, which marked idle workers full (livekit/agents#7102).
@@ -379,7 +379,7 @@ async def test_a_rotated_key_is_for_the_next_registration(host: Host, server: Fa
 
 
 @pytest.mark.usefixtures("server")
-async def test_a_job_for_which_there_is_no_place_is_told_of(host: Host) -> None:
+async def test_a_job_for_which_there_is_no_slot_is_reported(host: Host) -> None:
     """LiveKit sends that room nobody any more; of who comes while the worker leaves it does."""
     host.full = True
     await host.worker._on_request(FakeRequest("one"))  # type: ignore[arg-type]  # a fake
