@@ -111,15 +111,17 @@ class ByKind(LoadScopeScheduling):
     def remove_node(self, node: WorkerController) -> str | None:
         """Return the test that crashed its process, if any, and run those after it elsewhere.
 
-        xdist would run it again, too: right for one that has a second try, but a unit test crashes
-        one process after another.
+        xdist would run it again, too, and it might crash one process after another.
         """
-        units = self.assigned_work[node].values()
-        running = next(((it, test) for it in units for test, done in it.items() if not done), None)
-        if running is None or _kind(running[1]) != "unit":
+        units = self.assigned_work[node]
+        left = [(unit, it) for unit in units.values() for it, done in unit.items() if not done]
+        if not left:
             return super().remove_node(node)
-        unit, crashed = running
+        unit, crashed = left[0]
         unit[crashed] = True
+        self.assigned_work[node] = {
+            it: unit for it, unit in units.items() if not all(unit.values())
+        }
         super().remove_node(node)
         return crashed
 
@@ -128,9 +130,6 @@ class ByKind(LoadScopeScheduling):
         super().schedule()
         for node in self.nodes:
             self._reschedule(node)
-
-    def mark_test_pending(self, item: str) -> None:
-        """Try a test again whose process crashed, if it has a second try: it is in line already."""
 
 
 def _worker_kind(worker: str) -> str:
@@ -166,17 +165,6 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     kind = _kind(item.nodeid)
     if kind in ("integration", "acceptance"):
         item.add_marker(kind)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Try once more in CI what runs on real servers in real time, and print what failed at first.
-
-    One stall of a shared machine in many minutes of sound is no defect; two in one test are.
-    """
-    if "CI" in os.environ:
-        for item in items:
-            if {"integration", "acceptance"} & {mark.name for mark in item.iter_markers()}:
-                item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 def pytest_collection_finish() -> None:

@@ -34,7 +34,7 @@ async def host(tmp_path: Path, speech_url: str) -> AsyncIterator[tuple[Parts, Ho
 
 async def attend(parts: Parts) -> LessonHeard:
     """Enter as a learner who asks how a word is said, and say it to whoever asks for it."""
-    async with httpx.AsyncClient(base_url=parts.api_url) as api:
+    async with httpx.AsyncClient(base_url=parts.api_url, timeout=60) as api:
         body = {"user_id": USER, "room_name": "handoff"}
         joined = (await api.post("/api/v1/rooms/join", json=body)).raise_for_status().json()
 

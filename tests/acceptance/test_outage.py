@@ -39,7 +39,7 @@ async def host(tmp_path: Path, speech_url: str) -> AsyncIterator[tuple[Parts, Ho
 
 async def attend(parts: Parts, room: str) -> LessonHeard:
     """Attend a short lesson in a room, as a learner."""
-    async with httpx.AsyncClient(base_url=parts.api_url) as api:
+    async with httpx.AsyncClient(base_url=parts.api_url, timeout=60) as api:
         body = {"user_id": CONVERSATION.user_id, "room_name": room}
         joined = (await api.post("/api/v1/rooms/join", json=body)).raise_for_status().json()
 
@@ -55,7 +55,7 @@ async def outage(parts: Parts, log: HostLog, room: str) -> AsyncIterator[None]:
     """Take the API down once the room's lesson runs, and bring it back when the lesson felt it."""
 
     async def strike() -> None:
-        async with httpx.AsyncClient(base_url=parts.api_url) as api:
+        async with httpx.AsyncClient(base_url=parts.api_url, timeout=60) as api:
             await log.until("lesson.opened", f"room={room}")
             (await api.put("/dev/faults", json=DOWN)).raise_for_status()
             await log.until("lesson.mode_changed", "mode=cache", f"room={room}")
@@ -69,7 +69,7 @@ async def outage(parts: Parts, log: HostLog, room: str) -> AsyncIterator[None]:
 
 async def records_of(parts: Parts) -> list[dict[str, Any]]:
     """List the session records that the API has."""
-    async with httpx.AsyncClient(base_url=parts.api_url) as api:
+    async with httpx.AsyncClient(base_url=parts.api_url, timeout=60) as api:
         arrived = (await api.get("/dev/records")).raise_for_status().json()
     return [session["payload"] for session in arrived["sessions"]]
 

@@ -13,7 +13,7 @@ from tests.pictures.browser import chromium
 
 from .visitor import DESKTOP, PHONE, Playground, Visitor, playground, write_sentence
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.timeout(400), pytest.mark.asyncio(loop_scope="module")]
 
 IMPATIENT = """
 const wait = setTimeout;
@@ -91,7 +91,7 @@ async def test_a_typed_lesson_from_its_choice_to_its_record(
 
     await page.fill("#typed", "¿Puedes explicarme la gramática?")
     await page.press("#typed", "Enter")
-    await page.wait_for_selector("[data-tutor=conversation][data-state=aside]", timeout=30_000)
+    await page.wait_for_selector("[data-tutor=conversation][data-state=aside]")
     await visitor.until_said("estudiante o profesor")
     assert "Grammar joins the lesson" in await visitor.notices()
     assert await visitor.barriers() == []
@@ -101,7 +101,7 @@ async def test_a_typed_lesson_from_its_choice_to_its_record(
     (note,) = await page.locator("[data-rule=subject_verb_agreement]").all_inner_texts()
     assert note.startswith("Better: soy — ")
     await visitor.type("Yo soy estudiante.")
-    await page.wait_for_selector("[data-tutor=grammar]", state="detached", timeout=30_000)
+    await page.wait_for_selector("[data-tutor=grammar]", state="detached")
     assert "Grammar has left" in await visitor.notices()
     await page.wait_for_selector("[data-tutor=conversation]:not([data-state=aside])")
     await page.wait_for_selector("[data-figure=phrases]")
@@ -180,7 +180,7 @@ async def test_without_a_tutor_the_page_says_so_until_one_comes(
     await visitor.open(served.url)
     await visitor.page.click("#start-typing")
     await visitor.page.wait_for_selector("#problem-text:has-text('No tutor has come.')")
-    await visitor.page.wait_for_selector(".entry.tutor", timeout=40_000)
+    await visitor.page.wait_for_selector(".entry.tutor")
     assert not await visitor.page.is_visible("#problem")
     await context.close()
 
@@ -252,7 +252,7 @@ async def test_a_start_that_fails_says_why_and_can_be_tried_again(
     status = 502 if "error" in body else 200
     await visitor.page.route(path, lambda route: route.fulfill(status=status, json=body))
     await visitor.page.click("#start-typing")
-    await visitor.page.wait_for_selector(f"#problem-text:has-text('{words}')", timeout=30_000)
+    await visitor.page.wait_for_selector(f"#problem-text:has-text('{words}')")
     await visitor.page.wait_for_selector("#start:enabled")
     assert await visitor.barriers() == []
     assert await visitor.page.inner_text("#problem-action") == "Try again"
@@ -299,7 +299,7 @@ async def test_a_lesson_can_be_begun_by_keyboard(visitor: Visitor) -> None:
     assert await page.input_value("input[name=learner]:checked") == "user_ben"
     await page.focus("#start-typing")
     await page.keyboard.press("Enter")
-    await page.wait_for_selector(".entry.tutor", timeout=30_000)
+    await page.wait_for_selector(".entry.tutor")
     assert await page.evaluate("document.activeElement.id") == "typed"
 
 

@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Browser
 from tests.pictures.browser import chromium
 
-from .visitor import PHONE, Playground, Visitor, playground
+from .visitor import PATIENCE, PHONE, Playground, Visitor, playground
 
 RECONNECT_TIMEOUT = 30.0
 """As in config/host.yaml. Where UDP is cut off, livekit-client is away for up to 17 s."""
@@ -64,7 +64,7 @@ async def count_records(served: Playground, visitor: Visitor) -> int:
 async def survive(visitor: Visitor, fault: str) -> None:
     """Cause a fault, and check that the transcript is still there and the tutor answers."""
     said = await visitor.said()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         await visitor.page.evaluate(FAULT, fault)
     await visitor.type(f"Hola, {fault}.")
     assert (await visitor.said())[: len(said)] == said
@@ -93,7 +93,7 @@ async def survive_with_microphone(served: Playground, browser: Browser) -> int:
     return await count_records(served, visitor)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(500)
 async def test_a_lesson_survives_faults_of_its_connection_and_has_one_record(
     tmp_path: Path, speech_url: str
 ) -> None:

@@ -39,7 +39,7 @@ async def host(tmp_path: Path, speech_url: str) -> AsyncIterator[tuple[Parts, Ho
 
 async def attend(parts: Parts, agent_name: str, lines: list[str]) -> LessonHeard:
     """Say each line to the tutor, as a learner."""
-    async with httpx.AsyncClient(base_url=parts.api_url) as api:
+    async with httpx.AsyncClient(base_url=parts.api_url, timeout=60) as api:
         body = {"user_id": USER, "room_name": "readme", "agent_name": agent_name}
         joined = (await api.post("/api/v1/rooms/join", json=body)).raise_for_status().json()
 

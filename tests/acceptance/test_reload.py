@@ -66,7 +66,7 @@ def write(config: Path, tutor: str, **keys: object) -> None:
 @asynccontextmanager
 async def listening(parts: Parts, room: str) -> AsyncIterator[Recording]:
     """Keep a learner in a room for the duration of a block, and record the tutor there."""
-    async with httpx.AsyncClient(base_url=parts.api_url) as api:
+    async with httpx.AsyncClient(base_url=parts.api_url, timeout=60) as api:
         body = {"user_id": "user_ana", "room_name": room}
         joined = (await api.post("/api/v1/rooms/join", json=body)).raise_for_status().json()
     recording, learner = Recording(), rtc.Room()

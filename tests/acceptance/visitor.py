@@ -29,6 +29,9 @@ TUTORS = (
     OfferedTutor("pronunciation", "pronunciation-specialist"),
 )
 
+PATIENCE = 90.0
+"""Seconds for anything to happen on a machine that is busy with something else."""
+
 PHONE: Any = {"width": 390, "height": 844}
 DESKTOP: Any = {"width": 1100, "height": 800}
 TOO_WIDE = (
@@ -48,7 +51,7 @@ class Playground:
 
     async def sessions(self, visit: str) -> list[dict[str, Any]]:
         """Return the records of a visit that the API has."""
-        async with httpx.AsyncClient(base_url=self.parts.api_url) as api:
+        async with httpx.AsyncClient(base_url=self.parts.api_url, timeout=PATIENCE) as api:
             arrived = (await api.get("/dev/records")).raise_for_status().json()["sessions"]
         payloads = [one["payload"] for one in arrived]
         return [one for one in payloads if one["sessionId"].startswith(visit)]
@@ -137,6 +140,7 @@ class Visitor:
 
     async def open(self, url: str) -> None:
         """Open the page and wait for its choices."""
+        self.page.set_default_timeout(PATIENCE * 1000)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("console", self._on_console)
         await self.page.goto(url)
@@ -151,7 +155,7 @@ class Visitor:
         for value in choices:
             await self.page.click(f"label:has(input[value='{value}'])")
         await self.page.click("#start-typing" if typing else "#start")
-        await self.page.wait_for_selector(".entry.tutor:not(.unfinished)", timeout=40_000)
+        await self.page.wait_for_selector(".entry.tutor:not(.unfinished)")
 
     async def pronounce(self) -> None:
         """Enter as a new learner of English at the specialist, and wait for the first score.
@@ -162,19 +166,18 @@ class Visitor:
         await self.page.select_option("[name=learning]", "english")
         await self.page.select_option("[name=native]", "spanish")
         await self.enter("pronunciation-specialist", typing=False)
-        await self.page.wait_for_selector(".score-card", timeout=60_000)
+        await self.page.wait_for_selector(".score-card")
         await self.until(
             "document.querySelector('.waveform div')?.shadowRoot?.querySelector('canvas')"
         )
 
-    async def type(self, text: str, seconds: float = 30) -> None:
+    async def type(self, text: str) -> None:
         """Write to the tutor, and wait until it has answered."""
         answers = await self.page.locator(".entry.tutor:not(.unfinished)").count()
         await self.page.fill("#typed", text)
         await self.page.press("#typed", "Enter")
         await self.until(
-            f"document.querySelectorAll('.entry.tutor:not(.unfinished)').length > {answers}",
-            seconds,
+            f"document.querySelectorAll('.entry.tutor:not(.unfinished)').length > {answers}"
         )
 
     async def until_said(self, words: str) -> None:
@@ -182,7 +185,7 @@ class Visitor:
         said = "[...document.querySelectorAll('.entry.tutor:not(.unfinished) .words')]"
         await self.until(f"{said}.some((it) => it.textContent.includes({words!r}))")
 
-    async def until(self, condition: str, seconds: float = 30) -> None:
+    async def until(self, condition: str) -> None:
         """Wait until an expression is true in the page."""
         # Playwright's own way evaluates a string in the page, which the page's policy forbids.
         frame_by_frame = (
@@ -190,11 +193,11 @@ class Visitor:
             f"(({condition}) ? done() : requestAnimationFrame(look)); look(); }})"
         )
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(PATIENCE):
                 await self.page.evaluate(frame_by_frame)
         except TimeoutError:
             said = await self.page.inner_text("body")
-            raise AssertionError(f"not true in {seconds} s: {condition}\n{said}") from None
+            raise AssertionError(f"not true in {PATIENCE} s: {condition}\n{said}") from None
 
     async def said(self) -> list[str]:
         """List what was said, by all."""
@@ -223,7 +226,7 @@ class Visitor:
         """End the lesson, and wait for the report."""
         if await self.page.locator("#end").count():
             await self.page.click("#end")
-        await self.page.wait_for_selector(".report[data-state=arrived]", timeout=40_000)
+        await self.page.wait_for_selector(".report[data-state=arrived]")
 
     async def barriers(self) -> Sequence[str]:
         """List what keeps people out, on phone and desktop, in light and dark."""

@@ -175,7 +175,7 @@ async def host_of(
 @asynccontextmanager
 async def present(parts: Parts, user_id: str, room_name: str) -> AsyncIterator[rtc.Room]:
     """Keep a learner in the room, without a microphone."""
-    async with httpx.AsyncClient(base_url=parts.api_url) as api:
+    async with httpx.AsyncClient(base_url=parts.api_url, timeout=60) as api:
         (await api.put(f"/dev/learners/{user_id}", json={})).raise_for_status()
         body = {"user_id": user_id, "room_name": room_name}
         answer = (await api.post("/api/v1/rooms/join", json=body)).raise_for_status().json()
@@ -202,6 +202,6 @@ async def entered(
 
 async def arrived(parts: Parts, kind: str, user_id: str) -> list[dict[str, Any]]:
     """List what the dev API received of a kind for a learner, oldest first."""
-    async with httpx.AsyncClient(base_url=parts.api_url) as api:
+    async with httpx.AsyncClient(base_url=parts.api_url, timeout=60) as api:
         records = (await api.get("/dev/records")).raise_for_status().json()
     return [one for one in records[kind] if one["user_id"] == user_id]

@@ -52,7 +52,7 @@ async def hold_lesson(served: Playground, microphone: Path) -> Waits:
         visitor = Visitor(await browser.new_page())
         await visitor.open(served.url)
         await visitor.enter("new", typing=False)
-        await visitor.until(ANSWERED, 60)
+        await visitor.until(ANSWERED)
         marks: Any = await visitor.page.evaluate(MARKS)
         await visitor.page.click("#end")
     waits = measure_waits([(name, at) for name, at in marks])

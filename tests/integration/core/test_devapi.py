@@ -39,13 +39,13 @@ class DevApi:
 
     async def misbehave(self, **fault: object) -> None:
         """Put one fault in force."""
-        async with httpx.AsyncClient(base_url=self.url) as http:
+        async with httpx.AsyncClient(base_url=self.url, timeout=30) as http:
             answer = await http.put("/dev/faults", json={"faults": [fault]})
             answer.raise_for_status()
 
     async def arrived(self) -> str:
         """Return all that arrived, as text."""
-        async with httpx.AsyncClient(base_url=self.url) as http:
+        async with httpx.AsyncClient(base_url=self.url, timeout=30) as http:
             return (await http.get("/dev/records")).text
 
 

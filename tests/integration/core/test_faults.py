@@ -40,7 +40,7 @@ TABLE = [
 """Progress is cumulative: taken twice it says the same. A record is taken once."""
 
 SLOW = {"delay", "drip"}
-SOON_GIVEN_UP = {"attempt_timeout": 1, "connect_timeout": 1}
+SOON_GIVEN_UP = {"attempt_timeout": 2, "connect_timeout": 2}
 """Long for an answer of this machine: only an answer that is held back is taken for none."""
 
 OUTAGES = [fault for fault, *_ in TABLE if fault not in ("none", "reset after")]
@@ -97,7 +97,7 @@ async def test_a_lasting_outage(
 ) -> None:
     """The learner goes on with what is known; afterwards the record arrives, once."""
     breaker = {"failures": 3, "open_seconds": 0.5}
-    async with open_api(proxy_port, **SOON_GIVEN_UP, deadline=5, breaker=breaker) as api:
+    async with open_api(proxy_port, **SOON_GIVEN_UP, deadline=7, breaker=breaker) as api:
         await api.lease(CALLER)
         await api.context(CALLER)
         proxy.always = fault

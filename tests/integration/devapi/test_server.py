@@ -71,7 +71,7 @@ async def test_it_answers_as_soon_as_it_is_ready(client: httpx.AsyncClient) -> N
 async def test_its_end_frees_port_and_tasks() -> None:
     """Cancelled while a stream is open and a request hangs, it leaves nothing."""
     before = asyncio.all_tasks()
-    async with served() as url, httpx.AsyncClient(base_url=url) as client:
+    async with served() as url, httpx.AsyncClient(base_url=url, timeout=30) as client:
         port = urlsplit(url).port
         await misbehave(client, kind="hang")
         async with asyncio.TaskGroup() as group, client.stream("GET", "/dev/events"):

@@ -1,10 +1,11 @@
-"""A gate before LiveKit's server: it sees who comes in with which key, and can cut workers off."""
+"""A gate before LiveKit's server: it sees who comes in with which key, and can keep things back."""
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from urllib.parse import urlsplit
 
 import jwt
@@ -27,6 +28,27 @@ class Gate:
     url: str = ""
     worker_keys: list[str] = field(default_factory=list)
     _workers: list[asyncio.StreamWriter] = field(default_factory=list)
+    _held: bytes = b""
+    _released: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @contextmanager
+    def holding(self, path: str) -> Iterator[None]:
+        """Hold back what LiveKit says on connections to a path for the length of a block.
+
+        Args:
+            path: `/agent` for workers, `/rtc` for participants.
+        """
+        self._held, self._released = f"GET {path}".encode(), asyncio.Event()
+        try:
+            yield
+        finally:
+            self._held = b""
+            self._released.set()
+
+    async def passable(self, head: bytes) -> None:
+        """Wait until what LiveKit says on the connection of a request may pass."""
+        if self._held and head.startswith(self._held):
+            await self._released.wait()
 
     def cut_workers(self) -> None:
         """End the connections of all workers, as a LiveKit that restarts does."""
@@ -57,7 +79,7 @@ async def open_gate(url: str) -> AsyncIterator[Gate]:
             await asyncio.wait(
                 [
                     asyncio.create_task(_pass_on(reader, onward)),
-                    asyncio.create_task(_pass_on(beyond, writer)),
+                    asyncio.create_task(_pass_on(beyond, writer, partial(gate.passable, head))),
                 ]
             )
         except (ConnectionError, asyncio.IncompleteReadError):
@@ -71,9 +93,18 @@ async def open_gate(url: str) -> AsyncIterator[Gate]:
         server.close()
 
 
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _at_once() -> None:
+    """Hold nothing back."""
+
+
+async def _pass_on(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    passable: Callable[[], Awaitable[None]] = _at_once,
+) -> None:
     try:
         while data := await reader.read(BLOCK):
+            await passable()
             writer.write(data)
             await writer.drain()
     except ConnectionError:

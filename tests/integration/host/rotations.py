@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import httpx
 import yaml
 from fastapi import FastAPI
 from pydantic import SecretStr
@@ -115,11 +114,10 @@ class Rotating:
 
     async def ops_token(self) -> None:
         """Open the ops address with another token; the one before is good until the next."""
-        port = self.host.ops_port
         old = (self.directory / "OPS_TOKEN").read_text()
         put(self.directory, OPS_TOKEN=uuid4().hex)
         await self.host.log.until("secret.read", secret="OPS_TOKEN", changed=True)
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        async with self.host.asking() as client:
             tokens = ((self.directory / "OPS_TOKEN").read_text(), old, "guessed")
             answers = [
                 (await client.get("/metrics", headers={"Authorization": f"Bearer {token}"}))

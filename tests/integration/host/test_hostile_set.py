@@ -9,11 +9,17 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import psutil
 import pytest
 import pytest_asyncio
-from tests.integration.host.conftest import Deployment, HostProcess, Visitor, explicit, new_room
+from tests.integration.host.conftest import (
+    PATIENCE,
+    Deployment,
+    HostProcess,
+    Visitor,
+    explicit,
+    new_room,
+)
 from tests.integration.host.test_secrets import AS_ANY_USER
 
 from loqua_host.dev.ports import free_port
@@ -175,7 +181,7 @@ async def test_threads_do_not_outlive_the_lesson(worst: Worst) -> None:
     user_id = worst.doing["keeps-threads"].user_id
     ready = await worst.until("keeps-threads", "probe.deed")
     await worst.host.log.until("lesson.recorded", user_id=user_id)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while psutil.pid_exists(ready["pid"]):  # noqa: ASYNC110  # not our child
             await asyncio.sleep(0.2)
 
@@ -199,8 +205,7 @@ async def test_forged_log_records_carry_the_name_of_their_job(worst: Worst) -> N
 
 async def test_the_host_is_healthy_and_shows_its_sandbox(worst: Worst) -> None:
     """And the honest lesson goes on."""
-    url = f"http://127.0.0.1:{worst.host.ops_port}/health"
-    async with httpx.AsyncClient() as client:
-        health = (await client.get(url)).json()
+    async with worst.host.asking() as client:
+        health = (await client.get("/health")).json()
     assert "sandbox" in str(health)
     await worst.goes_on(worst.honest)

@@ -1,12 +1,19 @@
 """A lesson in a real room, from the learner's entry to the record, as the guide tells it."""
 
 import asyncio
-from contextlib import AbstractAsyncContextManager
-from datetime import datetime
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from pathlib import Path
 
 import pytest
 from livekit.agents.types import TOPIC_CHAT
-from tests.integration.host.conftest import Deployment, HostProcess, Visitor, new_room
+from tests.integration.host.conftest import (
+    Deployment,
+    HostProcess,
+    Visitor,
+    explicit,
+    new_room,
+)
+from tests.integration.host.gate import open_gate
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -54,19 +61,20 @@ async def test_the_tutor_waits_for_the_learner_before_it_reads_attributes(
 
 
 async def test_the_token_is_exchanged_and_the_context_loaded_while_the_job_connects(
-    deployment: Deployment, host: HostProcess
+    deployment: Deployment, tmp_path: Path
 ) -> None:
     """The learner is found before the tutor is in the room; then all is asked for once."""
-    for _ in range(5):  # a machine that stalls may let the job be the first
-        async with deployment.visit() as learner:
-            await learner.met()
-            met = datetime.now().astimezone()
-            await host.log.until("lesson.opened", room=learner.name)
-        [found] = host.log.find("learner.found", room=learner.name)
-        if datetime.fromisoformat(found["timestamp"]) < met:
-            break
-    else:
-        pytest.fail("of five tutors all were in the room before their learner was looked for")
+    async with (
+        open_gate(deployment.livekit.url) as gate,
+        deployment.host(tmp_path, explicit("ahead"), environ={"LIVEKIT_URL": gate.url}) as host,
+        AsyncExitStack() as visits,
+    ):
+        with gate.holding("/rtc"):
+            learner = await visits.enter_async_context(deployment.visit(agent_name="ahead"))
+            await host.log.until("learner.found", room=learner.name)
+            await deployment.api.until("contexts", learner.user_id)
+            assert learner.tutors == []
+        await host.log.until("lesson.opened", room=learner.name)
     [exchange] = await deployment.api.arrivals("exchanges", learner.user_id)
     assert exchange["payload"] == {
         "room_name": learner.name,

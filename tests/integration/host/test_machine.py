@@ -1,25 +1,16 @@
 """A real host on a machine whose directories are cleaned, and whose processes stand still."""
 
-import asyncio
 import os
 import shutil
 import signal
 from pathlib import Path
 
-import httpx
 import pytest
 
 from .conftest import Deployment, explicit
 from .test_jobs import forkserver
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-
-async def until_ready(client: httpx.AsyncClient, status: int) -> None:
-    """Wait until a host's readiness is as it should."""
-    async with asyncio.timeout(60):
-        while (await client.get("/health/ready")).status_code != status:  # noqa: ASYNC110  # as a kubelet does
-            await asyncio.sleep(0.5)
 
 
 @pytest.fixture
@@ -36,17 +27,15 @@ async def test_a_host_whose_directories_are_gone_teaches_on_and_says_when_it_can
 ) -> None:
     """It is ready as long as jobs would start."""
     async with deployment.host(tmp_path, explicit("cleaned"), environ=places) as host:
-        port = host.ops_port
         for place in places.values():
             shutil.rmtree(place)
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
-            for _ in range(2):  # The first job has waited in a process since before.
-                async with deployment.visit(agent_name="cleaned") as learner:
-                    await host.log.until("progress.made", user_id=learner.user_id)
-                await deployment.api.until("sessions", learner.user_id)
-            await until_ready(client, 200)
-            os.kill(forkserver(host), signal.SIGSTOP)
-            await until_ready(client, 503)
-            os.kill(forkserver(host), signal.SIGCONT)
-            await until_ready(client, 200)
+        for _ in range(2):  # The first job has waited in a process since before.
+            async with deployment.visit(agent_name="cleaned") as learner:
+                await host.log.until("progress.made", user_id=learner.user_id)
+            await deployment.api.until("sessions", learner.user_id)
+        await host.until_ready()
+        os.kill(forkserver(host), signal.SIGSTOP)
+        await host.until_ready(503)
+        os.kill(forkserver(host), signal.SIGCONT)
+        await host.until_ready()
     assert not [line for line in host.log.raw if "Traceback" in line]

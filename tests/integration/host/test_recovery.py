@@ -31,7 +31,7 @@ async def small(
     """Yield a host with places for two lessons."""
     directory = tmp_path_factory.mktemp("small")
     async with deployment.host(
-        directory, explicit(AGENT), lessons={"max_lessons": 2, "reconnect_timeout": 8}
+        directory, explicit(AGENT), lessons={"max_lessons": 2, "reconnect_timeout": 15}
     ) as host:
         yield host
 

@@ -4,12 +4,10 @@ import re
 import shutil
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
-import httpx
 import pytest
 import pytest_asyncio
 import yaml
@@ -61,20 +59,13 @@ async def host(
         yield process
 
 
-@asynccontextmanager
-async def asking(host: HostProcess) -> AsyncIterator[httpx.AsyncClient]:
-    """Yield a client of the host's ops address."""
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{host.ops_port}") as client:
-        yield client
-
-
 async def test_a_tutor_is_enabled_changed_and_disabled_while_another_teaches(
     deployment: Deployment, host: HostProcess
 ) -> None:
     """The other lesson hears of nothing; its own go on for a while, newcomers get the new one."""
     await reload(host, enabled=False)
     left = len(host.log.find("worker.left", tutor="probe"))
-    async with deployment.visit(agent_name=STAYS) as stays, asking(host) as client:
+    async with deployment.visit(agent_name=STAYS) as stays, host.asking() as client:
         await host.log.until("lesson.opened", user_id=stays.user_id)
         async with deployment.visit(agent_name=MOVES) as learner:
             await reload(host)
@@ -85,7 +76,7 @@ async def test_a_tutor_is_enabled_changed_and_disabled_while_another_teaches(
             async with deployment.visit(agent_name=MOVES) as other:
                 await host.log.until("lesson.opened", user_id=other.user_id)
                 await host.log.until("probe.end", room=learner.name, reason="tutor_changed")
-                assert (await client.get("/health/ready")).status_code == 200
+                await host.until_ready()
                 write(host, enabled=False)
                 await host.log.until("probe.end", room=other.name, reason="tutor_disabled")
                 await host.log.until("worker.left", tutor="probe", count=left + 2)
@@ -96,7 +87,7 @@ async def test_a_tutor_is_enabled_changed_and_disabled_while_another_teaches(
             write(host)
             await host.log.until("lesson.opened", user_id=waits.user_id)
             await waits.met()
-        assert (await client.get("/health/ready")).status_code == 200
+        await host.until_ready()
     for one in (learner, other, waits, stays):
         await deployment.api.until("sessions", one.user_id)
     ticks = [line["number"] for line in host.log.find("probe.tick", room=stays.name)]
@@ -112,7 +103,7 @@ async def test_a_bad_file_changes_nothing_and_is_told_until_it_is_mended(
     await reload(host)
     file = host.directory / "config" / "tutors" / "probe.yaml"
     good = yaml.safe_load(file.read_text())
-    async with deployment.visit(agent_name=MOVES) as learner, asking(host) as client:
+    async with deployment.visit(agent_name=MOVES) as learner, host.asking() as client:
         await host.log.until("lesson.opened", user_id=learner.user_id)
         for number, bad in enumerate(
             ({"max_concurrent_jobs": 0}, {"settings": {"directory": 3}}, {"enbaled": True})

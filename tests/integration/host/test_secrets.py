@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import httpx
 import pytest
 from tests.integration.host.conftest import (
     START_PATIENCE,
@@ -146,9 +145,7 @@ def _claims(encoded: bytes) -> dict[str, Any] | None:
 
 async def shown(host: HostProcess) -> bytes:
     """Return all that the ops address shows."""
-    port = host.ops_port
-    headers = {"Authorization": f"Bearer {MARKED['OPS_TOKEN']}"}
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers) as client:
+    async with host.asking(MARKED["OPS_TOKEN"]) as client:
         answers = [await client.get(path) for path in OPS]
     assert {answer.status_code for answer in answers} <= {200, 503}
     return b"\n".join(answer.content + str(answer.headers).encode() for answer in answers)

@@ -13,8 +13,14 @@ import pytest
 import yaml
 from aiohttp import web
 from livekit.agents.types import TOPIC_CHAT
-from tests.integration.host.conftest import FRESH, Deployment, HostProcess, new_room, write_config
-from tests.integration.host.test_ops import asking
+from tests.integration.host.conftest import (
+    FRESH,
+    PATIENCE,
+    Deployment,
+    HostProcess,
+    new_room,
+    write_config,
+)
 from tests.integration.host.test_tracing import collector
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -106,7 +112,7 @@ def install(directory: Path) -> Path:
 @asynccontextmanager
 async def echoing(api: str) -> AsyncIterator[str]:
     """Serve the dev API as one that refuses what it is told, quoting it."""
-    async with httpx.AsyncClient(base_url=api, limits=FRESH) as client:
+    async with httpx.AsyncClient(base_url=api, timeout=PATIENCE, limits=FRESH) as client:
 
         async def serve(request: web.Request) -> web.Response:
             body = await request.read()
@@ -155,7 +161,7 @@ async def teach(deployment: Deployment, host: HostProcess) -> dict[str, str]:
     room, user_id = new_room(), "user_quoted"
     (await deployment.api.client.put(f"/dev/learners/{user_id}", json={})).raise_for_status()
     attributes = {"user_id": user_id, "display_name": SAID, "email": SAID, "other": SAID}
-    async with asking(host) as client:
+    async with host.asking() as client:
         async with deployment.enter(deployment.token(room, attributes), user_id, "") as learner:
             await host.log.until("quoting.ready")
             await learner.room.local_participant.send_text(SAID, topic=TOPIC_CHAT)

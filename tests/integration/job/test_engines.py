@@ -17,7 +17,7 @@ from loqua_host.job.engines.build import EngineWatch, build_engines
 from loqua_host.settings.engines import Engines
 
 RATE = 24_000
-LIMIT = 0.5
+LIMIT = 1.0
 """Seconds in place of five, and of two."""
 
 ONCE = APIConnectOptions(max_retry=0)
@@ -173,7 +173,7 @@ faults = pytest.mark.parametrize("pair", EVERY, indirect=True, ids=EVERY)
 async def test_a_voice_that_fails_in_any_way_is_replaced(pair: Pair) -> None:
     """The whole sentence is said, whatever there was of it."""
     voice = pair.build("tts", voice="{language}", response_format="pcm")
-    async with asyncio.timeout(5), voice.synthesize("Hola, ¿qué tal?", conn_options=ONCE) as sound:
+    async with asyncio.timeout(30), voice.synthesize("Hola, ¿qué tal?", conn_options=ONCE) as sound:
         seconds = sum([piece.frame.duration async for piece in sound])
     assert seconds >= 1.0
     assert pair.served[-1] == ("tts", 1)
@@ -184,7 +184,7 @@ async def test_a_recogniser_that_fails_in_any_way_is_replaced(pair: Pair) -> Non
     """The utterance is heard all the same."""
     ears = pair.build("stt", language="{language}")
     frame = rtc.AudioFrame(SOUND, RATE, 1, RATE)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         event = await ears.recognize(frame, conn_options=ONCE)
     assert event.alternatives[0].text == "dos"
     assert pair.served == [("stt", 1)]
@@ -196,7 +196,7 @@ async def test_a_model_that_fails_in_any_way_is_replaced(pair: Pair) -> None:
     mind = pair.build("llm")
     words = ""
     async with (
-        asyncio.timeout(5),
+        asyncio.timeout(30),
         mind.chat(chat_ctx=llm.ChatContext.empty(), conn_options=ONCE) as reply,
     ):
         async for chunk in reply:

@@ -183,7 +183,9 @@ async def test_an_agent_that_takes_over_is_told_of_the_learner_too() -> None:
         await session.start(lesson.agent, record=False)
         second = PlainAgent()
         session.update_agent(second)
-        await asyncio.sleep(0.1)
+        async with asyncio.timeout(30):
+            while HEADING not in text_of(second):  # noqa: ASYNC110  # it is told nowhere
+                await asyncio.sleep(0.01)
         assert known(second)["name"] == "Ana"
 
 

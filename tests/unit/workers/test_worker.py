@@ -342,7 +342,7 @@ async def test_a_worker_that_is_still_starting_stops_as_well(host: Host) -> None
     try:
         run = asyncio.create_task(host.worker.run())
         await asyncio.sleep(0)
-        host.worker.leave(Departure.within(1, "host_stopping"))
+        host.worker.leave(Departure.within(60, "host_stopping"))
         drain = asyncio.create_task(host.worker.drain())
         await asyncio.sleep(0)
         assert host.worker.busy == 0
