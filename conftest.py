@@ -6,6 +6,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 import hypothesis
@@ -42,8 +43,8 @@ WORKERS = ("voice", "integration", "integration", "integration")
 WITHOUT_VOICE = frozenset(
     f"tests/acceptance/test_{name}.py"
     for name in (
-        *("extras", "memory", "new_tutor", "ops_page", "playground", "playground_faults"),
-        *("readme", "soak", "start_refusals", "typed_tutors"),
+        *("demo_stopped", "extras", "memory", "new_tutor", "ops_page", "playground"),
+        *("playground_faults", "readme", "reload", "soak", "start_refusals", "typed_tutors"),
     )
 )
 """The acceptance tests in which no learner speaks, or only for a moment."""
@@ -150,15 +151,22 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByKind:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Run what is named in this process, and all tests in several."""
+    """Run what is named in this process, and all tests in more than there are cores: some wait."""
     if config.args_source is config.ArgsSource.ARGS:
         return 0
-    return len(os.sched_getaffinity(0)) if _only_units(config) else len(WORKERS)
+    return len(os.sched_getaffinity(0)) + 1 if _only_units(config) else len(WORKERS)
 
 
 def _only_units(config: pytest.Config) -> bool:
     """Return whether no test that waits for something is wanted."""
     return "not integration" in config.option.markexpr
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out what `-m` deselects as a whole: its imports take seconds of each process."""
+    kind = collection_path.name
+    top = collection_path.parent == config.rootpath / "tests"
+    return True if top and f"not {kind}" in config.option.markexpr else None
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
