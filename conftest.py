@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -49,6 +50,21 @@ WITHOUT_VOICE = frozenset(
 )
 """The acceptance tests in which no learner speaks, or only for a moment."""
 
+LONGEST = (
+    "tests/acceptance/test_soak.py",
+    "tests/acceptance/test_playground.py",
+    "tests/acceptance/test_playground_faults.py",
+    "tests/acceptance/test_new_tutor.py",
+    "tests/acceptance/test_typed_tutors.py",
+    "tests/integration/dev/test_learner.py",
+    "tests/integration/core/test_faults.py",
+)
+"""Files that begin first, the longest before the others: one that begins last is waited for by all.
+The summary names those that are missing."""
+
+LONG = 30.0
+"""Seconds for which a file may take a process without being one of these."""
+
 NICE = 5
 """By how much the other processes stand back for the voice, which is heard in real time."""
 
@@ -68,6 +84,11 @@ def _needs(nodeid: str) -> str:
     if kind == "acceptance":
         return "integration" if file in WITHOUT_VOICE else "voice"
     return kind
+
+
+def _rank(file: str) -> int:
+    """Return which file begins before which."""
+    return LONGEST.index(file) if file in LONGEST else len(LONGEST)
 
 
 class ByKind(LoadScopeScheduling):
@@ -107,7 +128,7 @@ class ByKind(LoadScopeScheduling):
         speaks = own == "voice" or "voice" not in kinds
         order = (own if built else "unit", "unit", "integration", "voice")
         allowed = (it for it in self.workqueue if speaks or _needs(it) != "voice")
-        return min(allowed, key=lambda it: order.index(_needs(it)), default=None)
+        return min(allowed, key=lambda it: (order.index(_needs(it)), _rank(it)), default=None)
 
     def remove_node(self, node: WorkerController) -> str | None:
         """Return the test that crashed its process, if any, and run those after it elsewhere.
@@ -191,6 +212,18 @@ def pytest_collection_finish() -> None:
     """Collect garbage from now on, but only what tests leave."""
     gc.freeze()
     gc.enable()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the files that should begin first, after a run of all tests."""
+    seconds = Counter[str]()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                seconds[report.nodeid.partition("::")[0]] += report.duration
+    for file, taken in seconds.most_common():
+        if taken > LONG and file not in LONGEST and _needs(file) != "voice":
+            terminalreporter.line(f"{file}: took {taken:.0f} s; name it in LONGEST of conftest.py")
 
 
 @pytest.fixture(scope="session")
