@@ -38,8 +38,8 @@ sys.dont_write_bytecode = False
 # the time that collecting tests takes. See `pytest_collection_finish`.
 gc.disable()
 
-WORKERS = ("voice", "integration", "integration", "integration")
-"""What each worker process runs first: voices one at a time, beside what waits."""
+WORKERS = ("voice", "integration", "integration", "integration", "unit")
+"""What each worker process runs first: voices one at a time, beside what waits and what computes."""
 
 WITHOUT_VOICE = frozenset(
     f"tests/acceptance/test_{name}.py"
