@@ -39,7 +39,7 @@ sys.dont_write_bytecode = False
 gc.disable()
 
 WORKERS = ("voice", "integration", "integration", "integration", "unit")
-"""What each worker process runs first: voices one at a time, beside what waits and what computes."""
+"""What each process runs first: voices, one at a time, beside what waits and what computes."""
 
 WITHOUT_VOICE = frozenset(
     f"tests/acceptance/test_{name}.py"
