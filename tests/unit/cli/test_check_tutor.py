@@ -28,6 +28,7 @@ def check(
 ) -> Callable[..., tuple[int, str]]:
     """Check a tutor where its agent is written; the exit status, and what was printed."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)  # as `python -m loqua_host` has it there
 
     def run(name: str = "my_agent:Mine", body: str = "pass") -> tuple[int, str]:
         (tmp_path / "my_agent.py").write_text(AGENT.format(body=body), "utf-8")
