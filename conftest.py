@@ -18,7 +18,7 @@ from xdist.workermanage import WorkerController
 
 from loqua_host.dev.postgres import PostgresUnavailableError, run_postgres
 
-# Half of Hypothesis' own number of examples, which took a tenth of the time of all unit tests; in CI
+# Half of Hypothesis' own number of examples, which took a tenth of the unit tests' time; in CI
 # the same ones each time, elsewhere new ones.
 hypothesis.settings.register_profile(
     "suite",
