@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "loqua_host", "demo")
 
 
-@pytest.mark.parametrize("moment", ["loading the speech models", "  learner: "])
+@pytest.mark.parametrize("moment", ["loading the speech models", "lesson.opened"])
 async def test_ctrl_c_leaves_nothing_behind(moment: str, orphans: list[psutil.Process]) -> None:
     """Whenever it comes, at the start or within a lesson, it ends all that was started."""
     async with running(*COMMAND, cwd=ROOT, environ=dict(os.environ), orphans=orphans) as process:
