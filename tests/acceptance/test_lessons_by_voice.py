@@ -124,7 +124,7 @@ async def test_one_tutor_is_heard_at_a_time(
     assert turns == ["conversation", "pronunciation-specialist", "conversation"]
     assert at_once(lesson.spoke) <= AT_ONCE
     assert lesson.ended_by == "learner"
-    await host[1].until("handoff.over", "outcome=taught")
+    await host[1].until("handoff.finished", "outcome=taught")
 
 
 async def test_the_tutor_on_one_screen_hears_a_learner_who_speaks(

@@ -56,7 +56,7 @@ def test_an_agent_is_checked_where_it_is_written(
     assert printed in shown
 
 
-def test_an_override_that_livekit_calls_by_other_names_is_told(
+def test_an_override_that_livekit_calls_by_other_names_is_reported(
     check: Callable[..., tuple[int, str]],
 ) -> None:
     """With its place and what to write."""
@@ -67,7 +67,7 @@ def test_an_override_that_livekit_calls_by_other_names_is_told(
     assert "write def llm_node(self, chat_ctx, tools, model_settings)" in shown
 
 
-def test_a_plugin_that_is_not_installed_is_told(check: Callable[..., tuple[int, str]]) -> None:
+def test_a_plugin_that_is_not_installed_is_reported(check: Callable[..., tuple[int, str]]) -> None:
     """With those that are."""
     status, shown = check("latin")
     assert status == 1
