@@ -5,7 +5,9 @@ import os
 import subprocess
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 import hypothesis
@@ -16,12 +18,16 @@ from xdist.workermanage import WorkerController
 
 from loqua_host.dev.postgres import PostgresUnavailableError, run_postgres
 
-# Hypothesis has a profile of its own for CI, which is patient, too, and derandomised.
+# Half of Hypothesis' own number of examples, which took a tenth of the unit tests' time; in CI
+# the same ones each time, elsewhere new ones.
 hypothesis.settings.register_profile(
-    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "suite",
+    deadline=None,
+    derandomize="CI" in os.environ,
+    max_examples=50,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
-if "CI" not in os.environ:
-    hypothesis.settings.load_profile("patient")
+hypothesis.settings.load_profile("suite")
 
 # A report parses the source. Where the collector has a traceback written meanwhile, which parses
 # for its carets, both fail before Python 3.12 (gh-106905), and with the report all workers.
@@ -36,17 +42,32 @@ sys.dont_write_bytecode = False
 # the time that collecting tests takes. See `pytest_collection_finish`.
 gc.disable()
 
-WORKERS = ("voice", "integration", "integration", "integration")
-"""What each worker process runs first: voices one at a time, beside what waits."""
+WORKERS = ("voice", "integration", "integration", "integration", "unit")
+"""What each process runs first: voices, one at a time, beside what waits and what computes."""
 
 WITHOUT_VOICE = frozenset(
     f"tests/acceptance/test_{name}.py"
     for name in (
-        *("extras", "memory", "new_tutor", "ops_page", "playground", "playground_faults"),
-        *("readme", "soak", "start_refusals", "typed_tutors"),
+        *("demo_stopped", "extras", "memory", "new_tutor", "ops_page", "playground"),
+        *("playground_faults", "readme", "reload", "soak", "start_refusals", "typed_tutors"),
     )
 )
 """The acceptance tests in which no learner speaks, or only for a moment."""
+
+LONGEST = (
+    "tests/acceptance/test_soak.py",
+    "tests/acceptance/test_playground.py",
+    "tests/acceptance/test_playground_faults.py",
+    "tests/acceptance/test_new_tutor.py",
+    "tests/acceptance/test_typed_tutors.py",
+    "tests/integration/dev/test_learner.py",
+    "tests/integration/core/test_faults.py",
+)
+"""Files that begin first, the longest before the others: one that begins last is waited for by all.
+The summary names those that are missing."""
+
+LONG = 30.0
+"""Seconds for which a file may take a process without being one of these."""
 
 NICE = 5
 """By how much the other processes stand back for the voice, which is heard in real time."""
@@ -67,6 +88,11 @@ def _needs(nodeid: str) -> str:
     if kind == "acceptance":
         return "integration" if file in WITHOUT_VOICE else "voice"
     return kind
+
+
+def _rank(file: str) -> int:
+    """Return which file begins before which."""
+    return LONGEST.index(file) if file in LONGEST else len(LONGEST)
 
 
 class ByKind(LoadScopeScheduling):
@@ -106,7 +132,7 @@ class ByKind(LoadScopeScheduling):
         speaks = own == "voice" or "voice" not in kinds
         order = (own if built else "unit", "unit", "integration", "voice")
         allowed = (it for it in self.workqueue if speaks or _needs(it) != "voice")
-        return min(allowed, key=lambda it: order.index(_needs(it)), default=None)
+        return min(allowed, key=lambda it: (order.index(_needs(it)), _rank(it)), default=None)
 
     def remove_node(self, node: WorkerController) -> str | None:
         """Return the test that crashed its process, if any, and run those after it elsewhere.
@@ -149,15 +175,22 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByKind:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Run what is named in this process, and all tests in several."""
+    """Run what is named in this process, and all tests in more than there are cores: some wait."""
     if config.args_source is config.ArgsSource.ARGS:
         return 0
-    return len(os.sched_getaffinity(0)) if _only_units(config) else len(WORKERS)
+    return len(os.sched_getaffinity(0)) + 1 if _only_units(config) else len(WORKERS)
 
 
 def _only_units(config: pytest.Config) -> bool:
     """Return whether no test that waits for something is wanted."""
     return "not integration" in config.option.markexpr
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out what `-m` deselects as a whole: its imports take seconds of each process."""
+    kind = collection_path.name
+    top = collection_path.parent == config.rootpath / "tests"
+    return True if top and f"not {kind}" in config.option.markexpr else None
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -171,6 +204,18 @@ def pytest_collection_finish() -> None:
     """Collect garbage from now on, but only what tests leave."""
     gc.freeze()
     gc.enable()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the files that should begin first, after a run of all tests."""
+    seconds = Counter[str]()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                seconds[report.nodeid.partition("::")[0]] += report.duration
+    for file, taken in seconds.most_common():
+        if taken > LONG and file not in LONGEST and _needs(file) != "voice":
+            terminalreporter.line(f"{file}: took {taken:.0f} s; name it in LONGEST of conftest.py")
 
 
 @pytest.fixture(scope="session")

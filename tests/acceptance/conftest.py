@@ -1,10 +1,18 @@
 """One speech server for all tests of a process: it keeps nothing, and its model takes seconds."""
 
-from collections.abc import AsyncIterator
+import ctypes
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
 
+import psutil
+import pytest
 import pytest_asyncio
 
+from loqua_host.dev.livekit_binary import livekit_binary
 from loqua_host.dev.parts import run_speech
+
+PR_SET_CHILD_SUBREAPER = 36
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -12,3 +20,30 @@ async def speech_url() -> AsyncIterator[str]:
     """Yield the address of a speech server."""
     async with run_speech(print) as url:
         yield url
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def server_program() -> None:
+    """Have the server's program built before the clock of a test runs."""
+    if "LIVEKIT_URL" not in os.environ:
+        await livekit_binary(print)
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let SIGINT through to children: a shell has what it starts in the background ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def orphans() -> Iterator[list[psutil.Process]]:
+    """Adopt what outlives the demo, and give a list that it is to be found in."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+    found: list[psutil.Process] = []
+    yield found
+    for orphan in found:
+        orphan.kill()
+    libc.prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)

@@ -1,65 +1,27 @@
 """`loqua-host demo`: three lessons that end in the records their scripts say, and no trace."""
 
-import asyncio
-import ctypes
 import json
 import os
 import re
-import signal
 import subprocess
-import sys
-import tempfile
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psutil
 import pytest
-import pytest_asyncio
+from tests.acceptance.demo import running
 
-from loqua_host.dev.livekit_binary import cache_directory, livekit_binary
+from loqua_host.dev.livekit_binary import cache_directory
 from loqua_host.dev.scripts import LESSONS, mismatches
 
-pytestmark = pytest.mark.timeout(300, func_only=True)
+pytestmark = [
+    pytest.mark.timeout(300, func_only=True),
+    pytest.mark.usefixtures("server_program"),
+]
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 FROM_WHERE = re.compile(r"proxy$|_CERT|_CA_|INDEX|FIND_LINKS|TIMEOUT", re.IGNORECASE)
-PR_SET_CHILD_SUBREAPER = 36
 LOG_LINE = re.compile(r"\[\d{4}-\d\d-\d\dT[\d:.]+Z\] \[[A-Z]+\] (\[[^\]]*\] ){3}\S")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module", autouse=True)
-async def server_program() -> None:
-    """Build the server's program before the clock of a test runs."""
-    if "LIVEKIT_URL" not in os.environ:
-        await livekit_binary(print)
-
-
-@pytest.fixture(autouse=True)
-def interruptible() -> Iterator[None]:
-    """Let SIGINT through to children: a shell has what it starts in the background ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.fixture
-def orphans() -> Iterator[list[psutil.Process]]:
-    """Adopt what outlives the demo, and give a list that it is to be found in."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    assert libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
-    found: list[psutil.Process] = []
-    yield found
-    for orphan in found:
-        orphan.kill()
-    libc.prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
-
-
-def files(directory: str) -> list[Path]:
-    """Return what is in a directory, but for the locks that uv leaves there."""
-    return [path for path in Path(directory).iterdir() if not path.match("uv-*.lock")]
 
 
 def run(
@@ -107,47 +69,6 @@ def readme_command(ending: str) -> str:
     return str(command)
 
 
-@asynccontextmanager
-async def demo(*options: str, orphans: list[psutil.Process]) -> AsyncIterator[Process]:
-    """Run the demo of this environment, as `running` does."""
-    command = (sys.executable, "-m", "loqua_host", "demo", *options)
-    async with running(*command, cwd=ROOT, environ=dict(os.environ), orphans=orphans) as process:
-        yield process
-
-
-@asynccontextmanager
-async def running(
-    *command: str, cwd: Path, environ: dict[str, str], orphans: list[psutil.Process]
-) -> AsyncIterator[Process]:
-    """Run the demo to its end; then nothing of it may be left, neither process nor file.
-
-    A port or socket lives as long as a process that holds it, so these go with the processes.
-    """
-    mine = set(psutil.Process().children(recursive=True))
-    # Short, for the path of a Unix socket has 108 bytes at most.
-    with tempfile.TemporaryDirectory(prefix="d-") as directory:
-        environ = {name: value for name, value in environ.items() if name != "XDG_RUNTIME_DIR"}
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            cwd=cwd,
-            env=environ | {"TMPDIR": directory},
-            stdout=PIPE,
-            stderr=PIPE,
-            start_new_session=True,
-        )
-        try:
-            yield process
-            await process.wait()
-        finally:
-            if process.returncode is None:
-                process.kill()
-            left = set(psutil.Process().children(recursive=True)) - mine
-            # What ends when its pipe closes, as multiprocessing's forkserver, ends just after.
-            orphans += psutil.wait_procs(left, timeout=20)[1]
-        assert [orphan.cmdline() for orphan in orphans] == []
-        assert files(directory) == []
-
-
 async def test_three_lessons_leave_their_records_and_nothing_else(
     clone: Path, fresh_machine: dict[str, str], orphans: list[psutil.Process]
 ) -> None:
@@ -168,19 +89,6 @@ async def test_three_lessons_leave_their_records_and_nothing_else(
 
 def test_a_fresh_machine_runs_the_tests(clone: Path, fresh_machine: dict[str, str]) -> None:
     """By the README's command; that it finds them is enough, as this is one of them."""
-    command = f"{readme_command('run pytest')} --collect-only --quiet tests/acceptance"
+    command = f"{readme_command('run pytest')} --collect-only --quiet tests/acceptance/test_demo.py"
     found = run("sh", "-c", command, cwd=clone, environ=fresh_machine)
     assert b"test_demo.py" in found
-
-
-@pytest.mark.parametrize("moment", ["loading the speech models", "  learner: "])
-async def test_ctrl_c_leaves_nothing_behind(moment: str, orphans: list[psutil.Process]) -> None:
-    """Whenever it comes, at the start or within a lesson, it ends all that was started."""
-    async with demo(orphans=orphans) as process:
-        assert process.stdout
-        while moment not in (line := (await process.stdout.readline()).decode()):
-            assert line, "the demo ended early"
-        os.killpg(process.pid, signal.SIGINT)
-        async with asyncio.timeout(60):
-            await process.communicate()
-    assert process.returncode == 130

@@ -1,7 +1,7 @@
 """A lesson whose engines are taken away in the middle of what they do, and given back."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+import pytest_asyncio
 from livekit import rtc
 from tests.acceptance.provider import KEY, Provider, provider
 from tests.acceptance.voices import Voice, entered, host_of
@@ -19,12 +20,22 @@ from loqua_host.dev.learner import AUDIBLE, SAMPLE_RATE, synthesise_line
 from loqua_host.dev.parts import Parts
 from loqua_host.system.tasks import background
 
-pytestmark = pytest.mark.timeout(400, func_only=True)
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(400, func_only=True),
+]
 
 ORDER = "Quiero un café con leche, por favor."
 GREETING = "Buenos días, señora. Hoy tenemos sopa de verduras y pescado. ¿Qué desea tomar?"
 FIRST = "Muy bien. Le traigo un café con leche ahora mismo."
 SECOND = "De acuerdo. Enseguida viene su café con leche."
+
+LONGEST_GAP = 2.5
+"""Seconds of silence at most where an engine is replaced in the middle of what it does."""
+
+SETTLE = 1.0
+"""Seconds of silence after which the tutor has said all it had to say; more, where what it says may
+be broken off."""
 
 TUTOR = f"""
 from livekit.agents import Agent
@@ -80,9 +91,9 @@ class Sound:
             self.pieces.append((_now(), bytes(event.frame.data)))
             self._news.set()
 
-    async def until_said(self, since: float) -> None:
-        """Wait until something was said since then, and nothing for 3 s after it."""
-        while not (times := self.audible(since)) or _now() - times[-1] < 3.0:
+    async def until_said(self, since: float, settle: float = SETTLE) -> None:
+        """Wait until something was said since then, and nothing for some seconds after it."""
+        while not (times := self.audible(since)) or _now() - times[-1] < settle:
             self._news.clear()
             await self._news.wait()
 
@@ -118,16 +129,12 @@ class Lesson:
     spare: Provider
 
 
-@pytest.fixture
-async def running(tmp_path: Path, speech_url: str) -> AsyncIterator[Lesson]:
-    """Run a host with engines in lists: hosted ones first, offline ones last."""
-    async with host_with_fallbacks(tmp_path, speech_url) as lesson:
-        yield lesson
-
-
 @asynccontextmanager
 async def host_with_fallbacks(directory: Path, speech_url: str) -> AsyncIterator[Lesson]:
-    """Run it; both providers stand before the same speech server."""
+    """Run a host with engines in lists: hosted ones first, offline ones last.
+
+    Both providers stand before the same speech server.
+    """
     async with provider("", FIRST) as hosted, provider("", SECOND) as spare:
         lists = {
             "stt": [one.engine("stt", language="{language}") for one in (hosted, spare)],
@@ -167,14 +174,14 @@ class Dialogue:
     sound: Sound = field(default_factory=Sound)
     turns: int = 0
 
-    async def ask(self) -> float:
+    async def ask(self, settle: float = SETTLE) -> float:
         """Order, and hear the answer out; return the second at which the order was over."""
         await self.learner.say(self.order)
         ended = _now()
         self.turns += 1
         async with asyncio.timeout(40):
             await self.lesson.log.until("waiter.heard", f"number={self.turns}", "coffee=True")
-            await self.sound.until_said(ended)
+            await self.sound.until_said(ended, settle)
         return ended
 
     def waited(self, ended: float) -> float:
@@ -187,10 +194,8 @@ class Dialogue:
         return any(all(word in line for word in words) for line in self.lesson.log.lines)
 
 
-async def test_a_lesson_goes_on_without_any_of_its_engines_and_returns_to_them(
-    running: Lesson,
-) -> None:
-    """Voice in mid-sentence, recogniser in mid-utterance, model in mid-reply; then all again."""
+async def lose_engines(running: Lesson) -> None:
+    """Have voice, recogniser and model fail in turn, and then all of them work again."""
     parts, log, hosted = running.parts, running.log, running.hosted
     order = await synthesise_line(f"{parts.speech_url}/v1", ORDER, "es")
     hosted.faults = {"tts": "breaks off"}
@@ -201,7 +206,7 @@ async def test_a_lesson_goes_on_without_any_of_its_engines_and_returns_to_them(
         await log.until("waiter.greeted")
         await log.until("engine.switched", "kind=tts", "to=fallback")
         log.show(f"the voice broke off: {sound.gap(0):.1f} s of silence")
-        assert sound.gap(0) < 2.5
+        assert sound.gap(0) < LONGEST_GAP
         heard = await transcribed(parts, sound.pcm(0))
         assert all(word in heard.lower() for word in ("sopa", "pescado", "tomar")), heard
 
@@ -212,11 +217,11 @@ async def test_a_lesson_goes_on_without_any_of_its_engines_and_returns_to_them(
         assert talk.waited(ended) < 10
 
         hosted.faults = {"tts": "refuses", "stt": "refuses", "llm": "breaks off"}
-        ended = await talk.ask()
+        ended = await talk.ask(LONGEST_GAP + 0.5)
         await log.until("engine.switched", "kind=llm", "to=fallback")
         log.show(f"the model broke off: answered after {talk.waited(ended):.1f} s")
         log.show(f"the model broke off: {sound.gap(ended):.1f} s of silence")
-        assert sound.gap(ended) < 2.5
+        assert sound.gap(ended) < LONGEST_GAP
         assert "seguida" in await transcribed(parts, sound.pcm(ended))
 
         hosted.faults = {}
@@ -242,8 +247,8 @@ async def greeted_at_once(running: Lesson) -> None:
         assert talk.waited(began) < 4
 
 
-async def test_a_lesson_begins_and_goes_on_without_its_provider(running: Lesson) -> None:
-    """It takes requests and never answers, as over a network that loses everything."""
+async def lose_provider(running: Lesson) -> None:
+    """Have a provider take all requests and never answer, as over a network that loses all."""
     parts, log, hosted = running.parts, running.log, running.hosted
     hosted.faults = {"tts": "hangs", "stt": "hangs", "llm": "hangs"}
     order = await synthesise_line(f"{parts.speech_url}/v1", ORDER, "es")
@@ -261,3 +266,35 @@ async def test_a_lesson_begins_and_goes_on_without_its_provider(running: Lesson)
         assert talk.waited(ended) < 6  # nobody is waited for any more
         await greeted_at_once(running)
     await log.until("lesson.recorded", "outcome=completed")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def courses(
+    tmp_path_factory: pytest.TempPathFactory, speech_url: str
+) -> AsyncIterator[dict[str, asyncio.Task[None]]]:
+    """Begin both lessons, each with a host of its own: they mostly wait for what does not come."""
+
+    async def run(course: Callable[[Lesson], Awaitable[None]]) -> None:
+        directory = tmp_path_factory.mktemp(course.__name__)
+        async with host_with_fallbacks(directory, speech_url) as lesson:
+            await course(lesson)
+
+    running = {it.__name__: asyncio.create_task(run(it)) for it in (lose_engines, lose_provider)}
+    yield running
+    for one in running.values():
+        one.cancel()
+    await asyncio.wait(running.values())
+
+
+async def test_a_lesson_goes_on_without_any_of_its_engines_and_returns_to_them(
+    courses: dict[str, asyncio.Task[None]],
+) -> None:
+    """Voice in mid-sentence, recogniser in mid-utterance, model in mid-reply; then all again."""
+    await courses["lose_engines"]
+
+
+async def test_a_lesson_begins_and_goes_on_without_its_provider(
+    courses: dict[str, asyncio.Task[None]],
+) -> None:
+    """It takes requests and never answers, as over a network that loses everything."""
+    await courses["lose_provider"]

@@ -1,4 +1,4 @@
-"""Tutors in the environment of their authors: wheels, and nothing of this repository."""
+"""Tutors, and then the demo, in the environment of authors: wheels, and nothing of this project."""
 
 import os
 import shutil
@@ -16,6 +16,14 @@ NAME = "word-games"
 EXAMPLE = "vocabulary"
 TUTORS = {NAME: 12, EXAMPLE: 23}
 """The tutors, and how many tests each has."""
+
+USES = """
+from importlib.metadata import entry_points
+import loqua_host.dev.demo, loqua_host.dev.devapi, loqua_host.records.ledger, loqua_speech.app
+from loqua_host.records import migrations
+assert migrations.load_migrations("sqlite") and migrations.load_migrations("postgres")
+print(*(point.name for point in entry_points(group="loqua_host")))
+"""
 
 
 def run(*command: str, cwd: Path) -> str:
@@ -48,20 +56,32 @@ def author(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("author")
     wheels, python = directory / "wheels", directory / "venv/bin/python"
     build = ("uv", "build", "--quiet", "--wheel", "-o", str(wheels))
-    run(*build, "--package", "loqua-host", cwd=ROOT)
+    run(*build, "--all-packages", cwd=ROOT)
     run(
         "uv", "venv", "--quiet", "--python", newest_python(), str(directory / "venv"), cwd=directory
     )
-    # Refreshed, or uv may take wheels that it once saw in a directory of the same name.
-    install = ("uv", "pip", "install", "--quiet", "--refresh", "--python", str(python))
-    run(*install, "--find-links", str(wheels), "loqua-host[testing]", cwd=directory)
+    install(directory, "loqua-host[testing]")
     run(str(python.with_name("loqua-host")), "new-tutor", NAME, cwd=directory)
     shutil.copytree(ROOT / f"host/examples/{EXAMPLE}-tutor", directory / f"loqua-tutor-{EXAMPLE}")
     for name in TUTORS:
         run(*build, cwd=directory / f"loqua-tutor-{name}")
-    names = (f"loqua-tutor-{name}" for name in TUTORS)
-    run(*install, "--find-links", str(wheels), *names, cwd=directory)
+    install(directory, *(f"loqua-tutor-{name}" for name in TUTORS))
     return directory
+
+
+def install(author: Path, *names: str) -> None:
+    """Install distributions from the author's wheels, and others."""
+    # Refreshed, or uv may take wheels that it once saw in a directory of the same name.
+    command = (
+        "uv",
+        "pip",
+        "install",
+        "--quiet",
+        "--refresh",
+        "--find-links",
+        str(author / "wheels"),
+    )
+    run(*command, "--python", str(author / "venv/bin/python"), *names, cwd=author)
 
 
 @pytest.mark.parametrize("name", TUTORS, ids=TUTORS)
@@ -72,19 +92,20 @@ def test_its_own_tests_pass_at_once(author: Path, name: str) -> None:
     assert f"{TUTORS[name]} passed" in shown
 
 
-@pytest.mark.parametrize("name", TUTORS, ids=TUTORS)
-def test_mypy_has_nothing_to_say_of_it(
-    author: Path, name: str, request: pytest.FixtureRequest
-) -> None:
-    """As strict as it can be."""
-    assert request.config.cache is not None
-    cache = str(request.config.cache.mkdir("mypy"))  # LiveKit's types alone take half a minute
-    run(sys.executable, "-m", "mypy", "--cache-dir", cache, cwd=author / f"loqua-tutor-{name}")
-
-
 def test_the_host_finds_each(author: Path) -> None:
     """By its name, with the agent name that its README shows."""
     loads = "from loqua_host.registry.loader import load_plugin"
     shows = f"for name in {list(TUTORS)}: print(load_plugin(plugin=name).tutor.agent_name)"
     shown = run(str(author / "venv/bin/python"), "-c", f"{loads}\n{shows}", cwd=author)
     assert shown.split() == [f"{name}-specialist" for name in TUTORS]
+
+
+def test_the_extra_dev_alone_is_enough_for_the_demo(author: Path, tmp_path: Path) -> None:
+    """From wheels, after what authors need: speech, tutors, config/, SQL and their imports."""
+    install(author, "loqua-host[dev]")
+    found = run(str(author / "venv/bin/python"), "-c", USES, cwd=tmp_path).split()
+    assert {*found} == {*TUTORS, "conversation", "grammar", "pronunciation"}
+    run(str(author / "venv/bin/loqua-host"), "init", cwd=tmp_path)
+    made, ours = tmp_path / "config", ROOT / "config"
+    names = {path.relative_to(ours) for path in ours.rglob("*")}
+    assert {path.relative_to(made) for path in made.rglob("*")} == names

@@ -1,12 +1,10 @@
 """What the API's schema allows is answered as it says, what it forbids is refused."""
 
+from typing import Any
+
 import pytest
-import schemathesis
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
-from schemathesis.checks import load_all_checks
-from schemathesis.generation.feedback import FeedbackSources
-from schemathesis.pytest._test_builder import build_operation_test
 
 from loqua_host.dev.api import DevApiSettings, create_app
 from loqua_host.dev.api.tokens import PERMISSIONS, UserClaims, sign
@@ -21,14 +19,13 @@ SETTINGS = DevApiSettings(
     livekit_api_secret="a secret of the LiveKit server, thirty-two or more",
 )
 APP = create_app(SETTINGS)
-schema = schemathesis.openapi.from_asgi("/openapi.json", APP)
+OPERATIONS = [(path, method) for path, item in APP.openapi()["paths"].items() for method in item]
 
 
-@schema.auth(refresh_interval=None)
 class Tokens:
     """The agent's JWT for the exchange, Ana's for all else."""
 
-    def get(self, case: schemathesis.Case, _context: schemathesis.AuthContext) -> str:
+    def get(self, case: Any, _context: Any) -> str:
         """The token that this operation asks for."""
         if case.operation.path.endswith("user-token"):
             return SETTINGS.mint_agent_jwt(AGENT)
@@ -43,12 +40,27 @@ class Tokens:
         )
         return sign(claims, SETTINGS.user_signing_secret.get_secret_value())
 
-    def set(self, case: schemathesis.Case, data: str, _context: schemathesis.AuthContext) -> None:
+    def set(self, case: Any, data: str, _context: Any) -> None:
         """Puts the token where the guide has it."""
         case.headers["Authorization"] = f"Bearer {data}"
 
 
-def from_my_agent(case: schemathesis.Case) -> None:
+@pytest.fixture(scope="module")
+def schema() -> Any:
+    """Return the API's schema, with a token for each request.
+
+    Schemathesis takes a second to import, which the processes that run other tests do without.
+    """
+    import schemathesis  # noqa: PLC0415  # as told above
+    from schemathesis.checks import load_all_checks  # noqa: PLC0415  # likewise
+
+    load_all_checks()
+    schema = schemathesis.openapi.from_asgi("/openapi.json", APP)
+    schema.auth(refresh_interval=None)(Tokens)
+    return schema
+
+
+def from_my_agent(case: Any) -> None:
     """Makes a valid request come from Ana's agent, so that it gets past 403 and 404."""
     for place in (case.body, case.path_parameters):
         if isinstance(place, dict):
@@ -58,28 +70,26 @@ def from_my_agent(case: schemathesis.Case) -> None:
 
 
 @hypothesis_settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
-def validate(case: schemathesis.Case) -> None:
+def validate(case: Any) -> None:
     """Check status, body, headers, auth and method; valid data is taken, invalid is refused."""
     if case.meta and case.meta.generation.mode.is_positive:
         from_my_agent(case)
     case.call_and_validate()
 
 
-@pytest.mark.parametrize(
-    "operation", [found.ok() for found in schema.get_all_operations()], ids=lambda it: it.label
-)
-def test_every_request_is_answered_as_the_schema_says(
-    operation: schemathesis.schemas.APIOperation,
-) -> None:
+@pytest.mark.parametrize(("path", "method"), OPERATIONS, ids=map(" ".join, OPERATIONS))
+def test_every_request_is_answered_as_the_schema_says(schema: Any, path: str, method: str) -> None:
     """Each operation answers what the schema allows as it says, and refuses what it forbids.
 
     `schema.parametrize()` would make all cases when tests are collected, in every process, and give
     them all one name (schemathesis 4.32.5, pytest 9.2.0).
     """
-    load_all_checks()
+    from schemathesis.generation.feedback import FeedbackSources  # noqa: PLC0415  # see `schema`
+    from schemathesis.pytest._test_builder import build_operation_test  # noqa: PLC0415  # likewise
+
     build_operation_test(
         config=schema.config,
-        operation=operation,
+        operation=schema[path][method],
         test_func=validate,
         given_kwargs={},
         feedback=FeedbackSources(),

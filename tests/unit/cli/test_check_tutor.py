@@ -1,10 +1,11 @@
 """`loqua-host check --tutor`: what an author reads."""
 
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from loqua_host.cli.check_tutor import check_tutor
 
 AGENT = """
 import time
@@ -21,6 +22,23 @@ class Mine(Agent):
 """
 
 
+@pytest.fixture
+def check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str]]:
+    """Check a tutor where its agent is written; the exit status, and what was printed."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)  # as `python -m loqua_host` has it there
+
+    def run(name: str = "my_agent:Mine", body: str = "pass") -> tuple[int, str]:
+        (tmp_path / "my_agent.py").write_text(AGENT.format(body=body), "utf-8")
+        status = check_tutor(name, tmp_path / "config", {})
+        printed = capsys.readouterr()
+        return status, printed.out + printed.err
+
+    return run
+
+
 @pytest.mark.parametrize(
     ("body", "status", "printed"),
     [
@@ -30,30 +48,27 @@ class Mine(Agent):
     ids=["blocking", "sound"],
 )
 def test_an_agent_is_checked_where_it_is_written(
-    tmp_path: Path, body: str, status: int, printed: str
+    check: Callable[..., tuple[int, str]], body: str, status: int, printed: str
 ) -> None:
     """Without a configuration, a server or a secret."""
-    (tmp_path / "my_agent.py").write_text(AGENT.format(body=body), "utf-8")
-    command = (sys.executable, "-m", "loqua_host", "check", "--tutor", "my_agent:Mine")
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603  # Python itself
-    assert done.returncode == status, done.stderr
-    assert printed in done.stdout + done.stderr
+    ended, shown = check(body=body)
+    assert ended == status, shown
+    assert printed in shown
 
 
-def test_an_override_that_livekit_calls_by_other_names_is_reported(tmp_path: Path) -> None:
+def test_an_override_that_livekit_calls_by_other_names_is_reported(
+    check: Callable[..., tuple[int, str]],
+) -> None:
     """With its place and what to write."""
     override = "pass\n\n    async def llm_node(self, ctx, tools, settings):\n        pass"
-    (tmp_path / "my_agent.py").write_text(AGENT.format(body=override), "utf-8")
-    command = (sys.executable, "-m", "loqua_host", "check", "--tutor", "my_agent:Mine")
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603  # Python itself
-    assert done.returncode == 1
-    assert "Mine.llm_node (my_agent.py:14): LiveKit passes 'chat_ctx'" in done.stderr
-    assert "write def llm_node(self, chat_ctx, tools, model_settings)" in done.stderr
+    status, shown = check(body=override)
+    assert status == 1
+    assert "Mine.llm_node (my_agent.py:14): LiveKit passes 'chat_ctx'" in shown
+    assert "write def llm_node(self, chat_ctx, tools, model_settings)" in shown
 
 
-def test_a_plugin_that_is_not_installed_is_reported(tmp_path: Path) -> None:
+def test_a_plugin_that_is_not_installed_is_reported(check: Callable[..., tuple[int, str]]) -> None:
     """With those that are."""
-    command = (sys.executable, "-m", "loqua_host", "check", "--tutor", "latin")
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603  # Python itself
-    assert done.returncode == 1
-    assert "the plugin 'latin' is not installed" in done.stderr
+    status, shown = check("latin")
+    assert status == 1
+    assert "the plugin 'latin' is not installed" in shown

@@ -9,7 +9,6 @@ import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,20 +18,10 @@ from loqua_host.system.sandbox import sandbox_gaps
 
 pytestmark = pytest.mark.skipif(bool(sandbox_gaps()), reason="this kernel has no complete sandbox")
 
-LESSON = """
-    import json, sys
+LESSONS = """
+    import json, os, sys
     from pathlib import Path
     from loqua_host.system.sandbox import Sandbox
-
-    Sandbox(
-        memory=2000,
-        ports=(int(sys.argv[1]),),
-        processes=False,
-        writable=(),
-        hidden=(),
-        temporary=Path(sys.argv[2]),
-    ).enter()
-
     from loqua_host.testing import CallsTool, LessonFailedError, LessonScript, Says, play_lesson
 
     script = LessonScript(
@@ -40,10 +29,23 @@ LESSON = """
         replies=(CallsTool("translate", {"word": "perro"}),),
         steps=(Says("¿Qué es perro?"),),
     )
-    try:
-        print(json.dumps(play_lesson(script).tutor_said))
-    except LessonFailedError as error:
-        print(json.dumps(str(error)))
+    for port in json.loads(sys.argv[1]):
+        if os.fork():
+            os.wait()
+            continue
+        Sandbox(
+            memory=2000,
+            ports=(port,),
+            processes=False,
+            writable=(),
+            hidden=(),
+            temporary=Path(sys.argv[2]),
+        ).enter()
+        try:
+            print(json.dumps(play_lesson(script).tutor_said))
+        except LessonFailedError as error:
+            print(json.dumps(str(error)))
+        sys.exit()
 """
 
 
@@ -63,20 +65,22 @@ def port() -> Iterator[int]:
         process.wait()
 
 
-def taught(port: int, granted: int, temporary: Path) -> Any:
-    """Return what the tutor says in a sandbox with a granted port."""
+@pytest.fixture(scope="module")
+def taught(port: int, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Return what a tutor says in a sandbox with the server's port granted, and with another."""
     environ = {**os.environ, "DICTIONARY_URL": f"http://127.0.0.1:{port}/mcp"}
-    command = [sys.executable, "-c", textwrap.dedent(LESSON), str(granted), str(temporary)]
+    arguments = (json.dumps([port, port + 1]), str(tmp_path_factory.mktemp("lessons")))
+    command = [sys.executable, "-c", textwrap.dedent(LESSONS), *arguments]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)  # noqa: S603  # ours
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return [str(json.loads(line)) for line in done.stdout.splitlines()[-2:]]
 
 
-def test_a_tool_answers_over_a_granted_port(port: int, tmp_path: Path) -> None:
+def test_a_tool_answers_over_a_granted_port(taught: list[str]) -> None:
     """As with `sandbox: network: [PORT]` in the tutor's file."""
-    assert "dog" in str(taught(port, port, tmp_path))
+    assert "dog" in taught[0]
 
 
-def test_without_the_grant_the_server_is_not_reached(port: int, tmp_path: Path) -> None:
+def test_without_the_grant_the_server_is_not_reached(taught: list[str]) -> None:
     """The lesson goes on without its tools."""
-    assert "dog" not in str(taught(port, port + 1, tmp_path))
+    assert "dog" not in taught[1]

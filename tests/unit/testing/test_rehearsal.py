@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from loqua_host.cli.check_tutor import find_problems_in_lesson
 from loqua_host.settings.tutors import TutorSettings
-from loqua_host.testing.rehearsal import find_problems_in_lesson, rehearse
+from loqua_host.testing.rehearsal import rehearse
 
 Install = Callable[[str, str], None]
 

@@ -11,9 +11,12 @@ from tests.unit.workers.conftest import FakeWorker
 
 from loqua_host.observability.metrics import Instruments
 from loqua_host.system.tasks import background
+from loqua_host.testing.virtual_time import VirtualLoop
 from loqua_host.workers.metrics import WorkerMetrics
 from loqua_host.workers.registry import WorkerRegistry
 from loqua_host.workers.supervisor import SLOWER_SECONDS, Supervisor
+
+LOOP = VirtualLoop
 
 
 @dataclass

@@ -181,7 +181,9 @@ def check(
     environ = take_startup_environ(sys.argv[1:])
     if tutor is not None:
         with _extras():
-            from .check_tutor import check_tutor  # noqa: PLC0415  # its parts are extras
+            import fastapi  # noqa: F401, PLC0415  # what the lesson's own process imports
+
+        from .check_tutor import check_tutor  # noqa: PLC0415  # only `run` must start lean
 
         raise SystemExit(check_tutor(tutor, config, environ))
     from .check import check_config  # noqa: PLC0415  # only `run` must start lean

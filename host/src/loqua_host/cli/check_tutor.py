@@ -1,8 +1,13 @@
 """`loqua-host check --tutor NAME`: what is wrong with one tutor, for its author."""
 
 import asyncio
+import json
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
 
 import typer
 
@@ -11,11 +16,14 @@ from loqua_host.registry.inspection import inspect_tutors
 from loqua_host.settings.engines import Engines
 from loqua_host.settings.load import draft
 from loqua_host.settings.tutors import TutorSettings
-from loqua_host.testing.rehearsal import find_problems_in_lesson
+from loqua_host.system.process import safe_environ
 
 from .problems import print_problems
 
-__all__ = ["check_tutor"]
+__all__ = ["REHEARSAL_SECONDS", "check_tutor", "find_problems_in_lesson"]
+
+REHEARSAL_SECONDS: Final = 60.0
+"""Real seconds for a rehearsal; it takes one or two."""
 
 
 def check_tutor(name: str, config: Path, environ: Mapping[str, str]) -> int:
@@ -57,3 +65,36 @@ def _inspect(tutor: TutorSettings, config: Path, environ: Mapping[str, str]) -> 
         if not environ.get(name)
     ]
     return [*inspection.problems, *unset]
+
+
+def find_problems_in_lesson(
+    tutor: TutorSettings, environ: Mapping[str, str], limit: float = REHEARSAL_SECONDS
+) -> list[Problem]:
+    """Teach a lesson in a process of its own, and return what is wrong with the tutor's code.
+
+    Args:
+        tutor: The tutor, of which plugin or agent, settings and language count.
+        environ: The environment, of which the process gets what a job gets.
+        limit: Real seconds for the process.
+    """
+    with TemporaryDirectory() as folder:
+        answer = Path(folder, "answer")
+        # Only that process imports LiveKit and the kit, which takes two seconds of processor time.
+        command = (sys.executable, "-m", "loqua_host.testing.rehearsal", str(answer))
+        try:
+            status = subprocess.run(  # noqa: S603  # Python itself
+                command,
+                env=safe_environ(environ),
+                input=tutor.model_dump_json(),
+                timeout=limit,
+                capture_output=True,
+                text=True,
+                check=False,
+            ).returncode
+        except subprocess.TimeoutExpired:
+            what = f"a lesson with it did not end within {limit:g} s"
+            return [Problem(tutor.source, what, "see where it hangs with loqua-host console")]
+        if not answer.exists():
+            what = f"a lesson with it ended the process (exit status {status})"
+            return [Problem(tutor.source, what, "a tutor leaves its process to the host")]
+        return [Problem(**one) for one in json.loads(answer.read_text("utf-8"))]

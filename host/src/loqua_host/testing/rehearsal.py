@@ -6,18 +6,15 @@ a plugin may block, crash or end its process, and gets no secret of whoever chec
 
 import json
 import os
-import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from loqua_host.errors import Problem
 from loqua_host.registry.author import Author
 from loqua_host.registry.loader import load_plugin
 from loqua_host.settings.tutors import TutorSettings
-from loqua_host.system.environment import safe_environ
 
 from .loop_watch import LoopWatch
 from .player import LessonFailedError
@@ -27,10 +24,7 @@ from .steps import KillJob, LessonStep, Says, StaysSilent, Types
 from .virtual_lesson import run_script
 from .virtual_time import VirtualLoop
 
-__all__ = ["REHEARSAL_SECONDS", "find_problems_in_lesson", "rehearse"]
-
-REHEARSAL_SECONDS: Final = 60.0
-"""Real seconds for a rehearsal; it takes one or two."""
+__all__ = ["rehearse"]
 
 STEPS: Final[tuple[LessonStep, ...]] = (
     *(Says("Hola."), StaysSilent(31), Types("Me llamo Ana."), StaysSilent(31)),
@@ -39,38 +33,6 @@ STEPS: Final[tuple[LessonStep, ...]] = (
 """Every hook is called, and by a resumed lesson, too."""
 
 NOT_TO_BLOCK: Final = "await it, or call it by asyncio.to_thread"
-
-
-def find_problems_in_lesson(
-    tutor: TutorSettings, environ: Mapping[str, str], limit: float = REHEARSAL_SECONDS
-) -> list[Problem]:
-    """Teach a lesson in a process of its own, and return what is wrong with the tutor's code.
-
-    Args:
-        tutor: The tutor, of which plugin or agent, settings and language count.
-        environ: The environment, of which the process gets what a job gets.
-        limit: Real seconds for the process.
-    """
-    with TemporaryDirectory() as folder:
-        answer = Path(folder, "answer")
-        command = (sys.executable, "-m", "loqua_host.testing.rehearsal", str(answer))
-        try:
-            status = subprocess.run(  # noqa: S603  # Python itself
-                command,
-                env=safe_environ(environ),
-                input=tutor.model_dump_json(),
-                timeout=limit,
-                capture_output=True,
-                text=True,
-                check=False,
-            ).returncode
-        except subprocess.TimeoutExpired:
-            what = f"a lesson with it did not end within {limit:g} s"
-            return [Problem(tutor.source, what, "see where it hangs with loqua-host console")]
-        if not answer.exists():
-            what = f"a lesson with it ended the process (exit status {status})"
-            return [Problem(tutor.source, what, "a tutor leaves its process to the host")]
-        return [Problem(**one) for one in json.loads(answer.read_text("utf-8"))]
 
 
 def rehearse(tutor: TutorSettings) -> Iterator[Problem]:
