@@ -13,6 +13,7 @@ from loqua_host.job.engines.build import EngineWatch, build_voice
 from loqua_host.job.lesson.lesson_job import LessonJob
 from loqua_host.job.lesson.runner import Runner
 from loqua_host.job.lesson.stopwatch import Stopwatch
+from loqua_host.job.room.camera import Camera
 from loqua_host.job.room.learner import wait_for_learner
 from loqua_host.job.voice.session import build_session, say_out
 from loqua_host.link.client import HostLink, open_link
@@ -68,13 +69,12 @@ class JobEntrypoint:
     async def __call__(self, ctx: JobContext) -> None:
         """Connect, open the link, wait for the learner, teach the lesson, leave."""
         tutor: LoadedTutor = ctx.proc.userdata["tutor"]
-        subscribe = AutoSubscribe.SUBSCRIBE_ALL if tutor.tutor.video else AutoSubscribe.AUDIO_ONLY
         ctx.log_context_fields = _place(ctx, self.settings)
         info = job_info(ctx)
         bypass_native(info.url)
         try:
             # If cancelled midway, LiveKit's client ends the process 15 s later (python-sdks #784).
-            await uncancelled(ctx.connect(auto_subscribe=subscribe))
+            await uncancelled(ctx.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY))
             log.info("room.connected", room=ctx.job.room.name, tutor=self.settings.tutor.name)
             async with open_link(self.settings.link.path, info.token) as link:
                 await self.attend(ctx, link, tutor)
@@ -109,6 +109,10 @@ class JobEntrypoint:
                     welcome.engines,
                 )
                 lesson = self._open(welcome, tutor, ctx.job.metadata, engines)
+                camera = None
+                if tutor.tutor.video:
+                    camera = Camera(ctx.room, welcome.learner.identity)
+                    lesson.look = camera.look
                 teach(lesson)
                 clock = Stopwatch(now, welcome.seconds)
                 hooks = HookCaller(
@@ -118,7 +122,15 @@ class JobEntrypoint:
                     speech=lambda: lesson.session.current_speech,
                 )
                 job = LessonJob(
-                    ctx, link, lesson, hooks, self.settings, clock, welcome.last_try, telemetry
+                    ctx,
+                    link,
+                    lesson,
+                    hooks,
+                    self.settings,
+                    clock,
+                    welcome.last_try,
+                    telemetry,
+                    camera,
                 )
                 limit = min(BLOCKED_SECONDS, self.settings.lesson.limits.create_agent)
                 with Watchdog(hooks.author, limit).guarding():

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from livekit.agents import JobContext
 
 from loqua_host.contract.lesson import Lesson
+from loqua_host.job.room.camera import Camera
 from loqua_host.job.telemetry import Telemetry
 from loqua_host.link.client import HostLink
 from loqua_host.registry.caller import HookCaller
@@ -28,6 +29,7 @@ class LessonJob:
         clock: Counts the time taught.
         last_try: Whether this is the last job that tries the lesson.
         telemetry: Sends metrics and similar messages to the host.
+        camera: The learner's, for a tutor that asks for video.
     """
 
     ctx: JobContext
@@ -38,3 +40,4 @@ class LessonJob:
     clock: Stopwatch
     last_try: bool
     telemetry: Telemetry
+    camera: Camera | None = None
