@@ -145,10 +145,14 @@ async def test_the_score_is_that_of_enough_certain_utterances(spoken: Spoken) ->
     async with spoken() as learner:
         lesson = learner.room.lesson
         for _ in range(5):
-            assert (await on_progress_tick(lesson, Tick(1, 30.0))).pronunciation_score is None
+            assert (
+                await on_progress_tick(lesson, Tick(number=1, seconds=30.0))
+            ).pronunciation_score is None
             await learner.speak()
             await learner.scored()
-        assert (await on_progress_tick(lesson, Tick(1, 30.0))).pronunciation_score == 75.0
+        assert (
+            await on_progress_tick(lesson, Tick(number=1, seconds=30.0))
+        ).pronunciation_score == 75.0
         report = await on_session_end(lesson)
         assert report is not None
         assert report.pronunciation_practice_count == 0
@@ -211,4 +215,6 @@ async def test_without_a_scorer_nothing_is_kept_or_scored(
     async with taught(make_lesson(language="en")) as room:
         await room.say(SAID)
         assert room.lesson.get_agent(ConversationTutor)._scoring is None
-        assert (await on_progress_tick(room.lesson, Tick(1, 30.0))).pronunciation_score is None
+        assert (
+            await on_progress_tick(room.lesson, Tick(number=1, seconds=30.0))
+        ).pronunciation_score is None
