@@ -116,7 +116,7 @@ def spoken(make_lesson: MakeLesson, taught: Taught, monkeypatch: pytest.MonkeyPa
         server = Server()
         client = partial(httpx.AsyncClient, transport=httpx.MockTransport(server))
         monkeypatch.setattr(loqua_tutor_conversation, "AsyncClient", client)
-        async with taught(make_lesson(language="en", settings=SETTINGS, **fields)) as room:
+        async with taught(make_lesson(**{"language": "en", "settings": SETTINGS} | fields)) as room:
             yield Speaker(room, server)
 
     return run
@@ -142,7 +142,8 @@ async def test_a_sound_that_returns_as_wrong_brings_the_specialist_for_it(spoken
 
 async def test_the_score_is_that_of_enough_certain_utterances(spoken: Spoken) -> None:
     """And no exercise was practised."""
-    async with spoken() as learner:
+    alone = ConversationSettings(scorer="http://speech/v1")
+    async with spoken(settings=alone) as learner:
         lesson = learner.room.lesson
         for _ in range(5):
             assert (
