@@ -326,9 +326,6 @@ class Runner:
         if self._mixed_audio is not None:
             self._session.input.audio = self._mixed_audio
             self._listeners.update()
-        watches = isinstance(agent.llm or self._session.llm, RealtimeModel)
-        if watches and self._camera is not None:
-            self._camera.keep_on()
         await self._session.start(
             agent,
             room=self._ctx.room,
@@ -339,10 +336,13 @@ class Runner:
                 participant_identity=self._lesson.learner.identity,
                 close_on_disconnect=False,
                 audio_input=self._mixed_audio is None,
-                video_input=watches and self._camera is not None,
+                video_input=self._camera is not None,
                 text_input=False,
             ),
         )
+        model = self._session.current_agent.llm or self._session.llm
+        if self._camera is not None and isinstance(model, RealtimeModel):
+            self._camera.keep_on()
         self._microphone.take_over(self._session.room_io)
         if self._transcripts is not None:
             self._transcripts.take_over(self._session)
