@@ -10,8 +10,8 @@ were chosen on the first 200 sentences; `400 200` measures others. Prints JSON.
 * `voices`: the scenarios' model answers, spoken by SVOX Pico, behind which there is digital
   silence: as behind a microphone with noise suppression. The tutor expects them.
 
-`before` waits 0.7 s or 3.0 s by the sound alone, with thresholds 1.35 times LiveKit's; `after` is what
-the host does. The detector runs here, alone; the rest is arithmetic on what it answers.
+`before` waits 0.7 s or 3.0 s by the sound alone, with thresholds 1.35 times LiveKit's; `after` is
+what the host does. The detector runs here, alone; the rest is arithmetic on what it answers.
 `tests.bench.replies` measures whole replies.
 """
 
