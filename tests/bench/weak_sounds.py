@@ -108,7 +108,7 @@ def main(corpus: str, labels: str, speakers: str = str(SPEAKERS)) -> None:
             offered.append((sound, experts.get(sound, float("nan"))))
         if (score := mean_score(sounds)) is not None:
             scored.append((score, mean(10 * row["total"] for row in rows)))
-    report = {
+    report: dict[str, Any] = {
         "speakers": len(chosen),
         "utterances": len(chosen) * UTTERANCES,
         "utterances_counted": counted,
@@ -118,9 +118,10 @@ def main(corpus: str, labels: str, speakers: str = str(SPEAKERS)) -> None:
             "tenth": round(float(np.quantile(everything, 0.1)), 2),
         },
         "speakers_with_score": len(scored),
-        "score_correlation": round(correlation(*zip(*scored, strict=True)), 3),
-        "score_shift": round(mean(ours - theirs for ours, theirs in scored), 1),
     }
+    if len(scored) > 2:
+        report["score_correlation"] = round(correlation(*zip(*scored, strict=True)), 3)
+        report["score_shift"] = round(mean(ours - theirs for ours, theirs in scored), 1)
     print(json.dumps(report, indent=1, ensure_ascii=False))  # noqa: T201  # the result
 
 
