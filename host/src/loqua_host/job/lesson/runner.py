@@ -408,7 +408,7 @@ class Runner:
             self.end(Reason.LEARNER_LEFT if connected else Reason.CONNECTION_LOST)
             return
         here = change is PresenceState.HERE
-        log.info("lesson.learner_back" if here else "lesson.learner_away")
+        log.info("lesson.learner_returned" if here else "lesson.learner_away")
         self._events.put(LearnerReturned() if here else LearnerLeft())
         self._change_gate(opens=here)
 
