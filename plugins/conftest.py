@@ -11,8 +11,8 @@ import pytest
 from livekit.agents import AgentSession, StopResponse, llm
 from livekit.agents.voice import SpeechHandle
 
-from loqua_host import Learner, LearnerContext, Lesson
-from loqua_host.contract.turns import LEARNER_KEY, TYPED_KEY
+from loqua_host import Learner, LearnerContext, Lesson, Recognition
+from loqua_host.contract.turns import LEARNER_KEY, RECOGNITION_KEY, TYPED_KEY
 
 
 class LessonUnderTest:
@@ -25,9 +25,15 @@ class LessonUnderTest:
             "speech_created", lambda event: self._speeches.append(event.speech_handle)
         )
 
-    async def say(self, text: str, learner: Learner | None = None) -> str:
+    async def say(
+        self,
+        text: str,
+        learner: Learner | None = None,
+        recognition: Recognition | None = None,
+    ) -> str:
         """Recognise words of the learner, or of another, and return the tutor's reply."""
-        await self._recognise(text, {LEARNER_KEY: learner} if learner else {})
+        marks = {LEARNER_KEY: learner, RECOGNITION_KEY: recognition}
+        await self._recognise(text, {key: it for key, it in marks.items() if it})
         await self.heard_out()
         return self.last
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from py_nanotts import NanoTTS
 
+from loqua_host import Assessment
 from loqua_speech.audio import HEARING_RATE, Samples
 from loqua_speech.pronunciation.azure import render_assessment
 from loqua_speech.pronunciation.results import Refusal
@@ -19,7 +20,6 @@ from loqua_speech.recognition import Whisper
 from loqua_speech.weights import packaged_weights
 from loqua_tutor_pronunciation.exercises import Exercise, load_language
 from loqua_tutor_pronunciation.practice import PracticeState, advance, line
-from loqua_tutor_pronunciation.scoring import Assessment
 
 ENGLISH = load_language("en")
 

@@ -1,4 +1,4 @@
-"""How long learners wait for a reply, by stage, and how often a pause is taken for an end.
+"""How long the end of a turn is waited for, and how often a pause is taken for an end.
 
 Run from the project's root with `python -m tests.bench.turn_ends CORPUS LABELS [COUNT [SKIP]]`: the
 folder `WAVE` of speechocean762 and its labels as JSON lines (id, text), packed with gzip. The rules
@@ -10,16 +10,15 @@ were chosen on the first 200 sentences; `400 200` measures others. Prints JSON.
 * `voices`: the scenarios' model answers, spoken by SVOX Pico, behind which there is digital
   silence: as behind a microphone with noise suppression. The tutor expects them.
 
-`before` waits 0.7 s or 3.0 s by the sound alone, with thresholds 1.35 times LiveKit's, and has the
-recogniser begin when the voice activity detection has waited; `after` is what the host does.
-Detector and recogniser run here, alone; the rest is arithmetic on what they answer.
+`before` waits 0.7 s or 3.0 s by the sound alone, with thresholds 1.35 times LiveKit's; `after` is
+what the host does. The detector runs here, alone; the rest is arithmetic on what it answers.
+`tests.bench.replies` measures whole replies.
 """
 
 import gzip
 import json
 import random
 import sys
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +29,6 @@ import numpy as np
 from livekit.agents import inference
 from livekit.local_inference import EOT
 
-from loqua_host.job.engines.eager import PAUSE_SECONDS
 from loqua_host.job.voice.session import HESITATION
 from loqua_host.job.voice.turn_ends import is_unfinished
 from loqua_host.settings.engines import TurnDelays
@@ -40,9 +38,7 @@ from loqua_speech.pronunciation.alignment import align
 from loqua_speech.pronunciation.evidence import phone_numbers
 from loqua_speech.pronunciation.lexicon import Lexicon
 from loqua_speech.pronunciation.network import FRAME_SECONDS, PhoneNetwork
-from loqua_speech.recognition import Whisper
 from loqua_speech.voices import SPEAKING_RATE, synthesize, voice_for
-from loqua_speech.weights import packaged_weights
 from loqua_tutor_conversation.scenario import load_scenarios
 
 DETECTED_SECONDS = 0.2
@@ -52,11 +48,6 @@ WINDOW_SECONDS = 1.2
 """What the detector is given."""
 
 SHORTEST_PAUSE = 0.6
-SPEAKING_SECONDS = 0.03
-"""The scripted tutor's reply and Pico's first sound."""
-
-RECOGNISED = 30
-"""Sentences whose recognition is timed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,25 +76,19 @@ def main(corpus: str, labels: str, count: str = "200", skip: str = "0") -> None:
         inference.TurnDetector(version="v1-mini")._opts.thresholds,
     )  # the calibrated ones
     usual: dict[str, float] = thresholds.thresholds
-    pauses, ends, sounds = _learners(
-        detector, _sentences(Path(labels), int(count), int(skip)), Path(corpus)
-    )
+    sentences = _sentences(Path(labels), int(count), int(skip))
+    pauses, ends = _learners(detector, sentences, Path(corpus))
     voices = list(_voices(detector))
-    recognition = _recognition_seconds(sounds[:RECOGNISED])
-    report: dict[str, Any] = {"pauses": len(pauses), "recognition": _spread(recognition)}
+    report: dict[str, Any] = {"pauses": len(pauses)}
     for name, wait in (("before", _wait_before), ("after", _wait_after)):
         cut = sum(it.seconds > wait(it, usual) for it in pauses)
         report[name] = {
             "pauses_cut_percent": round(100 * cut / len(pauses), 1),
-            "sentences_cut_percent": round(100 * cut / len(sounds), 1),
+            "sentences_cut_percent": round(100 * cut / len(sentences), 1),
         }
         for kind, silences in (("learners", ends), ("voices", voices)):
             waits = [wait(it, usual) for it in silences]
-            report[name][kind] = {
-                "ends": len(waits),
-                "waiting": _spread(waits),
-                "first_sound": _spread(_first_sounds(waits, recognition, early=name == "after")),
-            }
+            report[name][kind] = {"ends": len(waits), "waiting": _spread(waits)}
     print(json.dumps(report, indent=1))  # noqa: T201  # the result
 
 
@@ -119,12 +104,6 @@ def _wait_after(silence: Silence, usual: dict[str, float]) -> float:
     return delays.min_delay if finished or silence.expected else delays.max_delay
 
 
-def _first_sounds(waits: list[float], recognition: list[float], *, early: bool) -> list[float]:
-    """Return the seconds from the last word to the first sound, for each wait and recognition."""
-    begins = PAUSE_SECONDS if early else 0.7
-    return [max(wait, begins + it) + SPEAKING_SECONDS for wait in waits for it in recognition]
-
-
 def _sentences(labels: Path, count: int, skip: int) -> list[dict[str, Any]]:
     """Return the labels of so many sentences of four words or more, in an order of chance."""
     rows = [json.loads(line) for line in gzip.decompress(labels.read_bytes()).splitlines()]
@@ -134,13 +113,12 @@ def _sentences(labels: Path, count: int, skip: int) -> list[dict[str, Any]]:
 
 def _learners(
     detector: EOT, rows: list[dict[str, Any]], corpus: Path
-) -> tuple[list[Silence], list[Silence], list[Samples]]:
-    """Return the pauses in sentences, their ends, and their sound."""
+) -> tuple[list[Silence], list[Silence]]:
+    """Return the pauses in sentences, and their ends."""
     files = {file.stem: file for file in corpus.rglob("*.WAV")}
     network, lexicon = PhoneNetwork.packaged(), Lexicon.packaged()
     pauses: list[Silence] = []
     ends: list[Silence] = []
-    sounds: list[Samples] = []
     for row in rows:
         sound = decode(files[row["id"]].read_bytes())
         text = lexicon.pronounce(row["text"])
@@ -155,8 +133,7 @@ def _learners(
                 pauses.append(Silence("en", " ".join(said[:at]), finished, seconds))
         if len(sound) / HEARING_RATE - bounds[-1][1] > DETECTED_SECONDS:
             ends.append(Silence("en", row["text"], _finished(detector, sound, bounds[-1][1])))
-        sounds.append(sound)
-    return pauses, ends, sounds
+    return pauses, ends
 
 
 def _bounds(path: Iterable[int], phones: list[int], start: float) -> Iterator[tuple[float, float]]:
@@ -185,18 +162,6 @@ def _voices(detector: EOT) -> Iterator[Silence]:
             sound = np.append(sound[: int(loud[-1]) + 1], np.zeros(HEARING_RATE, np.float32))
             finished = _finished(detector, sound, end)
             yield Silence(scenario.language, turn.model, finished, expected=True)
-
-
-def _recognition_seconds(sounds: list[Samples]) -> list[float]:
-    with packaged_weights() as weights:
-        whisper = Whisper(weights, threads=2)
-    return [_timed(whisper, sound) for sound in sounds]
-
-
-def _timed(whisper: Whisper, sound: Samples) -> float:
-    began = time.monotonic()
-    whisper.hear(sound, "en")
-    return time.monotonic() - began
 
 
 def _spread(seconds: list[float]) -> dict[str, float]:

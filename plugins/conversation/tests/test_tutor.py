@@ -5,6 +5,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import SimpleNamespace
 from typing import Any, Never
+from unittest.mock import AsyncMock
 
 import pytest
 from livekit import rtc
@@ -451,11 +452,13 @@ RED = rtc.VideoFrame(6, 6, rtc.VideoBufferType.RGBA, bytes((200, 30, 30, 255)) *
 async def test_a_learner_may_ask_what_the_tutor_sees(
     make_lesson: MakeLesson, taught: Taught
 ) -> None:
-    """The latest picture counts; without one the tutor says so."""
+    """It looks when it is asked, and says if there is no picture."""
     lesson = make_lesson()
     async with taught(lesson) as room:
         assert "enciende la cámara" in await room.say("Mira esto.")
-        lesson.frame = RED
+        lesson.look = look = AsyncMock(return_value=RED)
+        await room.say("Me llamo Ana.")
+        assert not look.called
         assert "Veo algo de color rojo." in await room.say("¿De qué color es?")
 
 
@@ -466,7 +469,8 @@ async def test_a_model_that_sees_gets_the_picture(
     """With each message while the camera is on, and none is kept in the history."""
     model = AttentiveModel()
     settings = ConversationSettings(model_sees=sees)
-    lesson = make_lesson(session=AgentSession(llm=model), settings=settings, frame=RED)
+    look = AsyncMock(return_value=RED)
+    lesson = make_lesson(session=AgentSession(llm=model), settings=settings, look=look)
     async with taught(lesson) as room:
         await room.say("¿Qué ves?")
     asked = model.asked[-1]

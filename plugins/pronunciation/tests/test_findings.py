@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from loqua_host import Assessment
 from loqua_tutor_pronunciation.exercises import load_language, plan
 from loqua_tutor_pronunciation.findings import describe, find, has_risen
 from loqua_tutor_pronunciation.practice import PracticeState, advance, line
-from loqua_tutor_pronunciation.scoring import Assessment
 
 ENGLISH = load_language("en")
 START = PracticeState(exercises=plan(ENGLISH, count=2, lessons_before=0))

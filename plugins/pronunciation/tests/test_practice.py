@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loqua_host import LearningProgress, LessonReport, Word
+from loqua_host import Assessment, LearningProgress, LessonReport, Word
 from loqua_tutor_pronunciation.exercises import Exercise, SpokenLanguage, load_language, plan
 from loqua_tutor_pronunciation.levels import Level, estimate_level
 from loqua_tutor_pronunciation.practice import (
@@ -20,7 +20,6 @@ from loqua_tutor_pronunciation.practice import (
     progress,
     report,
 )
-from loqua_tutor_pronunciation.scoring import Assessment
 
 SPANISH = load_language("es")
 ENGLISH = load_language("en")

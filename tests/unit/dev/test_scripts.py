@@ -12,11 +12,10 @@ from livekit.agents import AgentSession, StopResponse, llm
 import loqua_tutor_conversation
 import loqua_tutor_grammar
 import loqua_tutor_pronunciation
-from loqua_host import Learner, LearnerContext, Lesson, LessonReport
+from loqua_host import Assessment, Learner, LearnerContext, Lesson, LessonReport
 from loqua_host.dev.api.learners import INVENTED
 from loqua_host.dev.scripts import LESSONS, ExpectedRecord, ScriptedLesson, mismatches
 from loqua_host.records.achievements import judge_performance
-from loqua_tutor_pronunciation.scoring import Assessment
 from loqua_tutor_pronunciation.tutor import PronunciationTutor
 
 Records = dict[str, Any]

@@ -1,4 +1,4 @@
-"""What a tutor sees of its learner."""
+"""When a tutor receives its learner's video."""
 
 import asyncio
 from types import SimpleNamespace
@@ -6,51 +6,62 @@ from typing import Any
 
 import pytest
 from livekit import rtc
-from livekit.agents.voice.io import VideoInput
 
-PICTURE = rtc.VideoFrame(2, 2, rtc.VideoBufferType.RGB24, bytes(12))
-
-
-class Source(VideoInput):
-    """A camera that shows what a test puts before it."""
-
-    def __init__(self) -> None:
-        super().__init__(label="camera")
-        self.frames: asyncio.Queue[rtc.VideoFrame] = asyncio.Queue()
-
-    async def __anext__(self) -> rtc.VideoFrame:
-        """Return the next picture."""
-        return await self.frames.get()
+from loqua_host.job.room.camera import LOOK_SECONDS, Camera
 
 
-async def look(job: Any) -> "asyncio.Task[None]":
-    """Begin a lesson, and see a picture as LiveKit's session does."""
-    source = job.session.input.video = Source()
-    running: asyncio.Task[None] = job.start()
-    await asyncio.sleep(1)
-    assert job.lesson.frame is None
-    source.frames.put_nowait(PICTURE)
-    assert await anext(job.session.input.video) is PICTURE
-    assert job.lesson.frame is PICTURE
-    return running
+class Publication:
+    """A published track that sends nothing."""
+
+    def __init__(self, kind: Any, *, muted: bool = False) -> None:
+        self.sid, self.kind, self.muted, self.track = "TR_1", kind, muted, None
+        self.asked: list[bool] = []
+
+    def set_subscribed(self, subscribed: bool) -> None:
+        """Keep what was asked for."""
+        self.asked.append(subscribed)
 
 
-async def test_the_latest_picture_is_on_the_lesson(job: Any) -> None:
-    """On its way to a model that sees by itself."""
-    running = await look(job)
-    job.lesson.end("done")
-    await running
+VIDEO, AUDIO = rtc.TrackKind.KIND_VIDEO, rtc.TrackKind.KIND_AUDIO
 
 
-@pytest.mark.parametrize("event", ["track_muted", "track_unpublished"], ids=["muted", "gone"])
-async def test_a_camera_that_is_off_shows_nothing(job: Any, event: str) -> None:
-    """The picture of before would be taken for what is there now; other tracks don't count."""
-    running = await look(job)
-    maria = job.room.remote_participants["maria"]
-    kinds = (rtc.TrackKind.KIND_AUDIO, rtc.TrackKind.KIND_VIDEO)
-    for kind, left in zip(kinds, (PICTURE, None), strict=True):
-        track = SimpleNamespace(kind=kind, sid="TR_1", name="it")
-        job.room.emit(event, *((maria, track) if event == "track_muted" else (track, maria)))
-        assert job.lesson.frame is left
-    job.lesson.end("done")
-    await running
+def room_with(identity: str, publication: Publication) -> Any:
+    """Return a room in which somebody has published a track."""
+    room: Any = rtc.EventEmitter()
+    publications = {publication.sid: publication}
+    who = SimpleNamespace(identity=identity, track_publications=publications)
+    room.remote_participants = {identity: who}
+    return room
+
+
+async def test_a_look_at_a_camera_that_sends_nothing_ends() -> None:
+    """Its track is subscribed to meanwhile only."""
+    publication, now = Publication(VIDEO), asyncio.get_running_loop().time
+    began = now()
+    assert await Camera(room_with("maria", publication), "maria").look() is None
+    assert now() - began == pytest.approx(LOOK_SECONDS)
+    assert publication.asked == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("identity", "publication"),
+    [
+        pytest.param("maria", Publication(VIDEO, muted=True), id="muted"),
+        pytest.param("maria", Publication(AUDIO), id="a microphone"),
+        pytest.param("juan", Publication(VIDEO), id="another's"),
+    ],
+)
+async def test_there_is_nothing_to_see(identity: str, publication: Publication) -> None:
+    """So nothing is subscribed to."""
+    assert await Camera(room_with(identity, publication), "maria").look() is None
+    assert publication.asked == []
+
+
+async def test_a_model_that_watches_by_itself_gets_video_that_is_published_later() -> None:
+    """The learner's alone."""
+    room = room_with("maria", before := Publication(VIDEO))
+    Camera(room, "maria").keep_on()
+    after, others = Publication(VIDEO), Publication(VIDEO)
+    room.emit("track_published", after, SimpleNamespace(identity="maria"))
+    room.emit("track_published", others, SimpleNamespace(identity="juan"))
+    assert [it.asked for it in (before, after, others)] == [[True], [True], []]

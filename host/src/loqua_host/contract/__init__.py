@@ -8,11 +8,16 @@ from .handoff import Handback, Handover, Utterance
 from .hookspecs import hookimpl
 from .learner import Learner, LearnerContext, LearningProgress, PastSession, Preferences
 from .lesson import Lesson, current_lesson
+from .pronunciation import AssessedSound, AssessedWord, Assessment, PronunciationScorer
+from .recorder import Recorder
 from .records import Ending, LessonReport, Mode, Performance, Progress, Tick, Word
 from .turns import Recognition, RecognizedWord, Turn, Turns
 from .tutor import Tutor
 
 __all__ = [
+    "AssessedSound",
+    "AssessedWord",
+    "Assessment",
     "Correction",
     "DueTopics",
     "Ending",
@@ -30,8 +35,10 @@ __all__ = [
     "Preferences",
     "Progress",
     "PronunciationScore",
+    "PronunciationScorer",
     "Recognition",
     "RecognizedWord",
+    "Recorder",
     "ScoredSound",
     "ScoredWord",
     "Tick",

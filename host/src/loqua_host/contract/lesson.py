@@ -30,6 +30,10 @@ _Agent = TypeVar("_Agent", bound="Agent")
 _Handler = Callable[[Any], Awaitable[None]]
 
 
+async def _see_nothing() -> None:
+    """Return no picture."""
+
+
 @dataclass(eq=False, kw_only=True)
 class Lesson(Generic[Settings_co]):
     """One learner with one tutor in one room.
@@ -62,9 +66,10 @@ class Lesson(Generic[Settings_co]):
             before `on_user_ready`; else None.
         session: LiveKit's voice session, started after `create_agent` returns.
         agent: The result of `create_agent`; `get_agent` returns it with its own type.
-        frame: The learner's latest picture, of the camera or the shared screen, for a tutor that
-            declares `Tutor(video=True)`; None without one. `llm.ImageContent(image=lesson.frame)`
-            shows it to a language model that sees.
+        look: Returns what the learner's camera or shared screen shows, for a tutor that declares
+            `Tutor(video=True)`; None if nothing is shown or no picture comes within 2 s. Video is
+            received during `await lesson.look()` only, some tenths of a second.
+            `llm.ImageContent(image=frame)` shows a picture to a language model that sees.
         expects: Set by a tutor that knows which answer is complete: called with the words of each
             utterance, and if it returns True, the learner's turn ends after `turn.min_delay`, even
             if they sound as if they went on. Without it, the sound decides.
@@ -92,7 +97,7 @@ class Lesson(Generic[Settings_co]):
     handover: Handover | None = None
     handback: Handback | None = None
     agent: "Agent | None" = None
-    frame: "VideoFrame | None" = field(default=None, repr=False)
+    look: "Callable[[], Awaitable[VideoFrame | None]]" = field(default=_see_nothing, repr=False)
     expects: Callable[[str], bool] | None = field(default=None, repr=False)
     voice_in: "Callable[[str], TTS[Any] | None]" = field(default=lambda _: None, repr=False)
     _handlers: list[tuple[type[Event], _Handler]] = field(default_factory=list, repr=False)

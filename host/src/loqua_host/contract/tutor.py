@@ -42,7 +42,7 @@ class Tutor(Generic[Settings_co]):
         settings: The model of its `settings:` in config/tutors, validated before any lesson.
         secrets: Names of the secrets that it needs, such as `OPENAI_API_KEY`; its lessons get
             no others.
-        video: Whether it receives the learner's video as well as the audio.
+        video: Whether it may look at the learner's video (`lesson.look`).
 
     Raises:
         ValueError: If a name does not have this form.

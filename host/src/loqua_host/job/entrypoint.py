@@ -16,6 +16,7 @@ from loqua_host.job.engines.build import EngineWatch, build_voice
 from loqua_host.job.lesson.lesson_job import LessonJob
 from loqua_host.job.lesson.runner import Runner
 from loqua_host.job.lesson.stopwatch import Stopwatch
+from loqua_host.job.room.camera import Camera
 from loqua_host.job.room.learner import wait_for_learner
 from loqua_host.job.voice.session import build_session, say_out
 from loqua_host.job.voice.track import published_track
@@ -72,7 +73,6 @@ class JobEntrypoint:
     async def __call__(self, ctx: JobContext) -> None:
         """Connect and open the link, wait for the learner, teach the lesson, leave."""
         tutor: LoadedTutor = ctx.proc.userdata["tutor"]
-        subscribe = AutoSubscribe.SUBSCRIBE_ALL if tutor.tutor.video else AutoSubscribe.AUDIO_ONLY
         ctx.log_context_fields = _place(ctx, self.settings)
         info = job_info(ctx)
         bypass_native(info.url)
@@ -81,7 +81,10 @@ class JobEntrypoint:
                 # If cancelled midway, LiveKit's client ends the process 15 s later (python-sdks
                 # #784), so a cancellation waits until both have come to an end.
                 _, link = await uncancelled(
-                    both(ctx.connect(auto_subscribe=subscribe), self._link(stack, info.token))
+                    both(
+                        ctx.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY),
+                        self._link(stack, info.token),
+                    )
                 )
                 log.info("room.connected", room=ctx.job.room.name, tutor=self.settings.tutor.name)
                 track = await stack.enter_async_context(published_track(ctx.room))
@@ -134,6 +137,10 @@ class JobEntrypoint:
                 )
                 lesson = self._open(welcome, tutor, ctx.job.metadata, engines)
                 lesson.session.output.audio = track
+                camera = None
+                if tutor.tutor.video:
+                    camera = Camera(ctx.room, welcome.learner.identity)
+                    lesson.look = camera.look
                 teach(lesson)
                 clock = Stopwatch(now, welcome.seconds)
                 hooks = HookCaller(
@@ -152,6 +159,7 @@ class JobEntrypoint:
                     last_try=welcome.last_try,
                     called=welcome.called,
                     telemetry=telemetry,
+                    camera=camera,
                 )
                 limit = min(BLOCKED_SECONDS, self.settings.lesson.limits.create_agent)
                 with Watchdog(hooks.author, limit).guarding():

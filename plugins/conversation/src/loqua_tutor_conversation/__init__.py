@@ -4,10 +4,21 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal
 
+from httpx import AsyncClient
 from livekit.agents import Agent
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from loqua_host import DueTopics, Lesson, LessonReport, Preferences, Progress, Tick, Tutor, hookimpl
+from loqua_host import (
+    DueTopics,
+    Lesson,
+    LessonReport,
+    Preferences,
+    Progress,
+    PronunciationScorer,
+    Tick,
+    Tutor,
+    hookimpl,
+)
 
 from .course import Course, LearnerProfile, Pace
 from .language import Speciality
@@ -18,6 +29,7 @@ from .report import progress, report
 from .review import due_topics
 from .scenario import Level, load_scenarios
 from .selection import choose, rank
+from .spoken_sounds import SpokenSounds
 from .state import ConversationState
 from .tutor import ConversationTutor, Opening
 
@@ -52,7 +64,9 @@ class Specialists(BaseModel):
         default=None, description="for a mistake made twice, or when the learner asks"
     )
     pronunciation: str | None = Field(
-        default=None, description="for answers hard to recognise, or when the learner asks"
+        default=None,
+        description="for a sound that returns as wrong, answers hard to recognise, or when the"
+        " learner asks",
     )
 
     @property
@@ -86,6 +100,13 @@ class ConversationSettings(BaseModel):
         default=Specialists(), description="agent names of the tutors that it may call"
     )
 
+    scorer: str | None = Field(
+        default=None,
+        pattern=r"^https?://",
+        description="address of a speech server that scores pronunciation, such as"
+        " http://127.0.0.1:8085/v1; without one, how the learner sounds has no consequences",
+    )
+
     model_sees: bool = Field(
         default=False, description="whether the language model gets the learner's picture"
     )
@@ -115,8 +136,11 @@ async def create_agent(lesson: Lesson[ConversationSettings]) -> Agent:
         state = ConversationState.model_validate(lesson.state["conversation"])
     else:
         state = plan_lesson(scenario, context, now)
-    opening = Opening(state, greeting(state, course, context, now))
-    return ConversationTutor(lesson, course, opening)
+    sounds = SpokenSounds.model_validate(lesson.state.get("sounds") or {})
+    opening = Opening(state, greeting(state, course, context, now), sounds)
+    address = settings.scorer
+    scorer = PronunciationScorer(address, AsyncClient()) if address else None
+    return ConversationTutor(lesson, course, opening, scorer)
 
 
 @hookimpl
@@ -133,7 +157,7 @@ async def on_progress_tick(lesson: Lesson, tick: Tick) -> Progress:
     """Count what the learner has said so far, and set the clock."""
     tutor = lesson.get_agent(ConversationTutor)
     tutor.clock.set(tick.seconds)
-    return progress(tutor.state, tutor.course)
+    return progress(tutor.state, tutor.course, tutor.sounds)
 
 
 @hookimpl
@@ -142,7 +166,8 @@ async def on_session_end(lesson: Lesson) -> LessonReport | None:
     if lesson.agent is None:
         return None
     tutor = lesson.get_agent(ConversationTutor)
-    return report(tutor.state, tutor.course, lesson.context.progress.achievements_unlocked)
+    unlocked = lesson.context.progress.achievements_unlocked
+    return report(tutor.state, tutor.course, unlocked, tutor.sounds)
 
 
 def _course(lesson: Lesson[ConversationSettings], level: Level) -> Course:

@@ -61,7 +61,7 @@ def advance(state: ConversationState, course: Course, heard: Heard) -> Step:
     step = _answer_open(state, course, heard)
     if step is None:
         step = _answer_turn(changed(state, open_question=None), course, heard)
-    return _shortened(after(recast, _offer_help(step, course)), course)
+    return _shortened(after(recast, _offer_help(step, course, heard)), course)
 
 
 def asks_to_look(course: Course, text: str) -> bool:
@@ -195,23 +195,31 @@ def _ask_back_heard(state: ConversationState, course: Course, asked: OpenQuestio
     return ask_back(changed(state, attempts=state.attempts + 1), course, asked)
 
 
-def _offer_help(step: Step, course: Course) -> Step:
-    """Offer a specialist when a kind of mistake returns, or answers are hard to recognise."""
+def _offer_help(step: Step, course: Course, heard: Heard) -> Step:
+    """Offer a specialist when a mistake or a sound returns, or answers are hard to recognise."""
     state = step.state
-    needed = _help_needed(state, course)
+    needed = _help_needed(state, course, heard.weak_sound)
     if needed is None or needed.speciality not in course.specialists:
         return step
     if state.over or step.help or state.open_question is not None:
         return step
-    helped = (*state.helped, needed.focus or needed.speciality)
+    # Of pronunciation once, of grammar once for each topic.
+    is_grammar = needed.speciality == "grammar"
+    helped = (*state.helped, needed.focus if is_grammar else needed.speciality)
     asked = OpenQuestion(kind="specialist", help=needed)
     return ask_back(changed(state, helped=helped), course, asked)
 
 
-def _help_needed(state: ConversationState, course: Course) -> HelpRequest | None:
+def _help_needed(
+    state: ConversationState, course: Course, weak_sound: str | None
+) -> HelpRequest | None:
     grammar = (it.topic for it in state.corrections if it.topic in course.language.mistakes)
     needed = help_needed(grammar, state.helped)
-    if needed or state.doubted < MAX_DOUBTED or "pronunciation" in state.helped:
+    if needed or "pronunciation" in state.helped:
         return needed
+    if weak_sound:
+        return HelpRequest(speciality="pronunciation", focus=weak_sound)
+    if state.doubted < MAX_DOUBTED:
+        return None
     words = tuple(it.what for it in state.words[-3:])
     return HelpRequest(speciality="pronunciation", words=words)

@@ -6,34 +6,50 @@ from loqua_host import LessonReport, Progress, Word
 
 from .course import Course, begun_scenarios, scenario_of
 from .evidence import new_words
+from .spoken_sounds import NO_SOUNDS, SpokenSounds, mean_score, recurring_sound
 from .state import ConversationState, Evidence
 from .vocabulary import translate
 
 __all__ = ["progress", "report"]
 
 
-def progress(state: ConversationState, course: Course) -> Progress:
-    """Return the progress: new words, utterances that were answers, and grammar they showed."""
+def progress(
+    state: ConversationState, course: Course, sounds: SpokenSounds = NO_SOUNDS
+) -> Progress:
+    """Return the progress: new words, answers, grammar they showed, and how they sounded.
+
+    Args:
+        state: The conversation.
+        course: The lesson's course.
+        sounds: How the learner sounded.
+    """
     return Progress(
         words_learned=len(new_words(state, course)) + len(state.recorded_words),
         phrases_practiced=len(state.answers),
         grammar_points=_distinct(state.grammar),
+        pronunciation_score=mean_score(sounds),
     )
 
 
-def report(state: ConversationState, course: Course, unlocked: Iterable[str] = ()) -> LessonReport:
+def report(
+    state: ConversationState,
+    course: Course,
+    unlocked: Iterable[str] = (),
+    sounds: SpokenSounds = NO_SOUNDS,
+) -> LessonReport:
     """Return the report of a lesson.
 
     Args:
         state: The conversation at its end.
         course: The lesson's course.
         unlocked: Achievements that the learner has already.
+        sounds: How the learner sounded.
     """
     code, native = course.code, course.learner.native
     achieved = {it: why for it, why in _achievements(state, course) if it not in set(unlocked)}
-    advised = dict(_recommendations(state, course))
+    advised = dict((*_recommendations(state, course), *_sounds_to_practise(sounds)))
     return LessonReport(
-        progress=progress(state, course),
+        progress=progress(state, course, sounds),
         topics_covered=_distinct(state.answers),
         new_vocabulary=(
             *(
@@ -83,6 +99,15 @@ def _recommendations(state: ConversationState, course: Course) -> Iterator[tuple
         (f"Try the conversation '{name}'", f"'{scenario.name}' is finished, and this one is next")
         for name in others[:1]
     )
+
+
+def _sounds_to_practise(sounds: SpokenSounds) -> Iterator[tuple[str, str]]:
+    if sound := recurring_sound(sounds):
+        found = [it for it in sounds.weak if it.sound == sound]
+        words = ", ".join(dict.fromkeys(it.word for it in found))
+        said = _numbers(it.utterance for it in found)
+        why = f"clearly wrong in {said}; utterances with it: {sounds.heard[sound]}"
+        yield f"Practise the sound [{sound}], as in: {words}", why
 
 
 def _numbers(utterances: Iterable[int]) -> str:

@@ -59,6 +59,7 @@ class Heard:
         language: The ISO 639-1 code of the language that was spoken; None if unknown.
         has_picture: Whether the learner's camera shows something.
         colour: The colour of what is held before it; None if not certain.
+        weak_sound: The sound, in IPA, that returned as wrong in earlier utterances; None if none.
     """
 
     text: str
@@ -68,6 +69,7 @@ class Heard:
     language: str | None = None
     has_picture: bool = False
     colour: Colour | None = None
+    weak_sound: str | None = None
 
     @property
     def is_doubtful(self) -> bool:

@@ -18,10 +18,12 @@ from livekit.agents import (
     UserStateChangedEvent,
     function_tool,
     llm,
+    stt,
 )
 
-from loqua_host import Handback, HandoffError, Lesson, Turn, Turns, events
+from loqua_host import Handback, HandoffError, Lesson, PronunciationScorer, Turn, Turns, events
 
+from .background_scoring import BackgroundScoring
 from .bilingual_voice import BilingualVoice
 from .conversation import advance, asks_to_look, is_whole_answer
 from .course import Course, Pace, scenario_of
@@ -32,6 +34,7 @@ from .pictures import show_to_model, shown_colour
 from .replies import help_in_silence, native_help, question
 from .scripted_llm import ScriptedLLM
 from .speech_speed import set_speed
+from .spoken_sounds import NO_SOUNDS, SpokenSounds, recurring_sound
 from .state import ConversationState
 from .steps import Heard, Step, conclude
 from .triggers import HelpRequest
@@ -78,10 +81,12 @@ class Opening:
     Attributes:
         state: The state to go on from.
         greeting: What is said before the first question.
+        sounds: How the learner sounded so far.
     """
 
     state: ConversationState
     greeting: str
+    sounds: SpokenSounds = NO_SOUNDS
 
 
 class ConversationTutor(Agent):
@@ -91,6 +96,7 @@ class ConversationTutor(Agent):
         lesson: The lesson.
         course: What stays the same during the lesson.
         state: What happened so far.
+        sounds: How the learner sounded so far.
         clock: The time taught.
     """
 
@@ -99,6 +105,7 @@ class ConversationTutor(Agent):
         lesson: Lesson[Any],
         course: Course,
         opening: Opening,
+        scorer: PronunciationScorer | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare the tutor.
@@ -107,6 +114,7 @@ class ConversationTutor(Agent):
             lesson: The lesson.
             course: What stays the same during the lesson.
             opening: What it begins with.
+            scorer: Scores how the learner sounds; None for no scores.
             clock: The time in seconds.
         """
         scenario = scenario_of(course, opening.state.scenario)
@@ -128,6 +136,7 @@ class ConversationTutor(Agent):
         self.lesson = lesson
         self.course = course
         self.state = opening.state
+        self.sounds = opening.sounds
         self.clock = LessonClock(clock, lesson.context.preferences.session_length_preference)
         self._greeting = opening.greeting
         self._reply = question(self.state, course)
@@ -136,7 +145,14 @@ class ConversationTutor(Agent):
         self._before, self._heard = opening.state, Heard("")
         self._turns: Turns[ConversationState] = Turns(longest=HEARD_LIMIT)
         self._is_hurried = False
+        self._shown: rtc.VideoFrame | None = None
+        self._looking: asyncio.Future[rtc.VideoFrame | None] | None = None
         self._helps = 0
+        self._scoring = (
+            BackgroundScoring(scorer, course.code, opening.sounds, self._on_scored)
+            if scorer
+            else None
+        )
         native = course.learner.native
         self._voice = BilingualVoice(
             lesson.voice_in(native) if native and native != course.code else None
@@ -156,20 +172,27 @@ class ConversationTutor(Agent):
         self.session.off("agent_state_changed", self._on_agent_state)
         if self._calling is not None:
             self._calling.cancel()
+        if self._looking is not None:
+            self._looking.cancel()
+        if self._scoring is not None:
+            await self._scoring.aclose()
         await self._voice.aclose()
+
+    async def stt_node(
+        self, audio: AsyncIterable[rtc.AudioFrame], model_settings: ModelSettings
+    ) -> AsyncIterable[stt.SpeechEvent]:
+        """Recognise the learner's audio as usual; keep it if it is scored."""
+        heard = self._scoring.record(audio) if self._scoring else audio
+        async for event in Agent.default.stt_node(self, heard, model_settings):
+            yield event
 
     def llm_node(
         self, chat_ctx: llm.ChatContext, tools: list[llm.Tool], model_settings: ModelSettings
     ) -> AsyncGenerator[llm.ChatChunk | str | FlushSentinel, None]:
         """Answer, with the learner's picture if the model sees."""
-        if (frame := self._shown) is not None:
-            chat_ctx = show_to_model(chat_ctx, frame)
+        if self._shown is not None:
+            chat_ctx = show_to_model(chat_ctx, self._shown)
         return Agent.default.llm_node(self, chat_ctx, tools, model_settings)
-
-    @property
-    def _shown(self) -> rtc.VideoFrame | None:
-        """The picture for the language model."""
-        return self.lesson.frame if self.lesson.settings.model_sees else None
 
     async def tts_node(
         self, text: AsyncIterable[str], model_settings: ModelSettings
@@ -204,11 +227,15 @@ class ConversationTutor(Agent):
             raise StopResponse
         new_message.content = [(new_message.text_content or "")[:HEARD_LIMIT]]
         turn = self._turns.hear(new_message, self.state)
+        self._take_sound(turn, new_message)
+        self._shown = None
         if not self.lesson.teaches(turn.learner):
             self._reply, self._heard = question(self.state, self.course), Heard("")
             self._answer(new_message)
             raise StopResponse
-        step = self._advance(turn)
+        frame = await self._look(turn.text)
+        step = self._advance(turn, frame)
+        self._shown = frame if self.lesson.settings.model_sees else None
         self.state, self._reply, self._helps = step.state, step.reply, 0
         self._mark_native(self._reply)
         for each in present_corrections(self.state, turn.text):
@@ -225,8 +252,28 @@ class ConversationTutor(Agent):
     def _is_with_specialist(self) -> bool:
         return self._calling is not None and not self._calling.done()
 
-    def _advance(self, turn: Turn[ConversationState]) -> Step:
-        recognition, frame = turn.recognition, self.lesson.frame
+    def _take_sound(self, turn: Turn[ConversationState], message: llm.ChatMessage) -> None:
+        if self._scoring is not None:
+            self._scoring.take(
+                turn,
+                turn.notes.utterances + 1,
+                continued=turn.text != (message.text_content or ""),
+                counts=not turn.typed and self.lesson.teaches(turn.learner),
+            )
+
+    def _on_scored(self, sounds: SpokenSounds) -> None:
+        self.sounds = sounds
+        self.lesson.state["sounds"] = sounds.model_dump(mode="json")
+
+    async def _look(self, text: str) -> rtc.VideoFrame | None:
+        """Look at what the learner shows, if it matters: for a model that sees, or when asked."""
+        if not self.lesson.settings.model_sees:
+            return await self.lesson.look() if asks_to_look(self.course, text) else None
+        looking, self._looking = self._looking, None
+        return await (looking or self.lesson.look())
+
+    def _advance(self, turn: Turn[ConversationState], frame: rtc.VideoFrame | None) -> Step:
+        recognition = turn.recognition
         self._before = turn.notes
         heard = self._heard = Heard(
             turn.text,
@@ -235,20 +282,18 @@ class ConversationTutor(Agent):
             recognition.words,
             recognition.language,
             has_picture=frame is not None,
-            # Looked at when asked only: nothing of a picture is kept.
-            colour=shown_colour(frame) if frame and self._looks(turn.text) else None,
+            # Judged when asked only: nothing of a picture is kept.
+            colour=shown_colour(frame) if frame and asks_to_look(self.course, turn.text) else None,
+            weak_sound=recurring_sound(self.sounds),
         )
         step = advance(turn.notes, self.course, heard)
         if self._is_hurried and not step.state.over:
             return conclude(step.state, self.course)
         return step
 
-    def _looks(self, text: str) -> bool:
-        return asks_to_look(self.course, text)
-
     def _answer(self, message: llm.ChatMessage) -> None:
         instructions = _NEXT.format(reply=self._reply)
-        if self._shown and self._looks(message.text_content or ""):
+        if self._shown and asks_to_look(self.course, message.text_content or ""):
             instructions = _LOOK.format(question=question(self.state, self.course))
         reply = self.session.generate_reply(user_input=message, instructions=instructions)
         self._turns.reply(reply, then=self._end_if_over)
@@ -330,6 +375,8 @@ class ConversationTutor(Agent):
 
     def _on_user_state(self, event: UserStateChangedEvent) -> None:
         """Help a silent learner; LiveKit calls one away after some seconds of silence."""
+        if event.new_state == "speaking":
+            self._on_speech()
         if event.new_state != "away" or self._is_with_specialist or self.state.over:
             return
         if self._helps < SILENCE_HELPS:
@@ -339,8 +386,17 @@ class ConversationTutor(Agent):
             said = self.session.say(helping)
             said.add_done_callback(lambda _: self.session.reset_away_timer())
 
+    def _on_speech(self) -> None:
+        """Record the learner, and look already for a model that sees, so that no reply waits."""
+        if self._scoring is not None:
+            self._scoring.begin()
+        if self.lesson.settings.model_sees and (self._looking is None or self._looking.done()):
+            self._looking = asyncio.ensure_future(self.lesson.look())
+
     def _on_agent_state(self, event: AgentStateChangedEvent) -> None:
-        """Load the dictionary while the learner listens, so that nothing has to wait for it."""
+        """Load the dictionary and score while the learner listens: nothing waits for it then."""
+        if event.new_state == "speaking" and self._scoring is not None:
+            self._scoring.score_latest()
         if event.new_state == "speaking" and self._loading is None:
             load = asyncio.to_thread(load_lemmas, (self.course.code,))
             self._loading = asyncio.create_task(load)

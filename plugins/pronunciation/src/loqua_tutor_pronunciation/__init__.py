@@ -6,13 +6,12 @@ from httpx import AsyncClient
 from livekit.agents import Agent
 from pydantic import BaseModel, ConfigDict, Field
 
-from loqua_host import Lesson, LessonReport, Progress, Tutor, hookimpl
+from loqua_host import Lesson, LessonReport, Progress, PronunciationScorer, Tutor, hookimpl
 
 from .exercises import SpokenLanguage, load_language, plan
 from .findings import MOST_SOUNDS
 from .levels import Level, estimate_level
 from .practice import PracticeState, progress, report
-from .scoring import Scorer
 from .sounds import due_sounds
 from .tutor import PronunciationTutor
 
@@ -50,7 +49,8 @@ async def create_agent(lesson: Lesson[PronunciationSettings]) -> Agent:
     language = load_language(lesson.language)
     noted = lesson.state.get("practice")
     state = PracticeState.model_validate(noted) if noted else _begin(lesson, language)
-    scorer = Scorer(address, AsyncClient()) if (address := lesson.settings.scorer) else None
+    address = lesson.settings.scorer
+    scorer = PronunciationScorer(address, AsyncClient()) if address else None
     return PronunciationTutor(lesson, language, state, scorer)
 
 

@@ -4,8 +4,9 @@ from collections.abc import Collection
 
 from pydantic import BaseModel, ConfigDict
 
+from loqua_host import AssessedSound, AssessedWord, Assessment
+
 from .exercises import SpokenLanguage
-from .scoring import Assessment, Phoneme, Word
 
 __all__ = ["Finding", "describe", "find", "has_risen", "may_be_told"]
 
@@ -88,7 +89,7 @@ def describe(finding: Finding, language: SpokenLanguage) -> str:
     return lines.replaced.format(word=word, expected=expected, heard=language.sounds[finding.heard])
 
 
-def _finding(word: Word, phoneme: Phoneme, language: SpokenLanguage) -> Finding:
+def _finding(word: AssessedWord, phoneme: AssessedSound, language: SpokenLanguage) -> Finding:
     heard = phoneme.heard if phoneme.heard in language.sounds else None
     return Finding(
         word=word.word, expected=phoneme.phoneme, heard=heard, accuracy=word.accuracy or 0.0

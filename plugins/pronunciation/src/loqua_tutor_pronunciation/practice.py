@@ -8,13 +8,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from loqua_host import LessonReport, Progress, Word
+from loqua_host import Assessment, LessonReport, Progress, Word
 
 from .advice import Hint, advise, find_hint
 from .exercises import Exercise, SpokenLanguage
 from .findings import Finding, describe, find, has_risen
 from .recognition import compare
-from .scoring import Assessment
 from .sounds import sound_topics
 
 __all__ = [

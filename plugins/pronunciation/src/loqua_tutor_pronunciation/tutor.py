@@ -6,7 +6,7 @@ from livekit import rtc
 from livekit.agents import Agent, ModelSettings, UserStateChangedEvent, llm, stt
 from livekit.agents.voice import SpeechHandle
 
-from loqua_host import Lesson, Turn, Turns
+from loqua_host import Assessment, Lesson, PronunciationScorer, Recorder, Turn, Turns
 
 from .exercises import SpokenLanguage
 from .practice import (
@@ -19,8 +19,7 @@ from .practice import (
     is_expected,
     line,
 )
-from .recorder import Recorder, Recording, trimmed, wav
-from .scoring import Assessment, Scorer, present_score
+from .recording import Recording, trimmed
 from .speech_speed import asks_for_slower, speak_slowly
 
 __all__ = ["PronunciationTutor"]
@@ -39,7 +38,7 @@ class PronunciationTutor(Agent):
         lesson: Lesson,
         language: SpokenLanguage,
         state: PracticeState,
-        scorer: Scorer | None,
+        scorer: PronunciationScorer | None,
     ) -> None:
         """Prepare the tutor to go on from `state`; without a scorer there are no scores."""
         super().__init__(instructions="", llm=None)
@@ -136,9 +135,9 @@ class PronunciationTutor(Agent):
         if not sound or self._scorer is None or is_done(state):
             return None
         text = current_text(state)
-        assessment = await self._scorer.score(wav(sound), text, self.language.language)
+        assessment = await self._scorer.score(sound, text, self.language.language)
         if assessment is not None:
-            self.lesson.show(present_score(assessment, text))
+            self.lesson.show(assessment.present(text))
         return assessment
 
     def _end(self) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from livekit.agents import JobContext
 
 from loqua_host.contract.lesson import Lesson
+from loqua_host.job.room.camera import Camera
 from loqua_host.job.telemetry import Telemetry
 from loqua_host.link.client import HostLink
 from loqua_host.registry.caller import HookCaller
@@ -29,6 +30,7 @@ class LessonJob:
         last_try: Whether this is the last job that tries the lesson.
         called: Whether an earlier job has called a specialist, whose result the host will send.
         telemetry: Sends metrics and similar messages to the host.
+        camera: The learner's, for a tutor that asks for video.
     """
 
     ctx: JobContext
@@ -40,3 +42,4 @@ class LessonJob:
     last_try: bool
     called: bool
     telemetry: Telemetry
+    camera: Camera | None = None

@@ -7,6 +7,7 @@ from collections.abc import Coroutine, Iterator
 import structlog
 from livekit import rtc
 from livekit.agents import Agent, CloseEvent, room_io
+from livekit.agents.llm import RealtimeModel
 from pydantic import ValidationError
 
 from loqua_host.contract.display import LessonOutcome
@@ -14,7 +15,6 @@ from loqua_host.contract.learner import Learner
 from loqua_host.contract.records import Ending, LessonReport, Progress, Tick
 from loqua_host.errors import LinkError
 from loqua_host.events import LearnerLeft, LearnerReturned
-from loqua_host.job.room.camera import Camera
 from loqua_host.job.room.chat import Chat
 from loqua_host.job.room.connection import RoomConnection
 from loqua_host.job.room.display import Display
@@ -99,6 +99,7 @@ class Runner:
         self._last_try = job.last_try
         self._called = job.called
         self._telemetry = job.telemetry
+        self._camera = job.camera
         self._session = job.lesson.session
         self.reason: str | None = None
         self._giving_up = asyncio.Event()
@@ -144,7 +145,6 @@ class Runner:
         self._handoffs = HandoffClient(lesson, self._link, self._floor, announcement)
         self._events = EventRelay(room, lesson, self._hooks)
         self._display = Display(room, lesson)
-        self._camera = Camera(lesson, room)
         self._presence = Presence(
             room,
             lesson.learner.identity,
@@ -192,7 +192,6 @@ class Runner:
             self._own_voice,
             Agents(self._session, [one.attach for one in attached]),
             self._microphone,
-            self._camera,
             self._listeners,
             Chat(room, self._listeners.learners, self._on_typed),
         )
@@ -341,11 +340,13 @@ class Runner:
                 close_on_disconnect=False,
                 audio_input=self._mixed_audio is None,
                 audio_output=False,  # the track is there already
-                video_input=True,  # of what is subscribed to: nothing, unless the tutor asks for it
+                video_input=self._camera is not None,
                 text_input=False,
             ),
         )
-        self._camera.follow(self._session)
+        model = self._session.current_agent.llm or self._session.llm
+        if self._camera is not None and isinstance(model, RealtimeModel):
+            self._camera.keep_on()
         self._microphone.take_over(self._session.room_io)
         if self._transcripts is not None:
             self._transcripts.take_over(self._session)

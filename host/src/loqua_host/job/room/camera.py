@@ -1,72 +1,89 @@
-"""The learner's latest picture."""
+"""What the learner's camera or shared screen shows."""
 
-from collections.abc import Callable
-from typing import Any
+import asyncio
+from contextlib import aclosing
 
 from livekit import rtc
-from livekit.agents import AgentSession
-from livekit.agents.voice.io import VideoInput
-
-from loqua_host.contract.lesson import Lesson
 
 __all__ = ["Camera"]
 
+LOOK_SECONDS = 2.0
+"""Seconds that a look takes at most; the first picture needs some tenths of a second."""
+
 
 class Camera:
-    """Keep the learner's latest video frame on the lesson, for tutors that declare video.
+    """Receive the learner's video while a tutor looks.
 
-    Of other tutors' learners no video is received.
+    LiveKit's server sends video only to who subscribes to it, and decoding it costs processor time
+    for each picture, wanted or not.
 
     Args:
-        lesson: The lesson.
-        room: The room, connected or not.
+        room: The room, in which no video is subscribed to by itself.
+        identity: The learner's identity.
     """
 
-    def __init__(self, lesson: Lesson[Any], room: rtc.Room) -> None:
-        self._lesson = lesson
+    def __init__(self, room: rtc.Room, identity: str) -> None:
         self._room = room
+        self._identity = identity
+        self._looking = asyncio.Lock()
+        self._is_kept_on = False
 
-    def follow(self, session: "AgentSession[Any]") -> None:
-        """Follow the video input of a started session."""
-        if (source := session.input.video) is not None:
-            session.input.video = _Followed(source, self._on_frame)
+    async def look(self) -> rtc.VideoFrame | None:
+        """Return the present picture; None if no camera is on, or none comes in time."""
+        try:
+            async with asyncio.timeout(LOOK_SECONDS), self._looking:
+                publication = self._shown()
+                return await self._next_frame(publication) if publication else None
+        except TimeoutError:
+            return None
 
-    def watch(self) -> None:
-        """Notice from now on when the camera is switched off."""
-        self._room.on("track_muted", self._on_muted)
-        self._room.on("track_unpublished", self._on_unpublished)
+    def keep_on(self) -> None:
+        """Receive all video of the learner's from now on, for a model that watches by itself."""
+        self._is_kept_on = True
+        if learner := self._room.remote_participants.get(self._identity):
+            for publication in learner.track_publications.values():
+                self._subscribe(publication, learner)
+        self._room.on("track_published", self._subscribe)
 
-    def unwatch(self) -> None:
-        """Notice it no longer."""
-        self._room.off("track_muted", self._on_muted)
-        self._room.off("track_unpublished", self._on_unpublished)
-
-    def _on_frame(self, frame: rtc.VideoFrame) -> None:
-        self._lesson.frame = frame
-
-    def _on_muted(self, who: rtc.Participant, track: rtc.TrackPublication) -> None:
-        self._forget(who, track)
-
-    def _on_unpublished(
-        self, track: rtc.RemoteTrackPublication, who: rtc.RemoteParticipant
+    def _subscribe(
+        self, publication: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant
     ) -> None:
-        self._forget(who, track)
+        if participant.identity == self._identity and _is_video(publication):
+            publication.set_subscribed(True)
 
-    def _forget(self, who: rtc.Participant, track: rtc.TrackPublication) -> None:
-        """Forget the picture of a camera that is off: it shows nothing any more."""
-        is_learner = who.identity == self._lesson.learner.identity
-        if is_learner and track.kind == rtc.TrackKind.KIND_VIDEO:
-            self._lesson.frame = None
+    def _shown(self) -> rtc.RemoteTrackPublication | None:
+        """Return the video that was published last and is on."""
+        learner = self._room.remote_participants.get(self._identity)
+        published = learner.track_publications.values() if learner else ()
+        on = [it for it in published if _is_video(it) and not it.muted]
+        return on[-1] if on else None
+
+    async def _next_frame(self, publication: rtc.RemoteTrackPublication) -> rtc.VideoFrame | None:
+        if self._is_kept_on and publication.track:
+            return await _first_frame(publication.track)
+        subscribed: asyncio.Future[rtc.Track] = asyncio.get_running_loop().create_future()
+
+        def on_subscribed(
+            track: rtc.Track, of: rtc.RemoteTrackPublication, _: rtc.RemoteParticipant
+        ) -> None:
+            if of.sid == publication.sid and not subscribed.done():
+                subscribed.set_result(track)
+
+        self._room.on("track_subscribed", on_subscribed)
+        publication.set_subscribed(True)
+        try:
+            return await _first_frame(await subscribed)
+        finally:
+            self._room.off("track_subscribed", on_subscribed)
+            publication.set_subscribed(self._is_kept_on)
 
 
-class _Followed(VideoInput):
-    """A video input whose frames are seen on their way."""
+async def _first_frame(track: rtc.Track) -> rtc.VideoFrame | None:
+    async with aclosing(rtc.VideoStream.from_track(track=track, capacity=1)) as stream:
+        async for event in stream:
+            return event.frame
+    return None
 
-    def __init__(self, source: VideoInput, on_frame: Callable[[rtc.VideoFrame], None]) -> None:
-        super().__init__(label="lesson", source=source)
-        self._on_frame = on_frame
 
-    async def __anext__(self) -> rtc.VideoFrame:
-        frame = await super().__anext__()
-        self._on_frame(frame)
-        return frame
+def _is_video(publication: rtc.TrackPublication) -> bool:
+    return publication.kind == rtc.TrackKind.KIND_VIDEO

@@ -1,9 +1,16 @@
-"""What the tutor takes from the speech server."""
+"""What a tutor gets from a speech server that scores pronunciation."""
+
+import io
+import wave
 
 import httpx
 import pytest
+from livekit import rtc
 
-from loqua_tutor_pronunciation.scoring import Assessment, Scorer, present_score
+from loqua_host import Assessment, PronunciationScorer
+
+FRAME = rtc.AudioFrame(b"\x01\x00" * 2400, 24_000, 1, 2400)
+"""A tenth of a second."""
 
 BEST = {
     "PronScore": 81.5,
@@ -36,7 +43,7 @@ async def score(response: httpx.Response) -> Assessment | None:
     """The assessment when the server answers so."""
     transport = httpx.MockTransport(lambda _: response)
     async with httpx.AsyncClient(transport=transport) as http:
-        return await Scorer("http://speech/v1/", http).score(b"RIFF", "ship", "en")
+        return await PronunciationScorer("http://speech/v1/", http).score([FRAME] * 3, "ship", "en")
 
 
 async def test_scores_are_read_by_azures_names() -> None:
@@ -46,6 +53,7 @@ async def test_scores_are_read_by_azures_names() -> None:
     assert assessment is not None
     word, inserted = assessment.words
     assert (assessment.total, word.accuracy, inserted.accuracy) == (81.5, 62.0, None)
+    assert (word.error, inserted.error) == ("Mispronunciation", "Insertion")
     assert [phoneme.heard for phoneme in word.phonemes] == ["b", None]
 
 
@@ -54,7 +62,7 @@ async def test_the_learners_page_gets_scores_with_times_in_seconds() -> None:
     assessment = await score(httpx.Response(200, json={"NBest": [BEST]}))
 
     assert assessment is not None
-    shown = present_score(assessment, "ship")
+    shown = assessment.present("ship")
     word, inserted = shown.words
     assert (shown.text, shown.score, word.score, inserted.score) == ("ship", 81.5, 62.0, None)
     (said, *_) = word.sounds
@@ -85,3 +93,19 @@ async def test_the_learners_page_gets_scores_with_times_in_seconds() -> None:
 async def test_without_a_sound_answer_there_is_no_score(response: httpx.Response) -> None:
     """The lesson goes on without."""
     assert await score(response) is None
+
+
+async def test_the_server_gets_all_of_the_recording() -> None:
+    """As one WAV file."""
+    sent = b""
+
+    def keep(request: httpx.Request) -> httpx.Response:
+        nonlocal sent
+        sent = request.content
+        return httpx.Response(200, json={"NBest": [BEST]})
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(keep)) as http:
+        await PronunciationScorer("http://speech/v1", http).score([FRAME] * 3, "ship", "en")
+    file = sent[sent.index(b"RIFF") :]
+    with wave.open(io.BytesIO(file)) as sound:
+        assert (sound.getnframes(), sound.getframerate()) == (7200, 24_000)
