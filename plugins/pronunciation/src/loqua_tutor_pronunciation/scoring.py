@@ -49,10 +49,14 @@ class _Timed(_Received):
 
 
 class Phoneme(_Timed):
-    """A sound of a word, and what it was taken for, likeliest first."""
+    """A sound of a word, and what it was taken for, likeliest first.
+
+    `substitution` is how likely another sound was said, from 0 to 1.
+    """
 
     phoneme: str = Field(alias="Phoneme")
     accuracy: float = Field(alias="AccuracyScore", ge=0, le=100, allow_inf_nan=False)
+    substitution: float = Field(alias="Substitution", default=0, ge=0, le=1, allow_inf_nan=False)
     ranked: tuple[RankedPhoneme, ...] = Field(alias="NBestPhonemes", default=())
 
     @property
