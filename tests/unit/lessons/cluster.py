@@ -50,20 +50,20 @@ from loqua_host.settings.host import HostSettings
 from loqua_host.testing.database import MemoryDatabase
 from loqua_host.testing.tutors import running_tutor
 
-__all__ = ["RECONNECT_TIMEOUT", "TUTORS", "Host", "Job", "World"]
+__all__ = ["RECONNECT_TIMEOUT", "TUTORS", "Host", "Job", "Cluster"]
 
 T = TypeVar("T")
 
 RECONNECT_TIMEOUT = 30.0
 DRAIN_SECONDS = 600.0
-GHOST_SECONDS = 20.0
+DEAD_AGENT_SECONDS = 20.0
 """How long LiveKit keeps a dead agent in its room."""
 
 TUTORS = {
     "tutor": running_tutor("tutor", "", "agent", 2),
     "grammar": running_tutor("grammar", "grammar-expert", "agent", 1),
 }
-HOST_PLACES = 2
+HOST_CAPACITY = 2
 SETTINGS = HostSettings.model_validate(
     {
         "agent_id": "loqua-host",
@@ -134,30 +134,30 @@ class Job:
         self.link.inbox.put_nowait(message)
 
 
-class NotedLessons(Lessons):
+class ObservedLessons(Lessons):
     """Lessons of whose closing the world hears."""
 
-    def __init__(self, world: "World", services: Services) -> None:
+    def __init__(self, cluster: "Cluster", services: Services) -> None:
         super().__init__(services)
-        self._world = world
+        self._cluster = cluster
 
     async def close(self, row: LessonRow, reason: str) -> None:
         """Close an interrupted lesson, which settles its entry."""
-        self._world.settle(row.room, row.entry, row.tutor, reason)
+        self._cluster.settle(row.room, row.entry, row.tutor, reason)
         await super().close(row, reason)
 
 
 class Host:
     """A host: what a killed one still had to do does not happen."""
 
-    def __init__(self, world: "World", name: str) -> None:
-        self.name, self.world = name, world
+    def __init__(self, cluster: "Cluster", name: str) -> None:
+        self.name, self.cluster = name, cluster
         self.alive = True
         self.tasks: set[asyncio.Task[Any]] = set()
         self.loqua = FakeLoqua(failing=self._failing)
         self.departures: dict[str, Departure] = {}
         self.said: list[NotifyWaiting] = []
-        self.dispatch_state = DispatchState(world.monotonic, self.departures.get)
+        self.dispatch_state = DispatchState(cluster.monotonic, self.departures.get)
         self.ledger = Ledger(self, KeyRing(()), name, None, 1.0)  # type: ignore[arg-type]  # a fake
         fakes: Any = {"rooms": self, "api": self.loqua, "delivery": self, "tasks": self}
         self.metrics = LessonMetrics(Instruments())
@@ -165,12 +165,12 @@ class Host:
             **fakes,
             ledger=self.ledger,
             dispatch_state=self.dispatch_state,
-            tutors=world.tutors,
+            tutors=cluster.tutors,
             settings=lambda: SETTINGS,
-            clock=world,
+            clock=cluster,
             metrics=self.metrics,
         )
-        self.lessons = NotedLessons(world, self.services)
+        self.lessons = ObservedLessons(cluster, self.services)
         self.reconciler = Reconciler(self.services, self.capacity, self.lessons, self.said.append)
 
     def create_task(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
@@ -183,7 +183,7 @@ class Host:
     async def write(self, work: Callable[[DatabaseConnection], T]) -> T:
         """Do a piece of work in the ledger."""
         await self._live()
-        with self.world.database.transaction() as connection:
+        with self.cluster.database.transaction() as connection:
             return work(connection)
 
     write_with_retry = write
@@ -197,13 +197,15 @@ class Host:
         if self.dispatch_state.leaving:
             return Capacity(0, {})
         busy = [job.ref.tutor for job in self.jobs]
-        free = {one.name: one.max_jobs - busy.count(one.name) for one in self.world.tutors.values()}
-        return Capacity(HOST_PLACES - len(busy), free)
+        free = {
+            one.name: one.max_jobs - busy.count(one.name) for one in self.cluster.tutors.values()
+        }
+        return Capacity(HOST_CAPACITY - len(busy), free)
 
     @property
     def jobs(self) -> list[Job]:
         """The jobs that run here."""
-        return [job for job in self.world.jobs.values() if job.host is self]
+        return [job for job in self.cluster.jobs.values() if job.host is self]
 
     def wake(self, lesson: str | None = None) -> None:
         """Deliver what is owed, at once."""
@@ -214,23 +216,23 @@ class Host:
     async def participants(self, room: str) -> list[Participant]:
         """List who is in a room."""
         await self._live()
-        return list(self.world.people.get(room, {}).values())
+        return list(self.cluster.people.get(room, {}).values())
 
     async def names(self) -> set[str]:
         """List the rooms."""
         await self._live()
-        return set(self.world.people)
+        return set(self.cluster.people)
 
     async def dispatched(self, room: str) -> list[Dispatch]:
         """List a room's dispatches."""
         await self._live()
-        return list(self.world.dispatches.get(room, ()))
+        return list(self.cluster.dispatches.get(room, ()))
 
     async def withdraw(self, room: str, agent_name: str) -> list[Dispatch]:
         """Take dispatches back."""
         before = await self.dispatched(room)
-        if room in self.world.dispatches:
-            self.world.dispatches[room] = [it for it in before if it.agent_name != agent_name]
+        if room in self.cluster.dispatches:
+            self.cluster.dispatches[room] = [it for it in before if it.agent_name != agent_name]
         return [it for it in before if it.agent_name == agent_name]
 
     async def dispatch(self, room: str, dispatch: Dispatch) -> None:
@@ -238,7 +240,7 @@ class Host:
         await self._live()
         tutor = NAMES[dispatch.agent_name]
         called = self.dispatch_state._called[room, tutor].identity
-        one = self.world.people.get(room, {}).get(called or "")
+        one = self.cluster.people.get(room, {}).get(called or "")
         lost = {
             row.row.user_id
             for row in self.dispatch_state.interrupted(room)
@@ -247,19 +249,19 @@ class Host:
         if one is not None and one.attributes["user_id"] not in lost:
             asked = tutor in self.dispatch_state.asked(room)
             assert asked == is_handover(dispatch.metadata), "handed over without being asked"
-            assert asked or (room, one.sid, tutor) not in self.world.over, "called after the end"
-        self.world.send(room, dispatch)
+            assert asked or (room, one.sid, tutor) not in self.cluster.over, "called after the end"
+        self.cluster.send(room, dispatch)
 
     async def remove(self, room: str, identity: str) -> None:
         """Remove a participant."""
         await self._live()
-        self.world.people.get(room, {}).pop(identity, None)
-        self.world.ghosts.pop((room, identity), None)
+        self.cluster.people.get(room, {}).pop(identity, None)
+        self.cluster.dead_agents.pop((room, identity), None)
 
     async def mark(self, room: str, identity: str, name: str, value: str) -> bool:
         """Set an attribute; return whether the participant is there."""
         await self._live()
-        people = self.world.people.get(room, {})
+        people = self.cluster.people.get(room, {})
         if one := people.get(identity):
             people[identity] = replace(one, attributes={**one.attributes, name: value})
         return one is not None
@@ -270,12 +272,12 @@ class Host:
             raise asyncio.CancelledError
 
     def _failing(self, method: str, caller: Any) -> RefusedError | None:
-        refused = method == "lease" and caller.user_id in self.world.refusing
+        refused = method == "lease" and caller.user_id in self.cluster.refusing
         return RefusedError("user-token", "no") if refused else None
 
 
 @dataclass
-class World:
+class Cluster:
     """LiveKit's rooms, the ledger, and the jobs of all hosts.
 
     Attributes:
@@ -291,7 +293,7 @@ class World:
     dispatches: dict[str, list[Dispatch]] = field(default_factory=dict)
     offers: list[tuple[str, Dispatch]] = field(default_factory=list)
     jobs: dict[str, Job] = field(default_factory=dict)
-    ghosts: dict[tuple[str, str], float] = field(default_factory=dict)
+    dead_agents: dict[tuple[str, str], float] = field(default_factory=dict)
     over: set[tuple[str, str, str]] = field(default_factory=set)
     given_up: set[tuple[str, str, str]] = field(default_factory=set)
     refusing: set[str] = field(default_factory=set)
@@ -330,15 +332,15 @@ class World:
         await host.keep()
         self.hosts[name] = host
 
-    async def kill(self, name: str, *, lingering: bool) -> None:
+    async def kill(self, name: str, *, agents_stay: bool) -> None:
         """Kill a host; its jobs leave, or die without a word."""
         host = self.hosts.pop(name)
         host.alive = False
         for task in list(host.tasks):
             task.cancel()
         for job in host.jobs:
-            if lingering:
-                self._haunt(job)
+            if agents_stay:
+                self._keep_dead_agent(job)
             else:
                 self._leave(job)
         await idle()
@@ -364,7 +366,7 @@ class World:
             job.tell(None)
         await idle()
         await host.write(lambda db: end_lease(db, host.name))
-        await self.kill(name, lingering=False)
+        await self.kill(name, agents_stay=False)
 
     async def look(self) -> None:
         """Have each host look at the rooms."""
@@ -378,9 +380,9 @@ class World:
             await asyncio.sleep(min(left, LEASE / 3))
             for host in list(self.hosts.values()):
                 await host.keep()
-        for (room, agent), at in list(self.ghosts.items()):
+        for (room, agent), at in list(self.dead_agents.items()):
             if at <= self.now():
-                del self.ghosts[room, agent]
+                del self.dead_agents[room, agent]
                 self.people.get(room, {}).pop(agent, None)
 
     def enter(self, room: str, user_id: str) -> None:
@@ -396,11 +398,11 @@ class World:
         if new:
             self.send(room, Dispatch(""))
 
-    async def slip_away(self, room: str, user_id: str) -> None:
+    async def disconnect(self, room: str, user_id: str) -> None:
         """Let a learner leave whose tutors, if there are any, wait for them to return."""
         jobs = [job for job in self.teaching if _is(job, room, user_id)]
         if not jobs:
-            await self.go(room, user_id)
+            await self.leave_room(room, user_id)
             return
         del self.people[room][user_id]
         for job in jobs:
@@ -428,7 +430,7 @@ class World:
         here = [job for job in self.teaching if _is(job, room, user_id)]
         return [job for job in here if job.away_since is not None]
 
-    async def go(self, room: str, user_id: str) -> None:
+    async def leave_room(self, room: str, user_id: str) -> None:
         """Let a learner leave; the jobs teaching them finish, and an empty room closes."""
         people = self.people[room]
         learner = people.pop(user_id)
@@ -518,7 +520,7 @@ class World:
 
     async def crash(self, job: Job) -> None:
         """Kill a job; its host notices, and LiveKit does not for a while."""
-        self._haunt(job)
+        self._keep_dead_agent(job)
         job.host.lessons.end(job.ref)
         if job.joined:
             job.tell(None)
@@ -556,9 +558,9 @@ class World:
             job.host.lessons.end(job.ref)
         self.people.get(job.ref.room, {}).pop(job.agent, None)
 
-    def _haunt(self, job: Job) -> None:
+    def _keep_dead_agent(self, job: Job) -> None:
         del self.jobs[job.ref.job_id]
-        self.ghosts[job.ref.room, job.agent] = self.now() + GHOST_SECONDS
+        self.dead_agents[job.ref.room, job.agent] = self.now() + DEAD_AGENT_SECONDS
 
 
 def _is(job: Job, room: str, user_id: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from loqua_host import Lesson
 
-from .script import Loot
+from .script import SecretSearch
 
 __all__ = ["collect"]
 
@@ -18,20 +18,20 @@ BLOCK = 1 << 16
 PROC_FILES = ("environ", "cmdline", "maps", "mountinfo", "status")
 
 
-def collect(lesson: Lesson, directory: Path, loot: Loot) -> None:
-    """Write everything within reach to `<room>.loot`, and what was out of it to `<room>.denied`."""
+def collect(lesson: Lesson, directory: Path, search: SecretSearch) -> None:
+    """Write everything within reach to `<room>.found`, and what was out of it to `<room>.denied`."""
     denied: list[str] = []
-    with (directory / f"{lesson.room}.loot").open("wb") as found:
+    with (directory / f"{lesson.room}.found").open("wb") as found:
         found.write(repr((dict(os.environ), sys.argv, sys.orig_argv)).encode())
         for piece in _reachable(lesson):
             found.write(piece + b"\n")
-        for file in loot.files:
+        for file in search.files:
             try:
                 found.write(file.read_bytes())
             except OSError:
                 denied.append(str(file))
-        for pid in _family(loot.host):
-            for name, content in _proc(pid, denied, memory=loot.memory or pid == os.getpid()):
+        for pid in _family(search.host):
+            for name, content in _proc(pid, denied, memory=search.memory or pid == os.getpid()):
                 found.write(f"\n== {pid}/{name}\n".encode())
                 found.write(content)
     (directory / f"{lesson.room}.denied").write_text("\n".join(denied))
