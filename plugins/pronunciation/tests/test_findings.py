@@ -16,10 +16,16 @@ START = PracticeState(exercises=plan(ENGLISH, count=2, lessons_before=0))
 TEXT = START.exercises[0].text
 
 
-def phoneme(expected: str, score: float, heard: str | None = None) -> dict[str, Any]:
+def phoneme(
+    expected: str, score: float, heard: str | None = None, substitution: float = 0
+) -> dict[str, Any]:
     """A sound as the server describes it."""
-    ranked = [{"Phoneme": expected if heard is None else heard, "Score": 90}]
-    return {"Phoneme": expected, "AccuracyScore": score, "NBestPhonemes": ranked}
+    return {
+        "Phoneme": expected,
+        "AccuracyScore": score,
+        "Substitution": substitution,
+        "NBestPhonemes": [{"Phoneme": expected if heard is None else heard, "Score": 90}],
+    }
 
 
 def said(*phonemes: dict[str, Any], word: str = "ship", accuracy: float = 30) -> Assessment:
@@ -51,6 +57,34 @@ def test_the_worst_sound_is_told_with_what_was_heard(
 def test_a_sound_that_is_only_somewhat_wrong_is_not_told() -> None:
     """The scorer is right too seldom there."""
     assert find(said(phoneme("p", 45)), ENGLISH, ()) is None
+
+
+def test_a_sound_that_was_surely_replaced_is_told_whatever_its_score() -> None:
+    """One wrong sound in a fluent sentence hardly lowers the score."""
+    sounds = phoneme("p", 90), phoneme("θ", 85, "s", substitution=0.99)
+    finding = find(said(*sounds, word="think"), ENGLISH, ())
+
+    assert finding is not None
+    assert describe(finding, ENGLISH) == "In think, I heard s as in sun, not th as in think."
+    assert find(said(phoneme("θ", 85, "s", substitution=0.6)), ENGLISH, ()) is None
+
+
+def test_in_a_word_that_was_not_recognised_the_likeliest_wrong_sound_is_told() -> None:
+    """What was heard instead is not, which is often another sound than the scorer's."""
+    books = phoneme("b", 90, substitution=0.2), phoneme("ʊ", 85, "u", substitution=0.6)
+    state = advance(START, ENGLISH, "I like to read boots.", said(*books, word="books"))
+
+    assert line(state, ENGLISH) == (
+        f"Almost. I did not recognise: books. In books, mind the oo as in good. Once more: {TEXT}"
+    )
+    assert state.sounds == ("ʊ",)
+
+
+def test_in_a_word_that_was_not_recognised_a_sound_that_was_likely_right_is_not_told() -> None:
+    """The recogniser errs more often than the learner then."""
+    assessment = said(phoneme("b", 90, substitution=0.05), word="books")
+
+    assert advance(START, ENGLISH, "I like to read boots.", assessment).finding is None
 
 
 def test_there_is_no_third_sound_in_a_lesson() -> None:

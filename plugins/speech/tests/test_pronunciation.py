@@ -55,6 +55,7 @@ async def test_scores_have_azures_names(scoring_client: httpx.AsyncClient) -> No
     assert phone["Offset"] == word["Offset"]
     assert 0 < phone["Duration"] < 5_000_000
     assert phone["NBestPhonemes"][0]["Phoneme"] == "ð"
+    assert 0 <= phone["Substitution"] <= 1
 
 
 async def test_where_there_is_no_telling_there_is_no_number(

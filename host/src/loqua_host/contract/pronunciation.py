@@ -61,11 +61,13 @@ class AssessedSound(_Timed):
     Attributes:
         phoneme: The sound of the text, in IPA.
         accuracy: 0 to 100.
+        substitution: How likely another sound was said, from 0 to 1.
         ranked: What it was taken for, likeliest first.
     """
 
     phoneme: str = Field(alias="Phoneme")
     accuracy: float = Field(alias="AccuracyScore", ge=0, le=100, allow_inf_nan=False)
+    substitution: float = Field(alias="Substitution", default=0, ge=0, le=1, allow_inf_nan=False)
     ranked: tuple[_RankedSound, ...] = Field(alias="NBestPhonemes", default=())
 
     @property

@@ -14,6 +14,13 @@ CLEARLY_WRONG = 40.0
 """A sound's score below it is told. The server's own limit for a mispronunciation is higher: of
 the sounds just below that one, experts find every second fine."""
 
+SURELY_REPLACED = 0.9
+"""How likely another sound must have been to be told; one in a fluent sentence hardly lowers the
+score. With both limits, 1.4 % of the sentences that experts give 8 or more of 10 are corrected."""
+
+PERHAPS_REPLACED = 0.1
+"""The same in a word that was not recognised, so that something is wrong with it anyway."""
+
 MOST_SOUNDS = 2
 """Sounds that a lesson is about; more are more than a learner can mind."""
 
@@ -42,26 +49,32 @@ class Finding(BaseModel):
 
 
 def find(
-    assessment: Assessment, language: SpokenLanguage, sounds: Collection[str]
+    assessment: Assessment,
+    language: SpokenLanguage,
+    sounds: Collection[str],
+    missed: Collection[str] = (),
 ) -> Finding | None:
-    """Return the worst sound, if one is clearly wrong and can be named.
+    """Return the sound that was most likely replaced, if one is wrong and can be named.
 
     Args:
         assessment: How the sentence was said.
         language: Names sounds.
         sounds: Those that the lesson is about so far; once there are two, there is no third.
+        missed: Words that were not recognised; if there are any, the sound is in one of them.
     """
+    unrecognised = {word.casefold() for word in missed}
     wrong = [
-        (phoneme.accuracy, word, phoneme)
+        (word, phoneme)
         for word in assessment.words
+        if not unrecognised or word.word.casefold() in unrecognised
         for phoneme in word.phonemes
-        if phoneme.accuracy < CLEARLY_WRONG
-        and phoneme.phoneme in language.sounds
+        if phoneme.phoneme in language.sounds
         and may_be_told(phoneme.phoneme, sounds)
+        and (_is_clear(phoneme) or (unrecognised and phoneme.substitution > PERHAPS_REPLACED))
     ]
     if not wrong:
         return None
-    _, word, phoneme = min(wrong, key=lambda one: one[0])
+    word, phoneme = max(wrong, key=lambda one: (one[1].substitution, -one[1].accuracy))
     return _finding(word, phoneme, language)
 
 
@@ -89,8 +102,13 @@ def describe(finding: Finding, language: SpokenLanguage) -> str:
     return lines.replaced.format(word=word, expected=expected, heard=language.sounds[finding.heard])
 
 
+def _is_clear(phoneme: AssessedSound) -> bool:
+    return phoneme.accuracy < CLEARLY_WRONG or phoneme.substitution > SURELY_REPLACED
+
+
 def _finding(word: AssessedWord, phoneme: AssessedSound, language: SpokenLanguage) -> Finding:
-    heard = phoneme.heard if phoneme.heard in language.sounds else None
+    named = _is_clear(phoneme) and phoneme.heard in language.sounds
+    heard = phoneme.heard if named else None
     return Finding(
         word=word.word, expected=phoneme.phoneme, heard=heard, accuracy=word.accuracy or 0.0
     )

@@ -100,13 +100,13 @@ def advance(
     words = compare(exercise.text, heard)
     good = {word.text.casefold() for word in words if word.recognised}
     misses = tuple(word.text for word in words if not word.recognised)
-    finding = find(assessment, language, about) if assessment else None
+    finding = find(assessment, language, about, misses) if assessment else None
     first = state.last != "again"
     last: Literal["right", "again", "go_on"] = (
         "right" if not misses and not finding else "again" if first else "go_on"
     )
-    told = finding if last == "again" and not misses else None
-    hint = find_hint(misses, language, about) if last == "again" else None
+    told = finding if last == "again" else None
+    hint = find_hint(misses, language, about) if last == "again" and not told else None
     is_judged = assessment is not None or not language.sounds  # a recogniser repairs slips
     return PracticeState(
         exercises=state.exercises,
@@ -185,12 +185,11 @@ def line(state: PracticeState, language: SpokenLanguage) -> str:
     if is_done(state):
         closing = lines.closing.format(recognised=state.recognised, expected=state.expected)
         return f"{praise}{closing}"
-    if state.finding:
-        return f"{describe(state.finding, language)} {lines.once_more.format(text=text)}"
     if state.last == "again":
-        missed = lines.again.format(words=", ".join(state.unrecognised))
-        advice = f" {advise(state.hint, language)}" if state.hint else ""
-        return f"{missed}{advice} {lines.once_more.format(text=text)}"
+        words = ", ".join(state.unrecognised)
+        missed = lines.again.format(words=words) if words else ""
+        parts = (missed, _advice(state, language), lines.once_more.format(text=text))
+        return " ".join(part for part in parts if part)
     lead = praise or (f"{lines.go_on} " if state.last == "go_on" else "")
     return f"{lead}{lines.repeat.format(text=text)}"
 
@@ -230,6 +229,12 @@ def report(state: PracticeState, language: SpokenLanguage, native: str | None) -
         recommendations=tuple(advised),
         reasons=advised,
     )
+
+
+def _advice(state: PracticeState, language: SpokenLanguage) -> str:
+    if state.finding:
+        return describe(state.finding, language)
+    return advise(state.hint, language) if state.hint else ""
 
 
 def _tried(state: PracticeState) -> int:

@@ -54,6 +54,24 @@ def test_words_and_phones_lie_in_order_within_the_sound(
     assert result.completeness == 100
 
 
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [("This will be show good", "show"), ("This vill be so good", "vill")],
+    ids=["sh for s", "v for w"],
+)
+def test_one_replaced_sound_is_found_in_fluent_speech(
+    scorer: Scorer, recordings: dict[str, Samples], text: str, word: str
+) -> None:
+    """Its score hardly falls."""
+    right = assess(scorer, recordings[GOOD], TEXT)
+    wrong = assess(scorer, recordings[GOOD], text)
+    [first] = [it.phones[0] for it in wrong.words if it.text == word]
+
+    assert first.score > 80
+    assert first.substitution > 0.9
+    assert max(phone.substitution for it in right.words for phone in it.phones) < 0.9
+
+
 @pytest.mark.parametrize("gain", [0.05, 0.3, 3.0], ids=["quiet", "softer", "louder"])
 def test_the_level_does_not_matter(
     scorer: Scorer, recordings: dict[str, Samples], gain: float

@@ -17,14 +17,19 @@ from loqua_speech.pronunciation.head import Head
 from loqua_speech.pronunciation.reading import Reading
 from loqua_speech.pronunciation.scorer import MISPRONOUNCED
 from training.pronunciation.corpus import read_labels
-from training.pronunciation.fitting import cross_validate, fit_head
+from training.pronunciation.fitting import (
+    cross_validate,
+    cross_validate_substitutions,
+    fit_head,
+)
 from training.pronunciation.free_speech import render_free_speech
 from training.pronunciation.gates import render_gates
 from training.pronunciation.measuring import Example, measure_split
 from training.pronunciation.opus import render_opus
 from training.pronunciation.reading import read_split
-from training.pronunciation.report import best_threshold, render_table
+from training.pronunciation.report import best_threshold, render_substitutions, render_table
 from training.pronunciation.stress import render_stress
+from training.pronunciation.substitutions import Substitution, measure_substitutions
 
 _PACKAGE = Path(loqua_speech.pronunciation.__file__).parent
 
@@ -50,21 +55,30 @@ def main() -> None:
     split = "test" if options.command == "test" else "train"
     examples = measure_split(options.corpus, options.labels, split, options.cache)
     readings = read_split(options.corpus, options.labels, split, options.cache)
-    {"evaluate": _evaluate, "train": _train, "test": _test}[options.command](examples, readings)
+    if options.command == "test":
+        _test(examples, readings)
+        return
+    substitutions = measure_substitutions(options.corpus, options.labels, options.cache)
+    {"evaluate": _evaluate, "train": _train}[options.command](examples, readings, substitutions)
 
 
-def _evaluate(examples: list[Example], readings: list[Reading]) -> None:
+def _evaluate(
+    examples: list[Example], readings: list[Reading], substitutions: list[Substitution]
+) -> None:
     utterances = [example.utterance for example in examples]
     alone, read = cross_validate(examples, readings)
     for name, scores in (("Trees alone", alone), ("With readings", read)):
         threshold = best_threshold(utterances, scores)
         print(f"{name}; phones below {50 * threshold:.1f} of 100 count as mispronounced.\n")
         print(render_table(utterances, scores, threshold), end="\n\n")
+    print(render_substitutions(utterances, *cross_validate_substitutions(examples, substitutions)))
 
 
-def _train(examples: list[Example], readings: list[Reading]) -> None:
+def _train(
+    examples: list[Example], readings: list[Reading], substitutions: list[Substitution]
+) -> None:
     file = _PACKAGE / "english.npz"
-    fit_head(examples, readings).save(file)
+    fit_head(examples, readings, substitutions).save(file)
     print(f"{file.name}: {file.stat().st_size} bytes")
 
 

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from loqua_speech.pronunciation.trees import Trees
 
-__all__ = ["PHONE", "UTTERANCE", "WORD", "Boosting", "fit_trees"]
+__all__ = ["PHONE", "SUBSTITUTION", "UTTERANCE", "WORD", "Boosting", "fit_trees"]
 
 _COMMON = {
-    "objective": "regression",
     "bagging_fraction": 0.7,
     "bagging_freq": 1,
     "lambda_l2": 10.0,
@@ -34,11 +33,13 @@ class Boosting:
     num_leaves: int
     min_data_in_leaf: int
     feature_fraction: float
+    objective: str = "regression"
 
     def parameters(self) -> Mapping[str, Any]:
         """Return LightGBM's parameters."""
         return {
             **_COMMON,
+            "objective": self.objective,
             "learning_rate": self.learning_rate,
             "num_leaves": self.num_leaves,
             "min_data_in_leaf": self.min_data_in_leaf,
@@ -49,6 +50,7 @@ class Boosting:
 PHONE = Boosting(500, 0.04, 24, 60, 0.2)
 WORD = Boosting(500, 0.03, 16, 40, 0.2)
 UTTERANCE = Boosting(350, 0.025, 6, 30, 0.3)
+SUBSTITUTION = Boosting(300, 0.06, 20, 40, 0.15, objective="binary")
 
 
 def fit_trees(inputs: NDArray[np.float32], targets: NDArray[np.float64], how: Boosting) -> Trees:

@@ -10,10 +10,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from loqua_speech.pronunciation.head import Head, ReadingHead, Scores
+from loqua_speech.pronunciation.head import TRANSFORMERS, Head, ReadingHead, Scores, blend
 from loqua_speech.pronunciation.inputs import (
     PhoneNorms,
+    PhoneSequence,
     phone_inputs,
+    phone_sequence,
     read_phone_inputs,
     read_utterance_inputs,
     read_word_inputs,
@@ -23,15 +25,28 @@ from loqua_speech.pronunciation.inputs import (
 from loqua_speech.pronunciation.phones import PHONES
 from loqua_speech.pronunciation.reading import Reading
 from loqua_speech.pronunciation.regression import Kernel, Linear
+from loqua_speech.pronunciation.transformer import Transformer
 from loqua_speech.pronunciation.trees import Trees
-from training.pronunciation.boosting import PHONE, UTTERANCE, WORD, Boosting, fit_trees
+from training.pronunciation.boosting import (
+    PHONE,
+    SUBSTITUTION,
+    UTTERANCE,
+    WORD,
+    Boosting,
+    fit_trees,
+)
 from training.pronunciation.measuring import Example
 from training.pronunciation.ridge import fit_kernel, fit_linear, weights
+from training.pronunciation.substitutions import Substitution
+from training.pronunciation.transformers import fit_transformer
 
-__all__ = ["FOLDS", "cross_validate", "fit_head"]
+__all__ = ["FOLDS", "cross_validate", "cross_validate_substitutions", "fit_head"]
 
 FOLDS = 4
 _PRIOR_COUNT, _PRIOR_SCORE, _PRIOR_DEVIATION = 5, 1.85, 0.3
+
+_RIGHT, _REPLACED = 1.8, 0.5
+"""Scores of phones, of 2, that count as right and as replaced by another."""
 
 _READ_WORD, _READ_WHOLE, _STATES = 20, 9, 1024
 """Inputs of a reading, for a word and for the whole."""
@@ -88,11 +103,42 @@ def cross_validate(
         _read_out_of_fold(rows.utterances, targets.utterances, folds, _fit_utterances),
     )
     alone = _Targets(stages.phones[:, None], stages.words, stages.utterances)
-    return _scores(alone, of_phone, of_word), _scores(read, of_phone, of_word)
+    regressed = _scores(read, of_phone, of_word)
+    transformed = _transformed_out_of_fold(examples, _sequences(stages.norms, examples, readings))
+    blended = [blend(*both) for both in zip(regressed, transformed, strict=True)]
+    return _scores(alone, of_phone, of_word), blended
 
 
-def fit_head(examples: Sequence[Example], readings: Sequence[Reading]) -> Head:
-    """Return the head fitted to all examples and their readings."""
+def cross_validate_substitutions(
+    examples: Sequence[Example], substitutions: Sequence[Substitution]
+) -> tuple[list[FloatArray], FloatArray]:
+    """Return the log-odds of another sound, by trees that have not heard the speaker.
+
+    Returns:
+        Those of each example's phones, and those of the sounds that were replaced.
+    """
+    folds, norms = _folds(examples), _norms(examples)
+    of_speaker = {it.utterance.speaker: fold for it, fold in zip(examples, folds, strict=True)}
+    of_changed = np.array([of_speaker[it.speaker] for it in substitutions])
+    said = [np.zeros(0)] * len(examples)
+    changed = np.zeros(len(substitutions))
+    rows = _replaced_rows(substitutions, norms)
+    for fold in range(FOLDS):
+        heard = [it for it, own in zip(examples, folds, strict=True) if own != fold]
+        kept = [it for it, own in zip(substitutions, of_changed, strict=True) if own != fold]
+        trees = _fit_substitution(heard, kept, norms)
+        changed[of_changed == fold] = _predict(trees, rows[of_changed == fold])
+        for at in np.flatnonzero(folds == fold).tolist():
+            said[at] = trees.predict(phone_inputs(examples[at].evidence, norms))
+    return said, changed
+
+
+def fit_head(
+    examples: Sequence[Example],
+    readings: Sequence[Reading],
+    substitutions: Sequence[Substitution],
+) -> Head:
+    """Return the head fitted to all examples, their readings, and replaced sounds."""
     stages, targets = _stages(examples), _targets(examples)
     rows = _read_rows(stages, examples, readings)
     return Head(
@@ -104,8 +150,55 @@ def fit_head(examples: Sequence[Example], readings: Sequence[Reading]) -> Head:
             _fit_phones(rows.phones, targets.phones),
             _fit_words(rows.words, targets.words),
             _fit_utterances(rows.utterances, targets.utterances),
+            _fit_transformers(examples, _sequences(stages.norms, examples, readings)),
         ),
+        _fit_substitution(examples, substitutions, stages.norms),
     )
+
+
+def _fit_substitution(
+    examples: Sequence[Example], substitutions: Sequence[Substitution], norms: PhoneNorms
+) -> Trees:
+    """Return trees that tell phones that were replaced, or wrong for experts, from right ones."""
+    said = _rows(examples, lambda at: phone_inputs(examples[at].evidence, norms))
+    scores = _targets(examples).phones[:, 0]
+    known = np.where(scores >= _RIGHT, 0.0, np.where(scores < _REPLACED, 1.0, np.nan))
+    rows = np.concatenate([said, _replaced_rows(substitutions, norms)])
+    return fit_trees(rows, np.append(known, np.ones(len(substitutions))), SUBSTITUTION)
+
+
+def _replaced_rows(substitutions: Sequence[Substitution], norms: PhoneNorms) -> Rows:
+    return np.stack([phone_inputs(it.evidence, norms)[it.phone] for it in substitutions])
+
+
+def _sequences(
+    norms: PhoneNorms, examples: Sequence[Example], readings: Sequence[Reading]
+) -> list[PhoneSequence]:
+    pairs = zip(examples, readings, strict=True)
+    return [phone_sequence(example.evidence, norms, reading) for example, reading in pairs]
+
+
+def _fit_transformers(
+    examples: Sequence[Example], sequences: Sequence[PhoneSequence]
+) -> tuple[Transformer, ...]:
+    utterances = [example.utterance for example in examples]
+    return tuple(fit_transformer(sequences, utterances, seed) for seed in range(TRANSFORMERS))
+
+
+def _transformed_out_of_fold(
+    examples: Sequence[Example], sequences: Sequence[PhoneSequence]
+) -> list[list[Scores]]:
+    """Return of each example what each transformer that has not heard its speaker says."""
+    folds = _folds(examples)
+    scores: dict[int, list[Scores]] = {}
+    for fold in range(FOLDS):
+        heard = np.flatnonzero(folds != fold).tolist()
+        transformers = _fit_transformers(
+            [examples[at] for at in heard], [sequences[at] for at in heard]
+        )
+        for at in np.flatnonzero(folds == fold).tolist():
+            scores[at] = [Scores(*it.predict(sequences[at])) for it in transformers]
+    return [scores[at] for at in range(len(examples))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,18 @@ from numpy.typing import NDArray
 from loqua_speech.pronunciation.head import UTTERANCE_SCORES, WORD_SCORES, Scores
 from training.pronunciation.corpus import Utterance
 
-__all__ = ["best_threshold", "render_table"]
+__all__ = ["best_threshold", "render_substitutions", "render_table"]
 
 FloatArray = NDArray[np.float64]
 
 MISPRONOUNCED = 0.5
 """An expert mean below it, of 2, is a mispronounced phone."""
 _RESAMPLES = 500
+
+WELL_SPOKEN = 8
+"""An utterance's total, of 10, from which on a correction counts as a false alarm."""
+_FALSE_ALARMS = (0.01, 0.02, 0.05)
+_POOR, _FAULTLESS = 1.0, 1.8  # of 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,37 @@ def best_threshold(utterances: Sequence[Utterance], scores: Sequence[Scores]) ->
     bad = (pairs.expected < MISPRONOUNCED)[order]
     f1 = 2 * np.cumsum(bad) / (np.arange(1, len(bad) + 1) + bad.sum())
     return float(pairs.predicted[order][f1.argmax()])
+
+
+def render_substitutions(
+    utterances: Sequence[Utterance], log_odds: Sequence[FloatArray], replaced: FloatArray
+) -> str:
+    """Return a Markdown table of limits by how many well spoken utterances have false alarms.
+
+    It says how many of the replaced sounds are found; how many of the phones that are told are
+    below 1 and 1.8 of 2 for the experts; and how many of those below 0.5 are found.
+
+    Args:
+        utterances: What the experts said.
+        log_odds: Of another sound in each of their phones' places.
+        replaced: Of sounds that were replaced.
+    """
+    well = [it.scores[-1] >= WELL_SPOKEN for it in utterances]
+    worst = np.array([it.max() for it, good in zip(log_odds, well, strict=True) if good])
+    phones, odds = np.concatenate([it.phones for it in utterances]), np.concatenate(log_odds)
+    lines = [
+        "| false alarms | limit | replaced, found | told: below 1 | below 1.8 | bad, found |",
+        "|---|---|---|---|---|---|",
+    ]
+    for alarms in _FALSE_ALARMS:
+        limit = np.quantile(worst, 1 - alarms)
+        told = phones[(odds > limit) & ~np.isnan(phones)]
+        found = (told < MISPRONOUNCED).sum() / (phones < MISPRONOUNCED).sum()
+        agreed = [(told < score).mean() for score in (_POOR, _FAULTLESS)]
+        shares = [(replaced > limit).mean(), *agreed, found]
+        rest = " | ".join(f"{100 * share:.0f} %" for share in shares)
+        lines.append(f"| {100 * alarms:.0f} % | {1 / (1 + np.exp(-limit)):.2f} | {rest} |")
+    return "\n".join(lines)
 
 
 Measure = Callable[[_Pairs], float]

@@ -2,7 +2,7 @@
 
 The names, the scale from 0 to 100 and offsets in units of 100 ns are those of
 https://learn.microsoft.com/azure/ai-services/speech-service/how-to-pronunciation-assessment.
-`Reason`, why there is no score, is ours.
+`Reason`, why there is no score, and `Substitution` are ours.
 """
 
 from typing import Any
@@ -58,6 +58,7 @@ def _phone(phone: PhoneResult) -> dict[str, Any]:
         "Phoneme": IPA[phone.phone],
         **_time(phone.start, phone.end),
         "AccuracyScore": phone.score,
+        "Substitution": phone.substitution,
         "NBestPhonemes": [
             {"Phoneme": IPA[name] if name else "", "Score": round(100 * probability, 1)}
             for name, probability in ranked

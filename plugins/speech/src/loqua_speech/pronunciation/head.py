@@ -1,5 +1,6 @@
 """The trained head: experts' scores from measurements."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib.resources import files
 from pathlib import Path
@@ -13,6 +14,7 @@ from loqua_speech.pronunciation.evidence import Evidence
 from loqua_speech.pronunciation.inputs import (
     PhoneNorms,
     phone_inputs,
+    phone_sequence,
     read_phone_inputs,
     read_utterance_inputs,
     read_word_inputs,
@@ -21,16 +23,29 @@ from loqua_speech.pronunciation.inputs import (
 )
 from loqua_speech.pronunciation.reading import Reading
 from loqua_speech.pronunciation.regression import Kernel, Linear
+from loqua_speech.pronunciation.transformer import Transformer
 from loqua_speech.pronunciation.trees import Trees
 
-__all__ = ["UTTERANCE_SCORES", "WORD_SCORES", "Head", "ReadingHead", "Scores"]
+__all__ = [
+    "TRANSFORMERS",
+    "UTTERANCE_SCORES",
+    "WORD_SCORES",
+    "Head",
+    "ReadingHead",
+    "Scores",
+    "blend",
+]
 
 WORD_SCORES = ("accuracy", "stress", "total")
 UTTERANCE_SCORES = ("accuracy", "fluency", "prosody", "total")
 
+TRANSFORMERS = 2
+"""They differ by their seeds."""
+
 FloatArray = NDArray[np.float64]
 
 _BEST_PHONE, _BEST = 2.0, 10.0
+_REGRESSIONS = ("phone", "word", "utterance")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +58,9 @@ class Scores:
         utterance: 0 to 10, by `UTTERANCE_SCORES`.
     """
 
-    phones: NDArray[np.float64]
-    words: NDArray[np.float64]
-    utterance: NDArray[np.float64]
+    phones: FloatArray
+    words: FloatArray
+    utterance: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +71,13 @@ class ReadingHead:
         phone: Corrects the trees' scores of phones.
         word: Predicts `WORD_SCORES`.
         utterance: Predicts `UTTERANCE_SCORES`.
+        transformers: Predict all of them; the mean of their scores counts as much as those.
     """
 
     phone: Linear
     word: Kernel
     utterance: Linear
+    transformers: tuple[Transformer, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +90,7 @@ class Head:
         words: Predict `WORD_SCORES`.
         utterance: Predict `UTTERANCE_SCORES`.
         reading: Predicts the same scores with a reading.
+        substitution: Predicts the log-odds of another sound in a phone's place.
     """
 
     norms: PhoneNorms
@@ -80,6 +98,11 @@ class Head:
     words: tuple[Trees, ...]
     utterance: tuple[Trees, ...]
     reading: ReadingHead
+    substitution: Trees
+
+    def substitutions(self, evidence: Evidence) -> FloatArray:
+        """Return how likely another sound was said in each phone's place, from 0 to 1."""
+        return 1 / (1 + np.exp(-self.substitution.predict(phone_inputs(evidence, self.norms))))
 
     def score(self, evidence: Evidence, reading: Reading | None) -> Scores:
         """Return the scores of one utterance.
@@ -93,23 +116,30 @@ class Head:
         words = np.stack([trees.predict(of_words) for trees in self.words], axis=1)
         whole = utterance_inputs(evidence, phones, words[:, 0])
         if reading is not None:
-            with_reading = self.reading
-            return _clipped(
-                with_reading.phone.predict(read_phone_inputs(evidence, phones, reading))[:, 0],
-                with_reading.word.predict(read_word_inputs(of_words, reading)),
-                with_reading.utterance.predict(read_utterance_inputs(whole, reading))[0],
+            heads = self.reading
+            regressed = Scores(
+                heads.phone.predict(read_phone_inputs(evidence, phones, reading))[:, 0],
+                heads.word.predict(read_word_inputs(of_words, reading)),
+                heads.utterance.predict(read_utterance_inputs(whole, reading))[0],
             )
-        return _clipped(
-            phones, words, np.array([trees.predict(whole)[0] for trees in self.utterance])
-        )
+            sequence = phone_sequence(evidence, self.norms, reading)
+            transformed = [Scores(*it.predict(sequence)) for it in heads.transformers]
+            return _clipped(blend(regressed, transformed))
+        utterance = np.array([trees.predict(whole)[0] for trees in self.utterance])
+        return _clipped(Scores(phones, words, utterance))
 
     def save(self, file: Path) -> None:
         """Write the head as arrays."""
         arrays = {f"norms.{name}": value for name, value in asdict(self.norms).items()}
         for name, trees in self._named().items():
             arrays |= {f"{name}.{part}": value for part, value in asdict(trees).items()}
-        for name, regression in asdict(self.reading).items():
+        for name in _REGRESSIONS:
+            regression = asdict(getattr(self.reading, name))
             arrays |= {f"reading.{name}.{part}": value for part, value in regression.items()}
+        for number, transformer in enumerate(self.reading.transformers):
+            arrays |= {
+                f"transformer.{number}.{name}": it for name, it in transformer.weights.items()
+            }
         np.savez_compressed(file, **arrays)
 
     @classmethod
@@ -125,7 +155,9 @@ class Head:
                     Linear(**_fields(arrays, "reading.phone", Linear)),
                     Kernel(**_fields(arrays, "reading.word", Kernel)),
                     Linear(**_fields(arrays, "reading.utterance", Linear)),
+                    tuple(_transformers(arrays)),
                 ),
+                _trees(arrays, "substitution"),
             )
 
     @classmethod
@@ -149,9 +181,26 @@ class Head:
         utterance = zip(UTTERANCE_SCORES, self.utterance, strict=True)
         return {
             "phone": self.phone,
+            "substitution": self.substitution,
             **{f"word.{name}": trees for name, trees in words},
             **{f"utterance.{name}": trees for name, trees in utterance},
         }
+
+
+def blend(regressed: Scores, transformed: Sequence[Scores]) -> Scores:
+    """Return the mean of the regressions' scores and of the transformers' mean."""
+    phones, words, utterance = (
+        (getattr(regressed, name) + np.mean([getattr(it, name) for it in transformed], axis=0)) / 2
+        for name in ("phones", "words", "utterance")
+    )
+    return Scores(phones, words, utterance)
+
+
+def _transformers(arrays: "np.lib.npyio.NpzFile") -> Iterator[Transformer]:
+    for number in range(TRANSFORMERS):
+        start = f"transformer.{number}."
+        names = [name for name in arrays.files if name.startswith(start)]
+        yield Transformer({it.removeprefix(start): arrays[it] for it in names})
 
 
 def _trees(arrays: "np.lib.npyio.NpzFile", name: str) -> Trees:
@@ -164,5 +213,9 @@ def _fields(
     return {field.name: arrays[f"{name}.{field.name}"] for field in fields(of)}
 
 
-def _clipped(phones: FloatArray, words: FloatArray, utterance: FloatArray) -> Scores:
-    return Scores(phones.clip(0, _BEST_PHONE), words.clip(0, _BEST), utterance.clip(0, _BEST))
+def _clipped(scores: Scores) -> Scores:
+    return Scores(
+        scores.phones.clip(0, _BEST_PHONE),
+        scores.words.clip(0, _BEST),
+        scores.utterance.clip(0, _BEST),
+    )

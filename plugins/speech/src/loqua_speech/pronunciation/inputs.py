@@ -12,7 +12,9 @@ from loqua_speech.pronunciation.reading import Reading
 
 __all__ = [
     "PhoneNorms",
+    "PhoneSequence",
     "phone_inputs",
+    "phone_sequence",
     "read_phone_inputs",
     "read_utterance_inputs",
     "read_word_inputs",
@@ -52,6 +54,25 @@ class PhoneNorms:
     own: FloatArray
     own_deviation: FloatArray
     highest: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneSequence:
+    """What a transformer sees of an utterance.
+
+    Attributes:
+        rows: Measurements, one row a phone.
+        phones: Classes of the phones.
+        members: 1 where a phone, by columns, belongs to a word, by rows; otherwise 0.
+        whole: Measurements of the utterance.
+        sound: The recogniser's states over it.
+    """
+
+    rows: NDArray[np.float32]
+    phones: IntArray
+    members: NDArray[np.float32]
+    whole: NDArray[np.float32]
+    sound: NDArray[np.float32]
 
 
 def phone_inputs(evidence: Evidence, norms: PhoneNorms) -> NDArray[np.float32]:
@@ -134,9 +155,27 @@ def read_word_inputs(inputs: NDArray[np.float32], reading: Reading) -> NDArray[n
 
 def read_utterance_inputs(inputs: NDArray[np.float32], reading: Reading) -> NDArray[np.float32]:
     """Return the utterance heads' inputs with those of a reading, one row."""
+    whole = np.concatenate([_read_whole(reading), reading.sound])
+    return np.concatenate([inputs, whole[None]], axis=1).astype(np.float32)
+
+
+def phone_sequence(evidence: Evidence, norms: PhoneNorms, reading: Reading) -> PhoneSequence:
+    """Return the transformers' inputs."""
+    words = np.arange(evidence.words[-1] + 1)
+    measured = phone_inputs(evidence, norms)[:, 1:]  # without the class
+    whole = [list(evidence.utterance.values()), _read_whole(reading)]
+    return PhoneSequence(
+        np.concatenate([measured, _read(reading)[evidence.words]], axis=1).astype(np.float32),
+        evidence.phones,
+        (words[:, None] == evidence.words).astype(np.float32),
+        np.concatenate(whole).astype(np.float32),
+        reading.sound,
+    )
+
+
+def _read_whole(reading: Reading) -> FloatArray:
     words = reading.words
-    whole = [words.mean(axis=0), words.min(axis=0), [words[:, 0].sum()], reading.sound]
-    return np.concatenate([inputs, np.concatenate(whole)[None]], axis=1).astype(np.float32)
+    return np.concatenate([words.mean(axis=0), words.min(axis=0), [words[:, 0].sum()]])
 
 
 def _read(reading: Reading) -> FloatArray:

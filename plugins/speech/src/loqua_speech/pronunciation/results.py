@@ -36,6 +36,7 @@ class PhoneResult:
         probability: How likely this phone was said rather than another.
         rival: The likeliest other phone; None for another sound, or none at all.
         rival_probability: How likely that was said.
+        substitution: How likely another sound was said in its place, from 0 to 1.
     """
 
     phone: str
@@ -45,6 +46,7 @@ class PhoneResult:
     probability: float
     rival: str | None
     rival_probability: float
+    substitution: float
 
 
 @dataclass(frozen=True, slots=True)

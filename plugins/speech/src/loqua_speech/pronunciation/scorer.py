@@ -30,7 +30,7 @@ __all__ = ["LONGEST_TEXT", "MISPRONOUNCED", "OTHER_TEXT", "Scorer"]
 LONGEST_TEXT = 60
 """Words; scoring takes time in proportion to words times seconds."""
 
-MISPRONOUNCED = 62.0
+MISPRONOUNCED = 60.0
 """A phone's score below it counts as wrong: the best F1 in cross-validation on TRAIN."""
 
 _RATE = 16_000
@@ -114,7 +114,8 @@ class Scorer:
             return refusal
         reading = self.reader(spoken, [word.text for word in said]) if self.reader else None
         scores = self.head.score(evidence, reading)
-        utterance = _Utterance(text, omitted, evidence, scores, start / _RATE)
+        substitutions = self.head.substitutions(evidence)
+        utterance = _Utterance(text, omitted, evidence, scores, substitutions, start / _RATE)
         return _assessment(utterance, find_miscues(alignment, evidence.words).inserted)
 
 
@@ -127,6 +128,7 @@ class _Utterance:
         omitted: Which of them were not.
         evidence: Measurements of the words that were said.
         scores: Of these words.
+        substitutions: Of their phones.
         start: Seconds before the first frame.
     """
 
@@ -134,6 +136,7 @@ class _Utterance:
     omitted: NDArray[np.bool_]
     evidence: Evidence
     scores: Scores
+    substitutions: NDArray[np.float64]
     start: float
 
     def seconds(self, frame: float) -> float:
@@ -225,4 +228,5 @@ def _phone(utterance: _Utterance, at: int) -> PhoneResult:
         round(own, 3),
         PHONES[rival] if rival < len(PHONES) else None,
         round(float(np.exp(evidence.columns[f"posterior_{rival}"][at])), 3),
+        round(float(utterance.substitutions[at]), 3),
     )
