@@ -16,7 +16,7 @@ from loqua_host.registry.inspection import inspect_tutors
 from loqua_host.settings.engines import Engines
 from loqua_host.settings.load import draft
 from loqua_host.settings.tutors import TutorSettings
-from loqua_host.system.process import safe_environ
+from loqua_host.system.environment import safe_environ
 
 from .problems import print_problems
 

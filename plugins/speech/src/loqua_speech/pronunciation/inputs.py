@@ -163,7 +163,7 @@ def phone_sequence(evidence: Evidence, norms: PhoneNorms, reading: Reading) -> P
     """Return the transformers' inputs."""
     words = np.arange(evidence.words[-1] + 1)
     measured = phone_inputs(evidence, norms)[:, 1:]  # without the class
-    whole = [list(evidence.utterance.values()), _read_whole(reading)]
+    whole = [np.array(list(evidence.utterance.values())), _read_whole(reading)]
     return PhoneSequence(
         np.concatenate([measured, _read(reading)[evidence.words]], axis=1).astype(np.float32),
         evidence.phones,
