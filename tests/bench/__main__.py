@@ -33,6 +33,9 @@ from loqua_host.dev.ports import free_port
 log = logging.getLogger(__name__)
 
 ROUNDS: Final = 3
+LONGEST: Final = 600.0
+"""Seconds after which a scenario has failed."""
+
 HEARD: Final = frozenset({"entering", "burst", "job-killed", "host-killed"})
 """The scenarios in which it matters whether LiveKit tells the host who enters and leaves."""
 
@@ -68,11 +71,23 @@ def takes_part(side: str, scenario: str) -> bool:
 async def _measure(name: str, side: Side, deployment: Deployment, directory: Path) -> Found:
     """Return the figures of a scenario; none if it has failed, which must not end the others."""
     try:
-        found = await SCENARIOS[name](Stage(side, deployment, directory))
+        async with asyncio.timeout(LONGEST):
+            found = await SCENARIOS[name](Stage(side, deployment, directory))
     except Exception:  # whatever it was, it is in the log
         log.exception("%s of %s failed", name, side.name)
         return {}
     print(name, side.name, json.dumps(found), file=sys.stderr)  # noqa: T201  # progress
+    return found
+
+
+def _measure_part(name: str, rounds: int) -> Figures:
+    """Return the figures of a part; none if that has failed."""
+    try:
+        found = PARTS[name](rounds)
+    except Exception:  # as above
+        log.exception("%s failed", name)
+        return {}
+    print(name, json.dumps(found), file=sys.stderr)  # noqa: T201  # progress
     return found
 
 
@@ -100,7 +115,7 @@ def main() -> None:
     chosen = arguments.names or names
     figures = load()
     for part in [name for name in PARTS if name in chosen]:
-        figures |= PARTS[part](arguments.rounds)
+        figures |= _measure_part(part, arguments.rounds)
         save(figures)
     if scenarios := [name for name in SCENARIOS if name in chosen]:
         asyncio.run(compare(scenarios, arguments.rounds, figures))

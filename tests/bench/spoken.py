@@ -22,6 +22,8 @@ __all__ = ["carried"]
 
 MORE: Final = range(3, 8)
 TURNS: Final = 4
+LONGEST: Final = 600.0
+"""Seconds for all of them."""
 
 
 def carried(limit: float) -> tuple[int, Mapping[int, float]]:
@@ -29,8 +31,11 @@ def carried(limit: float) -> tuple[int, Mapping[int, float]]:
 
     Args:
         limit: Seconds from last word to first sound that 95 % of all turns keep.
+
+    Raises:
+        TimeoutError: If they do not come to an end.
     """
-    return asyncio.run(_carried(limit))
+    return asyncio.run(asyncio.wait_for(_carried(limit), LONGEST))
 
 
 async def _carried(limit: float) -> tuple[int, Mapping[int, float]]:

@@ -41,6 +41,9 @@ EVERY: Final = 30.0
 BEGUN_EVERY: Final = 0.04
 """Seconds between the begins of two lessons."""
 
+PATIENCE: Final = 120.0
+"""Seconds in which the last lessons begin."""
+
 WATCHED: Final = 60.0
 CALLS: Final = 1000
 """A second, of which the host's own limit is out of the way."""
@@ -63,7 +66,11 @@ class Cost:
 
 
 def measure(lessons: int = LESSONS, watched: float = WATCHED) -> Cost:
-    """Return what so many lessons cost, over so many seconds."""
+    """Return what so many lessons cost, over so many seconds.
+
+    Raises:
+        TimeoutError: If they do not all begin.
+    """
     return asyncio.run(_measure(lessons, watched))
 
 
@@ -90,6 +97,7 @@ def _outside(lessons: int) -> Iterator[Connection]:
     spawning = multiprocessing.get_context("spawn")
     process = spawning.Process(target=_run_outside, args=[theirs, lessons], daemon=True)
     process.start()
+    theirs.close()  # so that nobody waits for what has ended
     try:
         yield ours
     finally:
@@ -116,8 +124,9 @@ async def _begin(host: Deployment, jobs: Connection, lessons: int) -> None:
         host.lessons.begin(job)
         jobs.send((job.job_id, user))
         await asyncio.sleep(BEGUN_EVERY)
-    while len(host.lessons.live()) < lessons:  # noqa: ASYNC110  # the host has no event for it
-        await asyncio.sleep(0.1)
+    async with asyncio.timeout(PATIENCE):
+        while len(host.lessons.live()) < lessons:  # noqa: ASYNC110  # the host has no event for it
+            await asyncio.sleep(0.1)
 
 
 def _taken(sent: Sent, log: Path, first: float, last: float) -> Iterator[float]:
