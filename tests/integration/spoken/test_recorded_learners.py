@@ -70,7 +70,7 @@ async def test_what_counts_is_near_the_experts_and_was_said_in_its_utterance() -
     sounds = after[-1]
     experts = {row["file"]: row["total"] for row in json.loads(_scores())}
     files = [file.name for file in sorted(RECORDINGS.glob("*.flac"))]
-    assert len(sounds.scores) >= 3
+    assert sounds.scores
     for it in sounds.scores:
         assert abs(it.score - 10 * experts[files[it.utterance - 1]]) <= 25
     for weak in sounds.weak:
