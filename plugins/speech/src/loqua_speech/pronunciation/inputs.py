@@ -163,12 +163,12 @@ def phone_sequence(evidence: Evidence, norms: PhoneNorms, reading: Reading) -> P
     """Return the transformers' inputs."""
     words = np.arange(evidence.words[-1] + 1)
     measured = phone_inputs(evidence, norms)[:, 1:]  # without the class
-    whole = [np.array(list(evidence.utterance.values())), _read_whole(reading)]
+    measured_whole = np.array(list(evidence.utterance.values()))
     return PhoneSequence(
         np.concatenate([measured, _read(reading)[evidence.words]], axis=1).astype(np.float32),
         evidence.phones,
         (words[:, None] == evidence.words).astype(np.float32),
-        np.concatenate(whole).astype(np.float32),
+        np.concatenate([measured_whole, _read_whole(reading)]).astype(np.float32),
         reading.sound,
     )
 
