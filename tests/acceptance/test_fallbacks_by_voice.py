@@ -1,7 +1,7 @@
 """A lesson whose engines are taken away in the middle of what they do, and given back."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -10,7 +10,6 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-import pytest_asyncio
 from livekit import rtc
 from tests.acceptance.provider import KEY, Provider, provider
 from tests.acceptance.voices import Voice, entered, host_of
@@ -20,10 +19,7 @@ from loqua_host.dev.learner import AUDIBLE, SAMPLE_RATE, synthesise_line
 from loqua_host.dev.parts import Parts
 from loqua_host.system.tasks import background
 
-pytestmark = [
-    pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.timeout(400, func_only=True),
-]
+pytestmark = pytest.mark.timeout(400, func_only=True)
 
 ORDER = "Quiero un café con leche, por favor."
 GREETING = "Buenos días, señora. Hoy tenemos sopa de verduras y pescado. ¿Qué desea tomar?"
@@ -129,12 +125,16 @@ class Lesson:
     spare: Provider
 
 
+@pytest.fixture
+async def running(tmp_path: Path, speech_url: str) -> AsyncIterator[Lesson]:
+    """Run a host with engines in lists: hosted ones first, offline ones last."""
+    async with host_with_fallbacks(tmp_path, speech_url) as lesson:
+        yield lesson
+
+
 @asynccontextmanager
 async def host_with_fallbacks(directory: Path, speech_url: str) -> AsyncIterator[Lesson]:
-    """Run a host with engines in lists: hosted ones first, offline ones last.
-
-    Both providers stand before the same speech server.
-    """
+    """Run it; both providers stand before the same speech server."""
     async with provider("", FIRST) as hosted, provider("", SECOND) as spare:
         lists = {
             "stt": [one.engine("stt", language="{language}") for one in (hosted, spare)],
@@ -194,8 +194,10 @@ class Dialogue:
         return any(all(word in line for word in words) for line in self.lesson.log.lines)
 
 
-async def lose_engines(running: Lesson) -> None:
-    """Have voice, recogniser and model fail in turn, and then all of them work again."""
+async def test_a_lesson_goes_on_without_any_of_its_engines_and_returns_to_them(
+    running: Lesson,
+) -> None:
+    """Voice in mid-sentence, recogniser in mid-utterance, model in mid-reply; then all again."""
     parts, log, hosted = running.parts, running.log, running.hosted
     order = await synthesise_line(f"{parts.speech_url}/v1", ORDER, "es")
     hosted.faults = {"tts": "breaks off"}
@@ -247,8 +249,8 @@ async def greeted_at_once(running: Lesson) -> None:
         assert talk.waited(began) < 4
 
 
-async def lose_provider(running: Lesson) -> None:
-    """Have a provider take all requests and never answer, as over a network that loses all."""
+async def test_a_lesson_begins_and_goes_on_without_its_provider(running: Lesson) -> None:
+    """It takes requests and never answers, as over a network that loses everything."""
     parts, log, hosted = running.parts, running.log, running.hosted
     hosted.faults = {"tts": "hangs", "stt": "hangs", "llm": "hangs"}
     order = await synthesise_line(f"{parts.speech_url}/v1", ORDER, "es")
@@ -266,35 +268,3 @@ async def lose_provider(running: Lesson) -> None:
         assert talk.waited(ended) < 6  # nobody is waited for any more
         await greeted_at_once(running)
     await log.until("lesson.recorded", "outcome=completed")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def courses(
-    tmp_path_factory: pytest.TempPathFactory, speech_url: str
-) -> AsyncIterator[dict[str, asyncio.Task[None]]]:
-    """Begin both lessons, each with a host of its own: they mostly wait for what does not come."""
-
-    async def run(course: Callable[[Lesson], Awaitable[None]]) -> None:
-        directory = tmp_path_factory.mktemp(course.__name__)
-        async with host_with_fallbacks(directory, speech_url) as lesson:
-            await course(lesson)
-
-    running = {it.__name__: asyncio.create_task(run(it)) for it in (lose_engines, lose_provider)}
-    yield running
-    for one in running.values():
-        one.cancel()
-    await asyncio.wait(running.values())
-
-
-async def test_a_lesson_goes_on_without_any_of_its_engines_and_returns_to_them(
-    courses: dict[str, asyncio.Task[None]],
-) -> None:
-    """Voice in mid-sentence, recogniser in mid-utterance, model in mid-reply; then all again."""
-    await courses["lose_engines"]
-
-
-async def test_a_lesson_begins_and_goes_on_without_its_provider(
-    courses: dict[str, asyncio.Task[None]],
-) -> None:
-    """It takes requests and never answers, as over a network that loses everything."""
-    await courses["lose_provider"]
