@@ -31,13 +31,15 @@ _LONG_AND_SHORT = {"i": "ɪ", "u": "ʊ"}  # noqa: RUF001 IPA
 
 
 class Finding(BaseModel):
-    """A sound that was clearly wrong.
+    """A sound that was wrong.
 
     Attributes:
         word: The word that it is in.
         expected: The sound, in IPA.
         heard: What was said instead; None if it is no sound that can be named.
         accuracy: The word's score, 0 to 100.
+        is_sure: Whether the sound alone says so; otherwise it is the likeliest wrong one of a word
+            that was not recognised.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -46,6 +48,7 @@ class Finding(BaseModel):
     expected: str
     heard: str | None
     accuracy: float
+    is_sure: bool = True
 
 
 def find(
@@ -107,8 +110,12 @@ def _is_clear(phoneme: AssessedSound) -> bool:
 
 
 def _finding(word: AssessedWord, phoneme: AssessedSound, language: SpokenLanguage) -> Finding:
-    named = _is_clear(phoneme) and phoneme.heard in language.sounds
-    heard = phoneme.heard if named else None
+    is_sure = _is_clear(phoneme)
+    heard = phoneme.heard if is_sure and phoneme.heard in language.sounds else None
     return Finding(
-        word=word.word, expected=phoneme.phoneme, heard=heard, accuracy=word.accuracy or 0.0
+        word=word.word,
+        expected=phoneme.phoneme,
+        heard=heard,
+        accuracy=word.accuracy or 0.0,
+        is_sure=is_sure,
     )

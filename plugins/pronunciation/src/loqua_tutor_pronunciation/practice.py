@@ -53,6 +53,7 @@ class PracticeState(BaseModel):
         hint: The advice about a word that was not recognised in it.
         risen: The word that the last try said better than the one before.
         sounds: The sounds corrected so far.
+        weak: Those of them that were surely wrong, or advised on.
         good: The sounds of the drills that were right.
         slow: Whether the learner asked for a slow voice.
     """
@@ -75,6 +76,7 @@ class PracticeState(BaseModel):
     hint: Hint | None = None
     risen: str | None = None
     sounds: tuple[str, ...] = ()
+    weak: tuple[str, ...] = ()
     good: tuple[str, ...] = ()
     slow: bool = False
 
@@ -125,6 +127,7 @@ def advance(
         hint=hint,
         risen=_risen(state, assessment),
         sounds=_union(state.sounds, [told.expected] if told else [hint.sound] if hint else []),
+        weak=_union(state.weak, _weak(told, hint)),
         good=_union(state.good, exercise.sounds if last == "right" and is_judged else ()),
         slow=state.slow,
     )
@@ -212,7 +215,8 @@ def report(state: PracticeState, language: SpokenLanguage, native: str | None) -
     """The lesson's report, with translations into the language that the API calls `native`."""
     tried = _tried(state)
     advised = dict(_recommendations(state))
-    about = sound_topics(language.language, weak=state.sounds, good=state.good)
+    good = set(state.good).difference(state.sounds)
+    about = sound_topics(language.language, weak=state.weak, good=good)
     return LessonReport(
         progress=progress(state),
         topics_covered=("pronunciation", *about) if tried else (),
@@ -244,6 +248,12 @@ def _tried(state: PracticeState) -> int:
 def _risen(state: PracticeState, assessment: Assessment | None) -> str | None:
     before = state.finding
     return before.word if before and assessment and has_risen(before, assessment) else None
+
+
+def _weak(told: Finding | None, hint: Hint | None) -> Iterable[str]:
+    if told:
+        return [told.expected] if told.is_sure else []
+    return [hint.sound] if hint else []
 
 
 def _recommendations(state: PracticeState) -> Iterable[tuple[str, str]]:
