@@ -13,7 +13,7 @@ from tests.pictures.browser import chromium
 
 from .visitor import DESKTOP, PHONE, Playground, Visitor, playground, write_sentence
 
-pytestmark = [pytest.mark.timeout(400), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.timeout(400, func_only=True), pytest.mark.asyncio(loop_scope="module")]
 
 IMPATIENT = """
 const wait = setTimeout;

@@ -147,3 +147,9 @@ def _watch(visitor: Visitor, stay: Stay) -> None:
 
     visitor.room.on("participant_attributes_changed", on_attributes)
     visitor.room.on("track_subscribed", on_track)
+    # What came while the learner entered is no news any more.
+    on_attributes(dict(visitor.room.local_participant.attributes), visitor.room.local_participant)
+    for who in visitor.room.remote_participants.values():
+        for heard in who.track_publications.values():
+            if heard.track is not None:
+                on_track(heard.track, heard, who)
