@@ -23,7 +23,7 @@ from loqua_host.dev.livekit import LiveKitServer, run_livekit
 from loqua_host.job.room.camera import Camera
 
 WIDTH, HEIGHT, RATE = 640, 480, 15
-SECONDS = 20.0
+SECONDS = 15.0
 LOOKS = 2
 """Looks in this time."""
 
@@ -32,30 +32,32 @@ async def main() -> None:
     """Measure and print."""
     async with run_livekit(say=_tell) as server:
         name = uuid4().hex
+        room = await enter(server.url, _token(server, name, "tutor"))
+        published = asyncio.Event()
+        room.on("track_published", lambda *_: published.set())
         learner = multiprocessing.get_context("spawn").Process(
             target=publish, args=(server.url, _token(server, name, "learner"))
         )
         learner.start()
         try:
-            print(json.dumps(await measure(server, name), indent=1))  # noqa: T201  # the result
+            await published.wait()
+            print(json.dumps(await measure(room), indent=1))  # noqa: T201  # the result
         finally:
+            await room.disconnect()
             learner.terminate()
             learner.join()
 
 
-async def measure(server: LiveKitServer, name: str) -> dict[str, float]:
+async def measure(room: rtc.Room) -> dict[str, float]:
     """Return the processor time of each way to receive, and the seconds of a look."""
-    room = await enter(server.url, _token(server, name, "tutor"))
     camera, looks = Camera(room, "learner"), list[float]()
-    while await camera.look() is None:
-        pass
 
     async def look() -> None:
         for _ in range(LOOKS):
             began = time.monotonic()
             await camera.look()
             looks.append(time.monotonic() - began)
-            await asyncio.sleep(SECONDS / LOOKS - looks[-1])
+            await asyncio.sleep(max(0.0, SECONDS / LOOKS - looks[-1]))
 
     async def watch() -> None:
         subscribed = asyncio.get_running_loop().create_future()
@@ -73,7 +75,6 @@ async def measure(server: LiveKitServer, name: str) -> dict[str, float]:
         "look_percent": await cost(look),
         "all_video_percent": await cost(watch),
     }
-    await room.disconnect()
     return {**costs, "look_seconds": round(median(looks), 2)}
 
 
@@ -98,7 +99,7 @@ async def enter(url: str, token: str) -> rtc.Room:
 
 
 def publish(url: str, token: str) -> None:
-    """Publish the moving picture until the process is ended."""
+    """Publish the moving picture until the process is terminated."""
     asyncio.run(_publish(url, token))
 
 
