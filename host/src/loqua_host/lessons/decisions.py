@@ -33,8 +33,8 @@ __all__ = [
     "waits",
 ]
 
-DISPATCH_GRACE = 2.0
-"""Seconds for LiveKit's own dispatch, which takes tenths, after a learner has entered."""
+DISPATCH_GRACE = 3.0
+"""Seconds for LiveKit's own dispatch after a learner has entered."""
 
 RELOAD_SECONDS = 2.0
 """Seconds that capacity is kept for a learner who left, for example to reload the page."""
