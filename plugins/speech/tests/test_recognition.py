@@ -90,13 +90,6 @@ def test_a_soft_word_between_silences_is_heard(
     assert passage.text
 
 
-def test_a_word_of_an_odd_voice_between_digital_silences_is_not_lost(whisper: Whisper) -> None:
-    """Whisper doubts it less with a little noise around it: espeak says "Non"."""
-    sound = decode((RECORDINGS / "non.flac").read_bytes())
-
-    assert whisper.hear(sound, "fr").text
-
-
 @pytest.mark.parametrize(
     ("voice", "no_speech", "log_probability", "is_silence"),
     [

@@ -40,9 +40,6 @@ _SHORT_SECONDS = 1.0
 _CLEAR_SECONDS = 0.06
 _SHORT_NO_SPEECH = 0.6
 _SHORT_LOG_PROBABILITY = -2.0
-# Whisper knows no word between digital silences, as noise suppression leaves them: amplitude of the
-# noise that is added to a short one, 42 dB below its peak.
-_HISS = 0.002
 # A strong accent sounds like the native language, but leaves the other one possible: of 62 accented
 # or telephone utterances none counts as another language, of 13 in another language 9 do.
 _SURE_LANGUAGE = 0.85
@@ -193,11 +190,9 @@ class Whisper:
         if peak < _QUIET_PEAK:
             return Passage("", language or "en")
         audio = audio * np.float32(max(1.0, _SOFT_PEAK / peak))
-        voice = detect_voice(audio)
-        if _UNVOICED_SECONDS <= voice.seconds <= _SHORT_SECONDS:
-            audio = _with_hiss(audio)
         features = self._model.feature_extractor(audio)
         limit = _TOKENS_BESIDE + _TOKENS_A_SECOND * len(audio) // HEARING_RATE
+        voice = detect_voice(audio)
         # Of a sound without a voice only a text that needs no second attempt is one.
         for attempt in _ATTEMPTS if voice.seconds >= _UNVOICED_SECONDS else _ATTEMPTS[:1]:
             encoded = self._model.encode(pad_or_trim(features, attempt.frames))
@@ -319,11 +314,6 @@ class Whisper:
             and probabilities.get(asked or "", 0.0) < _EXCLUDED_LANGUAGE
         )
         return likeliest if asked is None or is_other else asked
-
-
-def _with_hiss(audio: Samples) -> Samples:
-    hiss = np.random.default_rng(0).normal(scale=_HISS, size=len(audio))
-    return audio + hiss.astype(np.float32)
 
 
 def _ends(tokens: Sequence[Sequence[int]]) -> np.ndarray:
