@@ -1,9 +1,13 @@
 """The tutor's track: in the room before there is a lesson, and gone with the job."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+import structlog
+from livekit import rtc
+from livekit.rtc.participant import PublishTrackError
 
 from loqua_host.job.voice import track as module
 from loqua_host.job.voice.track import published_track
@@ -30,14 +34,61 @@ class FakeTrack:
         self.done.append("closed")
 
 
+class UnpublishableTrack(FakeTrack):
+    """A track that LiveKit refuses."""
+
+    async def start(self) -> None:
+        """Fail."""
+        raise PublishTrackError("no permission")
+
+
+class FakeRoom(rtc.EventEmitter[str]):
+    """A room that announces a track when told to."""
+
+    def announce(self) -> None:
+        """Announce the track, as LiveKit's server has it."""
+        self.emit("local_track_published", None, None)
+
+
 async def test_the_track_is_published_while_the_host_prepares_the_lesson(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Nobody waits until the learner has subscribed, and nothing is left of one nobody did."""
     monkeypatch.setattr(module, "TrackOutput", FakeTrack)
-    room: Any = object()
+    room: Any = FakeRoom()
     async with published_track(room) as track:
         await asyncio.sleep(0)
+        room.announce()
         assert isinstance(track, FakeTrack)
         assert (track.room, track.done) == (room, ["published"])
     assert track.done == ["published", "given up", "closed"]
+
+
+async def test_a_track_is_not_given_up_before_livekit_has_announced_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The client looks it up then, and logs an error if it is gone."""
+    monkeypatch.setattr(module, "TrackOutput", FakeTrack)
+    room: Any = FakeRoom()
+    async with AsyncExitStack() as stack:
+        track = await stack.enter_async_context(published_track(room))
+        closing = asyncio.create_task(stack.aclose())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not closing.done()
+        assert track.done == ["published"]  # type: ignore[attr-defined]
+        room.announce()
+        await closing
+    assert track.done == ["published", "given up", "closed"]  # type: ignore[attr-defined]
+
+
+async def test_a_track_that_cannot_be_published_is_logged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its lesson goes on without sound, and closes at once."""
+    monkeypatch.setattr(module, "TrackOutput", UnpublishableTrack)
+    room: Any = FakeRoom()
+    with structlog.testing.capture_logs() as logs:
+        async with published_track(room):
+            await asyncio.sleep(0)
+    assert [line["task"] for line in logs] == ["publish_track"]
