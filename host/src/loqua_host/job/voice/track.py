@@ -3,19 +3,24 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Final
 
 from livekit import rtc
 from livekit.agents.voice.io import AudioOutput
 from livekit.agents.voice.room_io import AudioOutputOptions
 from livekit.rtc.participant import PublishTrackError
+from livekit.rtc.room import EventTypes
 
 from loqua_host.livekit_internals import TrackOutput
 from loqua_host.observability.faults import log_fault
 
 __all__ = ["published_track"]
 
-ANNOUNCED_SECONDS = 2.0
-"""Seconds within which LiveKit announces a track, unless the connection is lost."""
+SETTLING: Final[tuple[EventTypes, ...]] = ("local_track_published", "disconnected")
+"""What LiveKit says of a track that is being published."""
+
+SETTLED_SECONDS = 10.0
+"""Seconds within which LiveKit says one of these, also on a busy machine."""
 
 
 @asynccontextmanager
@@ -32,21 +37,23 @@ async def published_track(room: rtc.Room) -> AsyncIterator[AudioOutput]:
         num_channels=options.num_channels,
         track_publish_options=options.track_publish_options,
     )
-    announced = asyncio.Event()
+    settled = asyncio.Event()
 
-    def announce(*_: object) -> None:
-        announced.set()
+    def settle(*_: object) -> None:
+        settled.set()
 
-    room.on("local_track_published", announce)
+    for event in SETTLING:
+        room.on(event, settle)
     publishing = asyncio.create_task(_logged_failure(output))
-    publishing.add_done_callback(announce)
+    publishing.add_done_callback(settle)
     try:
         yield output
     finally:
         # Cancelled before, the client fails at the announcement, whose track it does not know.
         with suppress(TimeoutError):
-            await asyncio.wait_for(announced.wait(), ANNOUNCED_SECONDS)
-        room.off("local_track_published", announce)
+            await asyncio.wait_for(settled.wait(), SETTLED_SECONDS)
+        for event in SETTLING:
+            room.off(event, settle)
         publishing.cancel()
         await asyncio.wait({publishing})
         await output.aclose()
