@@ -5,15 +5,23 @@ from typing import Any
 from uuid import uuid4
 
 import numpy as np
+import pytest
 from livekit import api, rtc
 
 from loqua_host.dev.livekit import LiveKitServer
+from loqua_host.job.room import camera as module
 from loqua_host.job.room.camera import Camera
 
 SIZE = 64
 RED = rtc.VideoFrame(
     SIZE, SIZE, rtc.VideoBufferType.RGBA, bytes((220, 20, 20, 255)) * (SIZE * SIZE)
 )
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a look take longer than a tutor would wait: a busy machine shows the picture late."""
+    monkeypatch.setattr(module, "LOOK_SECONDS", 30.0)
 
 
 async def enter(server: LiveKitServer, name: str, identity: str) -> rtc.Room:
