@@ -309,7 +309,8 @@ async def run_cluster(
         for member in members:
             stack.push_async_callback(member.stop)
         await asyncio.gather(*(member.start() for member in members))
-        await asyncio.sleep(LEASE / 3 + 1)  # each sees the others when it renews its lease
+        # Each reports its tutors when it first renews its lease, and the others read them then.
+        await asyncio.sleep(2 * LEASE / 3 + 1)
         yield Cluster(members, deployments)
 
 

@@ -76,7 +76,10 @@ class Probe:
         script = self._script(lesson)
         words = lesson.context.progress.words_learned
         granted = {name: sha256(it.encode()).hexdigest() for name, it in lesson.secrets.items()}
-        lesson.log.info("probe.ready", room=lesson.room, words_before=words, granted=granted)
+        back = lesson.handback and lesson.handback.outcome
+        lesson.log.info(
+            "probe.ready", room=lesson.room, words_before=words, granted=granted, handback=back
+        )
 
         async def note(event: TimeRunningOut) -> None:
             lesson.log.info("probe.time_running_out", room=lesson.room, seconds=event.seconds)

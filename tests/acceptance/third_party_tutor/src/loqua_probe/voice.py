@@ -23,7 +23,7 @@ class ToneTTS(tts.TTS[Any]):
     def synthesize(
         self, text: str, *, conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS
     ) -> tts.ChunkedStream:
-        """ToneTTS a sentence."""
+        """Hum a sentence."""
         return _ToneStream(tts=self, input_text=text, conn_options=conn_options)
 
 
