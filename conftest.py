@@ -201,7 +201,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Try once more in CI what runs on real servers in real time, and print what failed at first."""
+    """Try what runs on real servers once more in CI, and print how it failed first."""
     if "CI" in os.environ:
         for item in items:
             if {"integration", "acceptance"} & {mark.name for mark in item.iter_markers()}:
