@@ -22,6 +22,7 @@ from livekit.agents.types import (
 from loqua_host.dev.demo import HostLog, run_host_process
 from loqua_host.dev.learner import SAMPLE_RATE, joined
 from loqua_host.dev.parts import Parts, local_parts, write_config
+from loqua_host.system.tasks import uncancelled
 
 ROOT = Path(__file__).parents[2]
 FRAME = SAMPLE_RATE // 50
@@ -103,9 +104,15 @@ class Voice(Reader):
             num_channels=1,
             frame_size_ms=20,
         )
+        clock = asyncio.get_running_loop().time
         try:
             await self._capture(np.zeros(int(delay * SAMPLE_RATE), "<i2"))
+            played = clock() + delay
             async for event in stream:
+                # A loudspeaker that has fallen behind leaves something out; its delay stays.
+                if played > clock() + 2 * delay:
+                    continue
+                played = max(played, clock()) + event.frame.duration
                 samples = np.frombuffer(event.frame.data, "<i2") * loudness
                 await self._capture(samples.astype("<i2"))
         finally:
@@ -122,7 +129,8 @@ class Voice(Reader):
 
     async def _capture(self, samples: "np.ndarray[Any, np.dtype[np.int16]]") -> None:
         frame = rtc.AudioFrame(samples.tobytes(), SAMPLE_RATE, 1, len(samples))
-        await self.source.capture_frame(frame)
+        # Cancelled midway it goes on in LiveKit, which refuses the next frame until it is done.
+        await uncancelled(self.source.capture_frame(frame))
 
 
 def install(directory: Path, name: str, code: str) -> str:

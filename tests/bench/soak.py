@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from asyncio.subprocess import PIPE
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -41,8 +42,7 @@ from tests.integration.host.conftest import (
     new_room,
 )
 
-from loqua_host.dev.learner import Line, Script, SyntheticLearner, synthesise_line
-from loqua_host.dev.parts import write_config
+from loqua_host.dev.parts import run_child, write_config
 from loqua_host.dev.scripts import CONVERSATION
 from loqua_host.system.tasks import background
 
@@ -52,6 +52,9 @@ LEARNERS = 5
 RECONNECT_TIMEOUT = 8.0
 STAYS = (10.0, 40.0)
 """Seconds that a learner stays, at least and at most."""
+
+ABORTED = frozenset({-signal.SIGABRT, -signal.SIGTERM})
+"""How a learner's process ends that LiveKit's client has given up (`tests.bench.spoken_lesson`)."""
 
 OUTAGE = 8.0
 LOOK = 0.1
@@ -126,6 +129,7 @@ class Tally:
     memory: list[float] = field(default_factory=list)
     files: list[float] = field(default_factory=list)
     replies: list[float] = field(default_factory=list)
+    aborted: int = 0
 
     async def follow(self) -> Never:
         """Look again and again who is alone."""
@@ -199,21 +203,27 @@ class Soak:
     async def _talk(self) -> Never:
         """Talk with the conversation tutor, lesson after lesson."""
         while True:
-            with suppress(rtc.ConnectError, httpx.HTTPError):
+            with suppress(httpx.HTTPError):
                 await self._attend_lesson(new_room())
             await asyncio.sleep(1)
 
     async def _attend_lesson(self, room: str) -> None:
         body = {"user_id": CONVERSATION.user_id, "room_name": room}
         joined = (await self.deployment.api.client.post("/api/v1/rooms/join", json=body)).json()
-
-        async def speak(line: Line) -> bytes:
-            return await synthesise_line(f"{self.speech.url}/v1", line.text, line.language)
-
-        lines = tuple(Line(text, CONVERSATION.language) for text in CONVERSATION.lines[:3])
-        learner = SyntheticLearner(joined["url"], joined["token"], speak, Script(lines))
-        heard = await learner.attend()
-        self.tally.replies += [seconds for seconds in heard.reply_latencies if seconds is not None]
+        environ = {
+            **os.environ,
+            "LEARNER_URL": joined["url"],
+            "LEARNER_TOKEN": joined["token"],
+            "SPEECH_URL": self.speech.url,
+        }
+        command = (sys.executable, "-m", "tests.bench.spoken_lesson")
+        async with run_child(*command, stdout=PIPE, stderr=2, environ=environ) as learner:
+            heard, _ = await learner.communicate()
+        if learner.returncode in ABORTED:
+            self.tally.aborted += 1
+            return
+        assert learner.returncode == 0, learner.returncode
+        self.tally.replies += json.loads(heard)
 
     async def _break(self, every: float) -> Never:
         """Break each thing once in a random order, and again."""
@@ -339,6 +349,7 @@ def figures(
         "lost": len(opened - arrived),
         "twice": sum(count > 1 for count in arrived.values()),
         "spoken_replies": len(tally.replies),
+        "learners_aborted": tally.aborted,
         "errors_logged": dict(errors),
         "memory_mb": [round(one) for one in thirds(tally.memory)],
         "open_files": list(thirds(tally.files)),

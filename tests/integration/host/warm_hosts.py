@@ -146,10 +146,11 @@ def serve(channel: socket.socket) -> None:
             return
         read, write = os.pipe()
         if (between := os.fork()) == 0:
+            parent = os.getpid()  # which may be gone before the host could ask for it
             if (pid := os.fork()) == 0:
                 for one in (read, write, channel.detach()):
                     os.close(one)
-                _become_host(os.getppid(), *logs, *pickle.loads(sent))  # noqa: S301  # from the tests
+                _become_host(parent, *logs, *pickle.loads(sent))  # noqa: S301  # from the tests
                 return
             os.write(write, str(pid).encode())
             os._exit(0)
