@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import traceback
-from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -55,19 +54,17 @@ WITHOUT_VOICE = frozenset(
 """The acceptance tests in which no learner speaks, or only for a moment."""
 
 LONGEST = (
-    "tests/acceptance/test_soak.py",
     "tests/acceptance/test_playground.py",
-    "tests/acceptance/test_playground_faults.py",
     "tests/acceptance/test_new_tutor.py",
+    "tests/integration/host/test_handoff_between_hosts.py",
+    "tests/acceptance/test_soak.py",
     "tests/acceptance/test_typed_tutors.py",
     "tests/integration/dev/test_learner.py",
+    "tests/acceptance/test_playground_faults.py",
     "tests/integration/core/test_faults.py",
 )
-"""Files that begin first, the longest before the others: one that begins last is waited for by all.
-The summary names those that are missing."""
-
-LONG = 30.0
-"""Seconds for which a file may take a process without being one of these."""
+"""Files that begin first: one that begins last is waited for by all. Browsers and faults begin one
+after the other, because together they take more than the machine has."""
 
 NICE = 5
 """By how much the other processes stand back for the voice, which is heard in real time."""
@@ -212,18 +209,6 @@ def pytest_collection_finish() -> None:
     """Collect garbage from now on, but only what tests leave."""
     gc.freeze()
     gc.enable()
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Name the files that should begin first, after a run of all tests."""
-    seconds = Counter[str]()
-    for reports in terminalreporter.stats.values():
-        for report in reports:
-            if isinstance(report, pytest.TestReport):
-                seconds[report.nodeid.partition("::")[0]] += report.duration
-    for file, taken in seconds.most_common():
-        if taken > LONG and file not in LONGEST and _needs(file) != "voice":
-            terminalreporter.line(f"{file}: took {taken:.0f} s; name it in LONGEST of conftest.py")
 
 
 @pytest.fixture(scope="session")
