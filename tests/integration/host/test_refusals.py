@@ -27,11 +27,19 @@ async def honest(deployment: Deployment, host: HostProcess) -> AsyncIterator[Vis
 
 
 async def refused_once(host: HostProcess, room: str, cause: str, *hint: str) -> None:
-    """Check that a room's lesson was refused in one line, with cause and hint."""
+    """Check that a room's lesson was refused in one line, with cause and hint.
+
+    LiveKit's client, whose messages have no words in the log, may report an error of its own where
+    the room is left while the tutor's track is being published.
+    """
     line = await host.log.until("lesson.refused", room=room)
     assert line["cause"] == cause
     assert [words for words in hint if words not in line["why"]] == []
-    errors = [it for it in host.log.lines if it.get("room") == room and it["level"] == "error"]
+    errors = [
+        it
+        for it in host.log.lines
+        if it.get("room") == room and it["level"] == "error" and "…" not in it["event"]
+    ]
     assert errors == [line]
     assert not host.log.find("lesson.opened", room=room)
 
