@@ -1,7 +1,7 @@
 """What the learner's camera or shared screen shows."""
 
 import asyncio
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 from livekit import rtc
 
@@ -9,6 +9,10 @@ __all__ = ["Camera"]
 
 LOOK_SECONDS = 2.0
 """Seconds that a look takes at most; the first picture needs some tenths of a second."""
+
+
+RELEASE_SECONDS = 1.0
+"""Seconds within which LiveKit says that a subscription has ended."""
 
 
 class Camera:
@@ -27,15 +31,20 @@ class Camera:
         self._identity = identity
         self._looking = asyncio.Lock()
         self._is_kept_on = False
+        self._released = asyncio.Event()
+        self._released.set()
 
     async def look(self) -> rtc.VideoFrame | None:
         """Return the present picture; None if no camera is on, or none comes in time."""
         try:
             async with asyncio.timeout(LOOK_SECONDS), self._looking:
-                publication = self._shown()
-                return await self._next_frame(publication) if publication else None
+                # The end of the subscription before may end the stream of the next one, too.
+                while publication := self._shown():
+                    if frame := await self._next_frame(publication):
+                        return frame
         except TimeoutError:
-            return None
+            pass
+        return None
 
     def keep_on(self) -> None:
         """Receive all video of the learner's from now on, for a model that watches by itself."""
@@ -61,6 +70,9 @@ class Camera:
     async def _next_frame(self, publication: rtc.RemoteTrackPublication) -> rtc.VideoFrame | None:
         if self._is_kept_on and publication.track:
             return await _first_frame(publication.track)
+        # LiveKit gives no track to who subscribes while the subscription before is still ending.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._released.wait(), RELEASE_SECONDS)
         subscribed: asyncio.Future[rtc.Track] = asyncio.get_running_loop().create_future()
 
         def on_subscribed(
@@ -75,7 +87,13 @@ class Camera:
             return await _first_frame(await subscribed)
         finally:
             self._room.off("track_subscribed", on_subscribed)
-            publication.set_subscribed(self._is_kept_on)
+            if not self._is_kept_on:
+                self._released.clear()
+                self._room.once("track_unsubscribed", self._on_unsubscribed)
+                publication.set_subscribed(False)
+
+    def _on_unsubscribed(self, *_: object) -> None:
+        self._released.set()
 
 
 async def _first_frame(track: rtc.Track) -> rtc.VideoFrame | None:
