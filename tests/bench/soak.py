@@ -54,7 +54,7 @@ STAYS = (10.0, 40.0)
 """Seconds that a learner stays, at least and at most."""
 
 ABORTED = frozenset({-signal.SIGABRT, -signal.SIGTERM})
-"""How a learner's process ends that LiveKit's client has given up (`tests.bench.spoken_lesson`)."""
+"""How a learner's process ends that LiveKit's client has given up (`tests.bench.soak_learner`)."""
 
 OUTAGE = 8.0
 LOOK = 0.1
@@ -216,7 +216,7 @@ class Soak:
             "LEARNER_TOKEN": joined["token"],
             "SPEECH_URL": self.speech.url,
         }
-        command = (sys.executable, "-m", "tests.bench.spoken_lesson")
+        command = (sys.executable, "-m", "tests.bench.soak_learner")
         async with run_child(*command, stdout=PIPE, stderr=2, environ=environ) as learner:
             heard, _ = await learner.communicate()
         if learner.returncode in ABORTED:

@@ -2,7 +2,7 @@
 
 A process of its own, because LiveKit's client aborts the one that it is in if its connection
 restarts again while it publishes a track anew (rust-sdks: `RoomSession::handle_restarted`).
-Run with `python -m tests.bench.spoken_lesson`: LEARNER_URL, LEARNER_TOKEN and SPEECH_URL in the
+Run with `python -m tests.bench.soak_learner`: LEARNER_URL, LEARNER_TOKEN and SPEECH_URL in the
 environment; prints the seconds of each reply as JSON.
 """
 

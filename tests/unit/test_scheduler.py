@@ -1,11 +1,71 @@
-"""The order in which tests run, conftest.py."""
+"""How conftest.py distributes tests: what runs first, and what becomes of a crashed process."""
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+FILES = ("tests/unit/test_one.py", "tests/integration/test_two.py", "tests/unit/test_three.py")
+TESTS = [f"{file}::test_{name}" for file in FILES for name in ("a", "b", "c")]
 
-def test_every_file_that_is_named_is_there(pytestconfig: pytest.Config) -> None:
-    """A file that is moved takes its place along."""
-    plugins = pytestconfig.pluginmanager.get_plugins()
-    [scheduler] = [it for it in plugins if hasattr(it, "WITHOUT_VOICE")]
-    named = {*scheduler.LONGEST, *scheduler.WITHOUT_VOICE}
+
+class Node:
+    """A worker process, as the scheduler sees it."""
+
+    shutting_down = False
+
+    def __init__(self, name: str) -> None:
+        self.gateway = SimpleNamespace(id=name)
+        self.sent: list[str] = []
+
+    def send_runtest_some(self, indices: Sequence[int]) -> None:
+        """Take tests."""
+        self.sent += [TESTS[index] for index in indices]
+
+    def shutdown(self) -> None:
+        """Take no more."""
+        self.shutting_down = True
+
+
+@pytest.fixture
+def conftest(request: pytest.FixtureRequest) -> Any:
+    """Return the conftest.py of all tests."""
+    return request.config.pluginmanager.get_plugin(str(request.config.rootpath / "conftest.py"))
+
+
+@pytest.fixture
+def scheduler(conftest: Any) -> Any:
+    """Return the scheduler of these tests, for two processes."""
+    option = SimpleNamespace(markexpr="not integration", loadscopereorder=False)
+    config = SimpleNamespace(option=option, getvalue=lambda _: ["popen", "popen"])
+    return conftest.ByKind(config, None)
+
+
+@pytest.mark.parametrize("done", [0, 2, 3, 5], ids=["at once", "at a file's last", "2nd", "last"])
+def test_a_crash_fails_the_running_test_and_the_others_run(scheduler: Any, done: int) -> None:
+    """None of them twice, also where the file of the crashed test has no other left."""
+    crashing, other = Node("gw0"), Node("gw1")
+    for node in (crashing, other):
+        scheduler.add_node(node)
+        scheduler.add_node_collection(node, TESTS)
+    scheduler.schedule()
+    for number in range(done):
+        scheduler.mark_test_complete(crashing, TESTS.index(crashing.sent[number]))
+    before, running = crashing.sent[:done], crashing.sent[done]
+    assert scheduler.remove_node(crashing) == running
+    replacing = Node("gw2")
+    scheduler.add_node(replacing)
+    scheduler.add_node_collection(replacing, TESTS)
+    scheduler.schedule()
+    for node in (other, replacing):
+        for test in node.sent:
+            scheduler.mark_test_complete(node, TESTS.index(test))
+    assert sorted([*before, running, *other.sent, *replacing.sent]) == sorted(TESTS)
+    assert scheduler.tests_finished
+
+
+def test_every_file_that_is_named_is_there(conftest: Any, pytestconfig: pytest.Config) -> None:
+    """A file that is moved is renamed there, too."""
+    named = {*conftest.LONGEST, *conftest.WITHOUT_VOICE}
     assert [name for name in named if not (pytestconfig.rootpath / name).is_file()] == []
