@@ -17,7 +17,7 @@ import yaml
 from tests.acceptance.test_readme import TUTOR_YAML, block, install_readme_tutor
 
 from loqua_host.dev.demo import HostLog, run_host_process
-from loqua_host.dev.hearing import LEARNER, Heard, LessonHeard, Spoke
+from loqua_host.dev.hearing import LEARNER, LessonHeard, Spoke, TranscriptSegment
 from loqua_host.dev.learner import Line, Script, SyntheticLearner, synthesise_line
 from loqua_host.dev.parts import Parts, local_parts, write_config
 from loqua_host.dev.scripts import CONVERSATION
@@ -152,7 +152,7 @@ class Middle:
     reached: asyncio.Event = field(default_factory=asyncio.Event)
     _understood: int = 0
 
-    def note(self, heard: Heard) -> None:
+    def note(self, heard: TranscriptSegment) -> None:
         """Count the lines that were understood."""
         self.began = _now() - heard.at
         self._understood += heard.speaker == LEARNER

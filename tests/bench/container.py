@@ -63,7 +63,7 @@ PRIVILEGES = ("--no-new-privs", "--bounding-set=-all", "--inh-caps=-all", "--cle
 
 
 @dataclass(slots=True)
-class Log:
+class ContainerLog:
     """The lines of the host's log, as they come."""
 
     lines: list[dict[str, Any]] = field(default_factory=list)
@@ -99,7 +99,7 @@ class Container:
 
     process: asyncio.subprocess.Process
     pid: int
-    log: Log
+    log: ContainerLog
     ops: httpx.AsyncClient
 
     async def execute(self, environ: Mapping[str, str], *command: str) -> str:
@@ -179,7 +179,7 @@ async def run_container(
     tls = TlsSettings(certificate=files / "tls/tls.crt", key=files / "tls/tls.key")
     trusted = trusting_context(tls)
     headers = {"Authorization": f"Bearer {token}"}
-    log = Log()
+    log = ContainerLog()
     process = await asyncio.create_subprocess_exec(
         *dying_with_parent(*command), stdout=DEVNULL, stderr=PIPE
     )

@@ -41,7 +41,7 @@ PATIENCE = 300.0
 
 
 @dataclass
-class Visit:
+class QueueVisit:
     """What came of a learner's visit, in seconds from their coming."""
 
     user_id: str = ""
@@ -50,9 +50,9 @@ class Visit:
     served: float | None = None
 
 
-async def visit(deployment: Deployment, host: HostProcess) -> Visit:
+async def visit(deployment: Deployment, host: HostProcess) -> QueueVisit:
     """Come, wait for a lesson, stay for a while and leave."""
-    found, loop = Visit(), asyncio.get_running_loop()
+    found, loop = QueueVisit(), asyncio.get_running_loop()
     async with deployment.visit(new_room(), agent_name=AGENT) as visitor:
         came, room = loop.time(), visitor.room
         found.user_id = visitor.user_id

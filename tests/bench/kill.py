@@ -58,7 +58,7 @@ FAULTS = [
 ]
 
 
-class Host(BaseModel):
+class DriverConfig(BaseModel):
     """What a driver process is told."""
 
     place: str
@@ -87,7 +87,7 @@ class HastyClock:
         await asyncio.sleep(seconds / HASTE)
 
 
-async def drive(host: Host) -> None:
+async def drive(host: DriverConfig) -> None:
     """Teach a share of the lessons and what others left, until nothing is owed by anybody."""
     settings = CoreSettings.model_validate(
         {
@@ -206,7 +206,7 @@ async def torture(
         url = await ready
         with tempfile.TemporaryDirectory() as directory:
             hosts = [
-                Host(
+                DriverConfig(
                     place=f"{directory}/ledger.db",
                     postgres=postgres,
                     spool=Path(directory) / f"spool{share}",
@@ -240,7 +240,7 @@ async def torture(
     }
 
 
-async def _drive_to_the_end(host: Host, kills: int) -> tuple[set[str], int]:
+async def _drive_to_the_end(host: DriverConfig, kills: int) -> tuple[set[str], int]:
     told: set[str] = set()
     killed = 0
     while True:
@@ -262,7 +262,7 @@ async def _drive_to_the_end(host: Host, kills: int) -> tuple[set[str], int]:
             return told, killed
 
 
-async def _dead(host: Host) -> int:
+async def _dead(host: DriverConfig) -> int:
     async with Ledger.open(database_at(Path(host.place), host.postgres), keys=[KEY]) as ledger:
         return (await ledger.backlog()).dead
 
@@ -318,7 +318,7 @@ def main() -> int:
     arguments.add_argument("--lessons", type=int, default=200)
     arguments.add_argument("--ledger", choices=["sqlite", "postgres"], nargs="*")
     arguments.add_argument("--keys", choices=["honoured", "ignored"], nargs="*")
-    arguments.add_argument("--drive", type=Host.model_validate_json)
+    arguments.add_argument("--drive", type=DriverConfig.model_validate_json)
     given = arguments.parse_args()
     structlog.configure(logger_factory=structlog.WriteLoggerFactory(open(os.devnull, "w")))  # noqa: SIM115, PTH123  (until the end)
     if given.drive:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.prefetching import install
-from tests.integration.host.rotations import livekit_with_a_spare_key, rotating
+from tests.integration.host.rotating_host import livekit_with_a_spare_key, rotating
 
 LESSONS = 20
 TOKEN_SECONDS = 16

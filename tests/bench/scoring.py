@@ -32,7 +32,7 @@ class Try:
     sound: bytes
 
 
-class Lesson:
+class ScoringLoad:
     """What lessons ask of a speech server."""
 
     def __init__(self, server: httpx.AsyncClient) -> None:
@@ -65,7 +65,7 @@ async def main() -> None:
         run_speech(lambda _: None) as url,
         httpx.AsyncClient(base_url=url, timeout=TIMEOUT_SECONDS) as client,
     ):
-        lesson = Lesson(client)
+        lesson = ScoringLoad(client)
         await lesson.score(tries[0])  # the first one warms up
         alone = [await _waited(lesson.score, one) for one in tries]
         together = await asyncio.gather(*(_waited(lesson.score, one) for one in tries))

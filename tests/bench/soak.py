@@ -29,14 +29,14 @@ import httpx
 import psutil
 import yaml
 from livekit import rtc
-from tests.bench.mortal import LiveKit, Speech
 from tests.bench.processes import pss
+from tests.bench.restartable import RestartableLiveKit, RestartableSpeech
 from tests.integration.host.conftest import (
     PATIENCE,
     THIRD_PARTY,
     Deployment,
     HostProcess,
-    Visitor,
+    SilentLearner,
     dev_api_for,
     explicit,
     new_room,
@@ -78,7 +78,7 @@ class Guest:
 
     user_id: str
     room: str
-    visitor: Visitor | None = None
+    visitor: SilentLearner | None = None
     waiting: float = 0.0
     away: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -168,8 +168,8 @@ class Soak:
 
     deployment: Deployment
     host: HostProcess
-    livekit: LiveKit
-    speech: Speech
+    livekit: RestartableLiveKit
+    speech: RestartableSpeech
     random: Random
     tally: Tally
 
@@ -180,13 +180,13 @@ class Soak:
             tasks.create_task(self.tally.sample(self.host))
             for number in range(LEARNERS):
                 random = Random(self.random.random())  # noqa: S311  # no secret
-                tasks.create_task(self._come_and_go(random, number))
+                tasks.create_task(self._join_and_leave(random, number))
             tasks.create_task(self._talk())
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._break(every)
 
-    async def _come_and_go(self, random: Random, number: int) -> Never:
+    async def _join_and_leave(self, random: Random, number: int) -> Never:
         await asyncio.sleep(number)
         while True:
             guest = Guest(f"user_{random.randbytes(6).hex()}", new_room())
@@ -242,14 +242,14 @@ class Soak:
                 say(f"{kind} beside {len(self.tally.guests)} learners")
                 await faults[kind]()
 
-    async def _somebody(self) -> Guest:
+    async def _pick_learner(self) -> Guest:
         """Pick one of those who are taught, as soon as there is one."""
         while not (taught := [one for one in self.tally.guests if one.is_taught]):  # noqa: ASYNC110  # as an onlooker would
             await asyncio.sleep(LOOK)
         return self.random.choice(sorted(taught, key=lambda guest: guest.user_id))
 
     async def _kill_job(self) -> None:
-        room = (await self._somebody()).room
+        room = (await self._pick_learner()).room
         await self.host.log.until("probe.ready", room=room)
         with suppress(ProcessLookupError):
             os.kill(self.host.log.find("probe.ready", room=room)[-1]["pid"], signal.SIGKILL)
@@ -259,9 +259,9 @@ class Soak:
             await asyncio.sleep(OUTAGE)
 
     async def _call_away(self) -> None:
-        (await self._somebody()).away.set()
+        (await self._pick_learner()).away.set()
 
-    async def settle(self) -> Counter[str]:
+    async def wait_for_records(self) -> Counter[str]:
         """Wait until no record is owed any more; return how often each has arrived."""
         with suppress(TimeoutError):
             async with asyncio.timeout(3 * PATIENCE):
@@ -320,8 +320,8 @@ async def soaked(random: Random, tally: Tally) -> AsyncIterator[Soak]:
         command = ("uv", "pip", "install", "--quiet", "--no-deps", "--python", sys.executable)
         subprocess.run((*command, "--target", plugins, THIRD_PARTY), check=True)  # noqa: S603, ASYNC221  # ours, before anything runs
         async with (
-            LiveKit.run() as livekit,
-            Speech.run() as speech,
+            RestartableLiveKit.run() as livekit,
+            RestartableSpeech.run() as speech,
             dev_api_for(livekit.server) as api,
         ):
             deployment = Deployment(livekit.server, api, plugins, directory)
@@ -381,7 +381,7 @@ async def main() -> int:
     tally = Tally()
     async with soaked(Random(given.seed), tally) as soak:  # noqa: S311  # no secret
         await soak.run(given.minutes * 60, given.every)
-        arrived = await soak.settle()
+        arrived = await soak.wait_for_records()
         found = figures(tally, soak.opened(), arrived, soak.errors())
         if given.log:
             given.log.write_text("\n".join(soak.host.log.raw))

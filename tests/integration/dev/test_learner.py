@@ -15,7 +15,7 @@ import pytest
 from livekit import api, rtc
 from livekit.rtc import _ffi_client
 
-from loqua_host.dev.hearing import LEARNER, Heard, LessonHeard
+from loqua_host.dev.hearing import LEARNER, LessonHeard, TranscriptSegment
 from loqua_host.dev.learner import Line, Script, SyntheticLearner
 from loqua_host.dev.livekit import LiveKitServer
 
@@ -46,7 +46,7 @@ def token(server: LiveKitServer, room: str, identity: str, *, agent: bool = Fals
 
 
 @dataclass
-class Tutor:
+class ToneTutor:
     """A tutor that greets and answers each utterance with a tone and a text."""
 
     room: rtc.Room
@@ -116,7 +116,7 @@ async def tutor(
     *replies: str,
     leave_after_replies: bool = False,
     named_late: bool = False,
-) -> AsyncIterator[Tutor]:
+) -> AsyncIterator[ToneTutor]:
     """Keep a tutor in the room for the duration of a block."""
     room = rtc.Room()
     tracks: asyncio.Queue[tuple[rtc.Track, str]] = asyncio.Queue()
@@ -127,7 +127,7 @@ async def tutor(
     await room.local_participant.publish_track(
         track, rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
     )
-    teaching = Tutor(
+    teaching = ToneTutor(
         room,
         source,
         list(replies),
@@ -160,7 +160,7 @@ def learner(
     script: Script = TWO_LINES,
     patience: float = 5.0,
     limit: float = 30.0,
-    on_heard: Callable[[Heard], None] = lambda _: None,
+    on_heard: Callable[[TranscriptSegment], None] = lambda _: None,
 ) -> SyntheticLearner:
     """Return a learner with quick manners."""
     return SyntheticLearner(
@@ -212,7 +212,7 @@ def texts(heard: LessonHeard) -> list[tuple[str, str]]:
 
 async def test_a_lesson_goes_turn_by_turn(livekit_server: LiveKitServer, room: str) -> None:
     """Greeting, two lines, two replies are heard, and told as they are, in that order."""
-    told: list[Heard] = []
+    told: list[TranscriptSegment] = []
     async with tutor(livekit_server, room, "buenos días", "muy bien", "hasta luego"):
         heard = await learner(livekit_server, room, on_heard=told.append).attend()
     assert tuple(told) == heard.transcript
@@ -410,7 +410,7 @@ async def test_a_failing_callback_fails_the_lesson(
 ) -> None:
     """What the callback raises reaches whoever started the lesson, and the room is left."""
 
-    def fail(heard: Heard) -> None:
+    def fail(heard: TranscriptSegment) -> None:
         raise ZeroDivisionError(heard.text)
 
     async with tutor(livekit_server, room, "buenos días"):

@@ -13,7 +13,7 @@ from tests.integration.host.conftest import (
     PATIENCE,
     Deployment,
     HostProcess,
-    Visitor,
+    SilentLearner,
     explicit,
     new_room,
 )
@@ -134,7 +134,7 @@ async def _stay(deployment: Deployment, host: HostProcess, agent_name: str = AGE
     return stay
 
 
-def _watch(visitor: Visitor, stay: Stay) -> None:
+def _watch(visitor: SilentLearner, stay: Stay) -> None:
     """Note when the learner is shown that they wait, and first gets the sound of it."""
 
     def on_attributes(changed: dict[str, str], who: rtc.Participant) -> None:

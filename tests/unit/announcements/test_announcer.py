@@ -11,9 +11,9 @@ import structlog
 from loqua_host.announcements.announcer import (
     AGAIN_SECONDS,
     LOOK_UP_SECONDS,
+    AnnouncementVoice,
     Announcer,
     Sounds,
-    Voice,
 )
 from loqua_host.announcements.messages import Announcement, Sound, Wanted
 from loqua_host.announcements.tone import after_tone
@@ -24,7 +24,7 @@ from loqua_host.system.tasks import supervised
 
 SENTENCE = {"en": "One moment.", "es": "Un momento."}
 HUMS = Engines(tts=Engine(use="engine:TTS", secrets={"api_key": "KEY"}))
-VOICE = Voice("es", HUMS, {"KEY": "secret"}, SENTENCE)
+VOICE = AnnouncementVoice("es", HUMS, {"KEY": "secret"}, SENTENCE)
 SPOKEN = Sound(rate=16_000, samples=b"\1\0" * 160)
 
 
@@ -38,7 +38,7 @@ class AnnouncerUnderTest:
     """An announcer with fakes around it."""
 
     def __init__(self, tasks: asyncio.TaskGroup) -> None:
-        self.voice: Voice | None = VOICE
+        self.voice: AnnouncementVoice | None = VOICE
         self.language = "es"
         self.looking_up = self.speaking = 0.0
         self.mute = False
@@ -53,7 +53,7 @@ class AnnouncerUnderTest:
             tasks=tasks,
         )
 
-    def voice_of(self, _tutor: str) -> Voice | None:
+    def voice_of(self, _tutor: str) -> AnnouncementVoice | None:
         """Return the tutor's voice."""
         return self.voice
 
@@ -150,13 +150,13 @@ async def test_a_voice_that_fails_is_tried_again_after_a_while(
     ("voice", "text"),
     [
         (None, ""),
-        (Voice("es", HUMS, {}, None), ""),
-        (Voice("es", Engines(), {}, SENTENCE), "Un momento."),
+        (AnnouncementVoice("es", HUMS, {}, None), ""),
+        (AnnouncementVoice("es", Engines(), {}, SENTENCE), "Un momento."),
     ],
     ids=["no tutor", "no sentence", "no engine"],
 )
 async def test_without_a_voice_or_a_sentence_there_is_a_tone(
-    under_test: AnnouncerUnderTest, voice: Voice | None, text: str
+    under_test: AnnouncerUnderTest, voice: AnnouncementVoice | None, text: str
 ) -> None:
     """Everybody who waits hears something."""
     under_test.voice = voice
@@ -167,7 +167,7 @@ async def test_without_a_voice_or_a_sentence_there_is_a_tone(
 async def test_the_sentence_is_ready_before_anybody_waits(under_test: AnnouncerUnderTest) -> None:
     """In the tutor's own language, from when its worker is there."""
     under_test.announcer.prepare(VOICE)
-    under_test.announcer.prepare(Voice("es", Engines(), {}, SENTENCE))
+    under_test.announcer.prepare(AnnouncementVoice("es", Engines(), {}, SENTENCE))
     await asyncio.sleep(1)
     assert [wanted.text for wanted in under_test.wanted] == ["Un momento."]
 

@@ -10,7 +10,7 @@ from loqua_host import Learner, Recognition, RecognizedWord, Turn, Turns
 from loqua_host.contract.turns import LEARNER_KEY, RECOGNITION_KEY, TYPED_KEY
 
 
-class Speech:
+class TutorSpeech:
     """What a tutor says: being said, heard out, or cut off before or after a word was heard."""
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ def message(text: str, *, typed: bool = False, learner: Learner | None = None) -
 def replied(turns: Turns[int], *, interrupted: bool, heard: bool) -> list[str]:
     """Say a reply, and return what its end led to."""
     ended: list[str] = []
-    speech: Any = Speech()
+    speech: Any = TutorSpeech()
     turns.reply(speech, then=lambda: ended.append("ended"))
     speech.end(interrupted=interrupted, heard=heard)
     return ended

@@ -304,7 +304,7 @@ class FakeHooks:
         return report
 
 
-class Job:
+class JobUnderTest:
     """A job process with its lesson, ready to run."""
 
     def __init__(self) -> None:
@@ -352,6 +352,6 @@ class Job:
 
 
 @pytest.fixture
-async def job() -> Job:
+async def job() -> JobUnderTest:
     """Return a job whose learner is there."""
-    return Job()
+    return JobUnderTest()

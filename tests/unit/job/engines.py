@@ -116,10 +116,10 @@ class FakeTTS(tts.TTS[Any]):
     ) -> tts.ChunkedStream:
         """Synthesise a sentence."""
         self.asked.append(text)
-        return _Sound(tts=self, input_text=text, conn_options=conn_options)
+        return _TTSStream(tts=self, input_text=text, conn_options=conn_options)
 
 
-class _Sound(tts.ChunkedStream):
+class _TTSStream(tts.ChunkedStream):
     _tts: FakeTTS
 
     async def _run(self, output_emitter: tts.AudioEmitter) -> None:
@@ -143,10 +143,10 @@ class FakeLLM(llm.LLM[Any]):
         """Answer."""
         self.asked += 1
         options = {name: asked[name] for name in ("chat_ctx", "tools", "conn_options")}
-        return _Answer(self, **options)
+        return _LLMStream(self, **options)
 
 
-class _Answer(llm.LLMStream):
+class _LLMStream(llm.LLMStream):
     _llm: FakeLLM
 
     async def _run(self) -> None:

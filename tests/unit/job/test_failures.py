@@ -40,7 +40,7 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
     return {"real": asyncio.new_event_loop}
 
 
-class ScriptedModel(llm.LLM):
+class ToolThenTextLLM(llm.LLM):
     """A model that calls a tool if it has one, and says something then."""
 
     def __init__(self, *tools: str, error: Exception | None = None) -> None:
@@ -50,15 +50,15 @@ class ScriptedModel(llm.LLM):
 
     def chat(self, *, chat_ctx: Any, tools: Any = None, **_: Any) -> llm.LLMStream:
         """Answer."""
-        return ScriptedReply(self, chat_ctx=chat_ctx, tools=tools or [], conn_options=AT_ONCE)
+        return ToolThenTextStream(self, chat_ctx=chat_ctx, tools=tools or [], conn_options=AT_ONCE)
 
 
-class ScriptedReply(llm.LLMStream):
+class ToolThenTextStream(llm.LLMStream):
     """One answer of that model."""
 
     async def _run(self) -> None:
         mind = self._llm
-        assert isinstance(mind, ScriptedModel)
+        assert isinstance(mind, ToolThenTextLLM)
         if mind.error:
             raise mind.error
         delta = llm.ChoiceDelta(role="assistant", content="Hola.")
@@ -135,8 +135,8 @@ async def talk_with() -> AsyncIterator[Callable[..., Any]]:
     """Return what starts a session with an agent."""
     talks = []
 
-    async def start(agent: Agent, mind: ScriptedModel | None = None) -> Talk:
-        talk = Talk(LessonSession(llm=mind or ScriptedModel()))
+    async def start(agent: Agent, mind: ToolThenTextLLM | None = None) -> Talk:
+        talk = Talk(LessonSession(llm=mind or ToolThenTextLLM()))
         talk.failures.watch()
         watching = talk.watch.watching()
         watching.__enter__()
@@ -163,7 +163,7 @@ class Entering(Agent):
         raise ValueError("no greeting")
 
 
-class Hearing(Agent):
+class FailingAgent(Agent):
     """Fails at each turn of the learner's."""
 
     async def on_user_turn_completed(
@@ -205,7 +205,7 @@ async def test_a_callback_that_livekit_calls_for_a_spoken_turn(
     talk_with: Any, logs: Logs, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is told once, with the author's lines alone, counted, and the learner hears an apology."""
-    talk = await talk_with(Hearing(instructions=""))
+    talk = await talk_with(FailingAgent(instructions=""))
     await talk.spoken()
     await talk.settled()
     [failed] = told(logs)
@@ -226,7 +226,7 @@ async def test_a_callback_for_a_typed_turn(
     talk_with: Any, logs: Logs, job: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What it raises is caught for the chat, which goes on."""
-    talk = await talk_with(Hearing(instructions=""))
+    talk = await talk_with(FailingAgent(instructions=""))
     chat = Chat(job.room, lambda: {"maria": MARIA}, partial(answer_typed, talk.session))
     chat.watch()
     await job.room.write("maria", "hola")
@@ -259,7 +259,7 @@ async def test_an_engine_that_fails_is_no_failure_of_the_authors(
     talk_with: Any, logs: Logs
 ) -> None:
     """Although what it raises passes the agent's own node."""
-    talk = await talk_with(Thinking(instructions=""), ScriptedModel(error=APIConnectionError()))
+    talk = await talk_with(Thinking(instructions=""), ToolThenTextLLM(error=APIConnectionError()))
     await talk.spoken()
     await talk.settled()
     assert told(logs) == []
@@ -267,7 +267,7 @@ async def test_an_engine_that_fails_is_no_failure_of_the_authors(
 
 async def test_a_tool_that_fails(talk_with: Any, logs: Logs) -> None:
     """It is counted; the model is told, and answers."""
-    talk = await talk_with(Tooled(instructions=""), ScriptedModel("learn"))
+    talk = await talk_with(Tooled(instructions=""), ToolThenTextLLM("learn"))
     await talk.session.run(user_input="hola")
     await talk.settled()
     assert [failed["callback"] for failed in told(logs)] == ["Tooled.learn"]
@@ -276,7 +276,7 @@ async def test_a_tool_that_fails(talk_with: Any, logs: Logs) -> None:
 
 async def test_a_tool_that_tells_the_model_why_not(talk_with: Any, logs: Logs) -> None:
     """That is LiveKit's way to say so, and no failure."""
-    talk = await talk_with(Tooled(instructions=""), ScriptedModel("decline"))
+    talk = await talk_with(Tooled(instructions=""), ToolThenTextLLM("decline"))
     await talk.session.run(user_input="hola")
     await talk.settled()
     assert told(logs) == []
@@ -350,7 +350,7 @@ async def test_a_lesson_whose_agent_hears_nothing_any_more_is_given_up_at_once()
             raise ValueError("no ears")
             yield
 
-    talk = Talk(LessonSession(llm=ScriptedModel()))
+    talk = Talk(LessonSession(llm=ToolThenTextLLM()))
     node = Deafened(instructions="").stt_node(None, None)
     with pytest.raises(ValueError, match="no ears") as caught:
         await anext(node)
@@ -362,7 +362,7 @@ async def test_a_lesson_whose_agent_hears_nothing_any_more_is_given_up_at_once()
 
 async def test_after_some_failed_turns_in_a_row_the_lesson_is_given_up(talk_with: Any) -> None:
     """Each before the last is answered by an apology."""
-    talk = await talk_with(Hearing(instructions=""))
+    talk = await talk_with(FailingAgent(instructions=""))
     for _ in range(MOST):
         await talk.spoken()
         await talk.settled()
@@ -414,7 +414,7 @@ async def test_an_agent_that_fails_as_it_ends(logs: Logs) -> None:
             """Fail."""
             raise ValueError("no goodbye")
 
-    talk = Talk(LessonSession(llm=ScriptedModel()))
+    talk = Talk(LessonSession(llm=ToolThenTextLLM()))
     talk.failures.watch()
     with talk.watch.watching():
         await talk.session.start(Leaving(instructions=""), record=False)

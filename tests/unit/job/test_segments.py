@@ -13,7 +13,7 @@ START, END = SpeechEventType.START_OF_SPEECH, SpeechEventType.END_OF_SPEECH
 INTERIM, FINAL = SpeechEventType.INTERIM_TRANSCRIPT, SpeechEventType.FINAL_TRANSCRIPT
 
 
-class Recogniser:
+class ManualRecogniser:
     """A recogniser whose events come when a test says."""
 
     def __init__(self) -> None:
@@ -29,12 +29,12 @@ class Recogniser:
 
 
 @pytest.fixture
-def recogniser() -> Recogniser:
+def recogniser() -> ManualRecogniser:
     """Return a recogniser that has heard nothing yet."""
-    return Recogniser()
+    return ManualRecogniser()
 
 
-def test_a_segment_is_whose_voice_was_in_it(recogniser: Recogniser) -> None:
+def test_a_segment_is_whose_voice_was_in_it(recogniser: ManualRecogniser) -> None:
     """One who spoke before it has no part."""
     speak(recogniser.levels, "maria", 1, 4, SPEECH)
     speak(recogniser.levels, "ana", 10, 11, SPEECH / 4)
@@ -44,7 +44,7 @@ def test_a_segment_is_whose_voice_was_in_it(recogniser: Recogniser) -> None:
 
 
 def test_who_speaks_while_words_are_still_recognised_does_not_take_them(
-    recogniser: Recogniser,
+    recogniser: ManualRecogniser,
 ) -> None:
     """Nor loses their own, of which the recogniser tells late: LiveKit's StreamAdapter does so."""
     speak(recogniser.levels, "maria", 1, 2, SPEECH)
@@ -58,7 +58,7 @@ def test_who_speaks_while_words_are_still_recognised_does_not_take_them(
 
 
 def test_a_recogniser_that_tells_words_as_they_come_gives_them_one_name(
-    recogniser: Recogniser,
+    recogniser: ManualRecogniser,
 ) -> None:
     """Until its next segment."""
     speak(recogniser.levels, "maria", 1, 3, SPEECH)
@@ -71,7 +71,7 @@ def test_a_recogniser_that_tells_words_as_they_come_gives_them_one_name(
     assert recogniser.tell(4.2, INTERIM) == "ana"
 
 
-def test_a_recogniser_that_tells_of_no_start_is_understood(recogniser: Recogniser) -> None:
+def test_a_recogniser_that_tells_of_no_start_is_understood(recogniser: ManualRecogniser) -> None:
     """And one whose end comes after the words."""
     for second, identity in ((1, "maria"), (5, "ana"), (9, "maria")):
         speak(recogniser.levels, identity, second, second + 1, SPEECH)
@@ -79,6 +79,6 @@ def test_a_recogniser_that_tells_of_no_start_is_understood(recogniser: Recognise
         recogniser.tell(second + 1.3, END)
 
 
-def test_words_that_nobody_was_heard_to_say_are_nobodys(recogniser: Recogniser) -> None:
+def test_words_that_nobody_was_heard_to_say_are_nobodys(recogniser: ManualRecogniser) -> None:
     """A recogniser dreams in silence."""
     assert recogniser.tell(3, FINAL) is None

@@ -95,7 +95,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sent]:
         logging.getLogger(name).setLevel(level)
 
 
-class ScriptedModel(llm.LLM):
+class QuotingLLM(llm.LLM):
     """A model that calls tools with what it was told, answers with it, or fails quoting it."""
 
     def __init__(self, *tools: str, fails: bool = False) -> None:
@@ -105,15 +105,15 @@ class ScriptedModel(llm.LLM):
 
     def chat(self, *, chat_ctx: Any, tools: Any = None, **_: Any) -> llm.LLMStream:
         """Answer."""
-        return ScriptedReply(self, chat_ctx=chat_ctx, tools=tools or [], conn_options=AT_ONCE)
+        return QuotingLLMStream(self, chat_ctx=chat_ctx, tools=tools or [], conn_options=AT_ONCE)
 
 
-class ScriptedReply(llm.LLMStream):
+class QuotingLLMStream(llm.LLMStream):
     """One answer of that model."""
 
     async def _run(self) -> None:
         mind = self._llm
-        assert isinstance(mind, ScriptedModel)
+        assert isinstance(mind, QuotingLLM)
         if mind.tools:
             tool = mind.tools.pop(0)
             arguments = SAID if tool == "unreadable" else f'{{"words": "{SAID}"}}'
@@ -128,7 +128,7 @@ class ScriptedReply(llm.LLMStream):
         self._event_ch.send_nowait(llm.ChatChunk(id="1", delta=delta))
 
 
-class Tutor(Agent):
+class ToolAgent(Agent):
     """An agent with a tool that does what a test wants."""
 
     def __init__(self, learn: Callable[[str], object]) -> None:
@@ -175,24 +175,24 @@ async def test_a_typed_turn_with_a_tool(
     sent: Sent, learn: Callable[[str], object], calls: tuple[str, ...]
 ) -> None:
     """What is typed, a tool's arguments and its result, and the answer."""
-    async with AgentSession[None](llm=ScriptedModel(*calls)) as session:
-        await session.start(Tutor(learn), record=False)
+    async with AgentSession[None](llm=QuotingLLM(*calls)) as session:
+        await session.start(ToolAgent(learn), record=False)
         await session.run(user_input=SAID)
     assert_unsaid(sent, "livekit.agents", "llm_request", "agent_turn")
 
 
 async def test_a_model_that_quotes_what_it_was_given_as_it_fails(sent: Sent) -> None:
     """Providers put the request into their error."""
-    async with AgentSession[None](llm=ScriptedModel(fails=True)) as session:
-        await session.start(Tutor(str), record=False)
+    async with AgentSession[None](llm=QuotingLLM(fails=True)) as session:
+        await session.start(ToolAgent(str), record=False)
         await session.generate_reply(user_input=SAID)
     assert_unsaid(sent, "APIStatusError")
 
 
 async def test_a_turn_that_comes_too_late(sent: Sent) -> None:
     """A learner leaves in the middle of a sentence, and the session closes."""
-    async with AgentSession[None](llm=ScriptedModel()) as session:
-        await session.start(Tutor(str), record=False)
+    async with AgentSession[None](llm=QuotingLLM()) as session:
+        await session.start(ToolAgent(str), record=False)
         activity = session._activity
         assert activity is not None
         await activity.drain()

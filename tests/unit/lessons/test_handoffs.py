@@ -36,7 +36,7 @@ TUTORS = {
 }
 
 
-class FakeRooms:
+class HandoffRooms:
     """LiveKit's rooms: what was taken back."""
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class FakeRooms:
         return []
 
 
-class FakeLedger:
+class HandoffLedger:
     """The ledger: which specialist the lesson has called."""
 
     def __init__(self) -> None:
@@ -74,8 +74,8 @@ class HandoffsUnderTest:
 
     def __init__(self, wall: Any, tasks: asyncio.TaskGroup) -> None:
         self.wall = wall
-        self.dispatch_state, self.rooms = DispatchState(wall.monotonic), FakeRooms()
-        self.ledger = FakeLedger()
+        self.dispatch_state, self.rooms = DispatchState(wall.monotonic), HandoffRooms()
+        self.ledger = HandoffLedger()
         self.metrics = LessonMetrics(Instruments())
         fakes: Any = (self.dispatch_state, self.rooms, self.ledger, TUTORS, tasks, self.metrics)
         self.handoffs = Handoffs(*fakes)

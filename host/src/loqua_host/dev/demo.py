@@ -26,7 +26,7 @@ from loqua_host.settings.tutors import TutorSettings
 from loqua_host.settings.variables import read_environ
 from loqua_host.system.tasks import background
 
-from .hearing import Heard, LessonHeard
+from .hearing import LessonHeard, TranscriptSegment
 from .learner import Line, Script, SyntheticLearner, synthesise_line
 from .parts import (
     RECONNECT_TIMEOUT,
@@ -230,7 +230,7 @@ async def _teach(
         body["agent_name"] = lesson.enters_with
     joined = (await client.post("/api/v1/rooms/join", json=body)).raise_for_status().json()
 
-    def show(heard: Heard) -> None:
+    def show(heard: TranscriptSegment) -> None:
         say(f"  {room} {heard.at:5.1f} s  {heard.speaker}: {heard.text}")
 
     async def speak(line: Line) -> bytes:

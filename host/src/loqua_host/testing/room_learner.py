@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, closing
 from typing import Any, Final
 
-from loqua_host.dev.hearing import LEARNER, Heard, Hearing
+from loqua_host.dev.hearing import LEARNER, Hearing, TranscriptSegment
 from loqua_host.dev.learner import LearnerInRoom, joined, open_microphone
 
 __all__ = ["RoomLearner"]
@@ -78,6 +78,6 @@ class RoomLearner:
         latencies = self._hearing.summary("learner").reply_latencies
         return tuple(seconds for seconds in latencies if seconds is not None)
 
-    def _on_heard(self, heard: Heard) -> None:
+    def _on_heard(self, heard: TranscriptSegment) -> None:
         if heard.speaker != LEARNER:
             self._on_said(heard.text)

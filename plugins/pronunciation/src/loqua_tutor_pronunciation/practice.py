@@ -12,7 +12,7 @@ from loqua_host import Assessment, LessonReport, Progress, Word
 
 from .advice import Hint, advise, find_hint
 from .exercises import Exercise, SpokenLanguage
-from .findings import Finding, describe, find, has_risen
+from .findings import SoundFinding, describe, find, has_risen
 from .recognition import compare
 from .sounds import sound_topics
 
@@ -72,7 +72,7 @@ class PracticeState(BaseModel):
     scores: tuple[float, ...] = ()
     scored: int = 0
     is_scored: bool = False
-    finding: Finding | None = None
+    finding: SoundFinding | None = None
     hint: Hint | None = None
     risen: str | None = None
     sounds: tuple[str, ...] = ()
@@ -250,7 +250,7 @@ def _risen(state: PracticeState, assessment: Assessment | None) -> str | None:
     return before.word if before and assessment and has_risen(before, assessment) else None
 
 
-def _weak(told: Finding | None, hint: Hint | None) -> Iterable[str]:
+def _weak(told: SoundFinding | None, hint: Hint | None) -> Iterable[str]:
     if told:
         return [told.expected] if told.is_sure else []
     return [hint.sound] if hint else []

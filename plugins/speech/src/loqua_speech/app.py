@@ -21,8 +21,8 @@ from loqua_speech.pronunciation.azure import render_assessment
 from loqua_speech.pronunciation.free_speech import spoken_words
 from loqua_speech.pronunciation.lexicon import primary_language
 from loqua_speech.pronunciation.queue import ScoringQueue, check_length
-from loqua_speech.pronunciation.results import Assessment, Refusal
-from loqua_speech.recogniser import Recogniser, Recognition, Transcript
+from loqua_speech.pronunciation.results import AssessmentResult, Refusal
+from loqua_speech.recogniser import RecognisedPassage, Recogniser, Transcript
 from loqua_speech.voices import SPEAKING_RATE, synthesize, voice_for
 
 LARGEST_BODY = 25 * 1024 * 1024
@@ -106,7 +106,7 @@ class Endpoints:
 
     async def _scored(
         self, audio: Samples, text: str, language: str
-    ) -> tuple[Assessment | Refusal, str]:
+    ) -> tuple[AssessmentResult | Refusal, str]:
         """Return the result and its text: without one, the recogniser's words."""
         if text:
             return await self._scoring.score(audio, text, language), text
@@ -218,7 +218,7 @@ def _rendered(transcript: Transcript, response_format: str) -> Response:
     )
 
 
-def _words(heard: Recognition) -> Iterator[dict[str, Any]]:
+def _words(heard: RecognisedPassage) -> Iterator[dict[str, Any]]:
     """Yield a passage's words; `probability` is faster-whisper's name, OpenAI has none."""
     for word in heard.passage.words:
         yield {
@@ -229,7 +229,7 @@ def _words(heard: Recognition) -> Iterator[dict[str, Any]]:
         }
 
 
-def _segment(number: int, heard: Recognition) -> dict[str, Any]:
+def _segment(number: int, heard: RecognisedPassage) -> dict[str, Any]:
     passage = heard.passage
     return {
         "id": number,

@@ -13,7 +13,7 @@ _HOP = HEARING_RATE // 10
 
 
 @dataclass(frozen=True, slots=True)
-class Recognition:
+class RecognisedPassage:
     """One passage and where in the audio it lies, in seconds."""
 
     start: float
@@ -33,7 +33,7 @@ class Transcript:
 
     language: str
     seconds: float
-    heard: tuple[Recognition, ...]
+    heard: tuple[RecognisedPassage, ...]
 
     @property
     def text(self) -> str:
@@ -87,7 +87,7 @@ class Recogniser(ModelWorker):
             passage = await self.run(self._whisper.hear, audio[start:end], language, prompt)
             if passage.text:
                 language = language or passage.language
-                heard.append(Recognition(start / HEARING_RATE, end / HEARING_RATE, passage))
+                heard.append(RecognisedPassage(start / HEARING_RATE, end / HEARING_RATE, passage))
         spoken = heard[0].passage.language if heard else language or ""
         return Transcript(spoken, len(audio) / HEARING_RATE, tuple(heard))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from loqua_speech.audio import Samples
 from loqua_speech.pronunciation.free_speech import SpokenWord, spoken_words
 from loqua_speech.recogniser import pieces
-from loqua_speech.recognition import RecognisedWord, Whisper
+from loqua_speech.recognition import TimedWord, Whisper
 from loqua_speech.weights import packaged_weights
 from training.pronunciation.corpus import Utterance, read_labels
 
@@ -50,6 +50,6 @@ def _recognised(
         yield utterance.name, [(word.text, word.probability) for word in words]
 
 
-def _words(whisper: Whisper, audio: Samples) -> Iterator[RecognisedWord]:
+def _words(whisper: Whisper, audio: Samples) -> Iterator[TimedWord]:
     for start, end in pieces(audio):
         yield from whisper.hear(audio[start:end], "en").words

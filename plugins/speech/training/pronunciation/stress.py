@@ -10,7 +10,7 @@ import numpy as np
 
 from loqua_speech.audio import HEARING_RATE, Samples, decode, wav
 from loqua_speech.pronunciation.queue import ScoringQueue
-from loqua_speech.pronunciation.results import Assessment, Refusal
+from loqua_speech.pronunciation.results import AssessmentResult, Refusal
 from loqua_speech.pronunciation.scorer import Scorer
 from loqua_speech.voices import SPEAKING_RATE, synthesize, voice_for
 from training.pronunciation.corpus import Utterance
@@ -32,7 +32,7 @@ _OTHER_LANGUAGES = (
 )
 
 Change = Callable[[Samples, np.random.Generator], Samples]
-_Result = Assessment | Refusal
+_Result = AssessmentResult | Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +94,9 @@ def _row(name: str, after: Sequence[_Result], before: Sequence[_Result]) -> str:
     both = [
         (new.total, old.total)
         for new, old in zip(after, before, strict=True)
-        if isinstance(new, Assessment) and isinstance(old, Assessment)
+        if isinstance(new, AssessmentResult) and isinstance(old, AssessmentResult)
     ]
-    scored = [it.total for it in after if isinstance(it, Assessment)]
+    scored = [it.total for it in after if isinstance(it, AssessmentResult)]
     mean = f"{np.mean(scored):.0f}" if scored else "-"
     return f"| {name} | {_reasons(after)} | {mean} | {' | '.join(_compared(both))} |"
 

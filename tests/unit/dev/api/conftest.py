@@ -19,7 +19,7 @@ SHARED_SECRET = "a shared secret"
 
 
 @dataclass
-class Clock:
+class SettableClock:
     """A clock that stands still until it is set."""
 
     now: float
@@ -66,9 +66,9 @@ def guide() -> dict[str, GuideEndpoint]:
 
 
 @pytest.fixture
-def clock() -> Clock:
+def clock() -> SettableClock:
     """The moment of the guide's examples."""
-    return Clock(datetime(2025, 1, 15, 10, 30, tzinfo=UTC).timestamp())
+    return SettableClock(datetime(2025, 1, 15, 10, 30, tzinfo=UTC).timestamp())
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def settings() -> DevApiSettings:
 
 
 @pytest.fixture
-def app(settings: DevApiSettings, clock: Clock) -> FastAPI:
+def app(settings: DevApiSettings, clock: SettableClock) -> FastAPI:
     """The API under test; every chance is a certain one."""
     return create_app(settings, clock=clock, chance=lambda: 0.5)
 

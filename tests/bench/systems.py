@@ -22,7 +22,7 @@ from loqua_host.dev.livekit_binary import cache_directory
 from loqua_host.dev.parts import run_child
 from loqua_host.system.tasks import background
 
-__all__ = ["PEERS", "LoquaHost", "Running", "Side", "install_peers"]
+__all__ = ["PEERS", "LoquaHost", "RunningSystem", "System", "install_peers"]
 
 PEERS = Path(__file__).parent / "peers"
 """Where the agent and the engines of all sides are, and the programs of the others."""
@@ -32,7 +32,7 @@ OPENRTC = "openrtc==0.20.1"
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningSystem:
     """A side whose tutors are registered.
 
     Attributes:
@@ -53,7 +53,7 @@ class Running:
             root.kill()
 
 
-class Side(Protocol):
+class System(Protocol):
     """What runs tutors."""
 
     @property
@@ -65,7 +65,7 @@ class Side(Protocol):
 
     def run(
         self, deployment: Deployment, directory: Path, tutors: Sequence[str]
-    ) -> AbstractAsyncContextManager[Running]:
+    ) -> AbstractAsyncContextManager[RunningSystem]:
         """Run tutors for the length of a block, once all are registered."""
 
 
@@ -87,12 +87,12 @@ class LoquaHost:
     @asynccontextmanager
     async def run(
         self, deployment: Deployment, directory: Path, tutors: Sequence[str]
-    ) -> AsyncIterator[Running]:
+    ) -> AsyncIterator[RunningSystem]:
         """Run tutors for the length of a block, once all are registered."""
         config = _write_config(directory, tutors, self.port)
         began = time.monotonic()
         async with deployment.run(config) as host:
-            yield Running([psutil.Process(host.pid)], time.monotonic() - began)
+            yield RunningSystem([psutil.Process(host.pid)], time.monotonic() - began)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class Peer:
     @asynccontextmanager
     async def run(
         self, deployment: Deployment, directory: Path, tutors: Sequence[str]
-    ) -> AsyncIterator[Running]:
+    ) -> AsyncIterator[RunningSystem]:
         """Run tutors for the length of a block, once all are registered."""
         del directory
         began = time.monotonic()
@@ -134,7 +134,7 @@ class Peer:
             seconds = time.monotonic() - began
             for worker in workers:
                 tasks.create_task(_drop_output(worker))
-            yield Running([psutil.Process(worker.pid) for worker in workers], seconds)
+            yield RunningSystem([psutil.Process(worker.pid) for worker in workers], seconds)
 
     @asynccontextmanager
     async def _worker(self, deployment: Deployment, tutors: str) -> AsyncIterator[Process]:
@@ -156,7 +156,7 @@ class Peer:
                 _kill_tree(worker.pid)  # asked politely, it waits for its rooms
 
 
-def install_peers() -> list[Side]:
+def install_peers() -> list[System]:
     """Install the peers from the package index, each in a cached environment of its own."""
     bare = _install(LIVEKIT_AGENTS)
     openrtc = _install(OPENRTC, LIVEKIT_AGENTS, "uvloop")

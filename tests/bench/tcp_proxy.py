@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
-__all__ = ["Link", "open_link"]
+__all__ = ["TcpProxy", "open_tcp_proxy"]
 
 BLOCK = 1 << 16
 
 
 @dataclass(slots=True)
-class Link:
+class TcpProxy:
     """A way to a server.
 
     Attributes:
@@ -35,12 +35,12 @@ class Link:
         """Pass nothing on and close no connection, as a server that hangs."""
         self._open.clear()
 
-    def heal(self) -> None:
+    def restore(self) -> None:
         """Pass everything on again."""
         self._cut = False
         self._open.set()
 
-    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Pass one direction of a connection on."""
         self._writers.add(writer)
         with suppress(ConnectionError):
@@ -53,32 +53,32 @@ class Link:
 
 
 @asynccontextmanager
-async def open_link(
+async def open_tcp_proxy(
     server: str | tuple[str, int], interface: str = "127.0.0.1"
-) -> AsyncIterator[Link]:
+) -> AsyncIterator[TcpProxy]:
     """Yield a way to a server, a Unix socket or host and port, for the length of a block."""
-    link = Link(server)
-    link.heal()
+    proxy = TcpProxy(server)
+    proxy.restore()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            if link._cut:
+            if proxy._cut:
                 raise ConnectionError
             onward = (
-                asyncio.open_unix_connection(link.server)
-                if isinstance(link.server, str)
-                else asyncio.open_connection(*link.server)
+                asyncio.open_unix_connection(proxy.server)
+                if isinstance(proxy.server, str)
+                else asyncio.open_connection(*proxy.server)
             )
             back, forth = await onward
         except OSError:
             writer.transport.abort()
             return
-        await asyncio.gather(link.carry(reader, forth), link.carry(back, writer))
+        await asyncio.gather(proxy.forward(reader, forth), proxy.forward(back, writer))
 
     listener = await asyncio.start_server(serve, interface, 0)
-    link.address = f"{interface}:{listener.sockets[0].getsockname()[1]}"
+    proxy.address = f"{interface}:{listener.sockets[0].getsockname()[1]}"
     try:
-        yield link
+        yield proxy
     finally:
         listener.close()
-        link.cut()
+        proxy.cut()

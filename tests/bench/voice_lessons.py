@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 from livekit import rtc
-from tests.bench.lessons import NEVER, Visit
+from tests.bench.visits import NEVER, LearnerVisit
 
 from loqua_host.dev.learner import AUDIBLE, FRAME, SAMPLE_RATE, audible_extent
 from loqua_host.system.tasks import background
@@ -30,7 +30,7 @@ APART: Final = 4.0
 """Seconds within which learners begin, so that they do not speak in chorus."""
 
 
-async def replies(visits: Sequence[Visit], turns: int) -> list[float]:
+async def replies(visits: Sequence[LearnerVisit], turns: int) -> list[float]:
     """Have all learners talk at once for some turns.
 
     Returns:
@@ -52,7 +52,7 @@ async def replies(visits: Sequence[Visit], turns: int) -> list[float]:
 class _Talk:
     """A learner's side of a conversation."""
 
-    def __init__(self, visit: Visit) -> None:
+    def __init__(self, visit: LearnerVisit) -> None:
         self._microphone = visit.microphone
         self._last = _now()
         self._heard = asyncio.Event()

@@ -10,7 +10,7 @@ from tests.bench import core_calls, hooks, ledger, spoken, ticking
 from tests.bench.figures import OURS, Figures
 from tests.bench.scenarios import IN_TIME
 
-__all__ = ["PARTS"]
+__all__ = ["OVERHEADS"]
 
 TURNS: Final = 4
 """In each round of the whole: these are short."""
@@ -25,10 +25,10 @@ def _hook(rounds: int) -> Figures:
 
 def _core(rounds: int) -> Figures:
     found = core_calls.compare(TURNS * rounds)
-    sides = {"httpx": found["httpx"], OURS: found["core"]}
+    systems = {"httpx": found["httpx"], OURS: found["core"]}
     return {
-        "api_calls": {side: [it.rate for it in of] for side, of in sides.items()},
-        "api_call_p99": {side: [it.p99 for it in of] for side, of in sides.items()},
+        "api_calls": {system: [it.rate for it in of] for system, of in systems.items()},
+        "api_call_p99": {system: [it.p99 for it in of] for system, of in systems.items()},
     }
 
 
@@ -61,7 +61,7 @@ def _spoken(rounds: int) -> Figures:
     }
 
 
-PARTS: Final[Mapping[str, Callable[[int], Figures]]] = {
+OVERHEADS: Final[Mapping[str, Callable[[int], Figures]]] = {
     "hook": _hook,
     "core": _core,
     "ledger": _ledger,

@@ -22,7 +22,7 @@ from loqua_host import Lesson
 
 from .hostile import PRIVATE, attack
 
-__all__ = ["ATTEMPTS", "DEEDS", "attempt"]
+__all__ = ["ATTEMPTS", "MISBEHAVIOUR", "attempt"]
 
 FOREVER = 1e6
 LINES = 3000
@@ -101,7 +101,7 @@ async def _forges_log(_lesson: Lesson) -> None:
     )
 
 
-DEEDS: dict[str, Callable[[Lesson], Awaitable[None]]] = {
+MISBEHAVIOUR: dict[str, Callable[[Lesson], Awaitable[None]]] = {
     "blocks": _blocks,
     "swallows-cancellation": _swallows_cancellation,
     "eats-memory": _eats_memory,

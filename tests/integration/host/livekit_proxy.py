@@ -10,14 +10,14 @@ from urllib.parse import urlsplit
 
 import jwt
 
-__all__ = ["Gate", "open_gate"]
+__all__ = ["LiveKitProxy", "open_livekit_proxy"]
 
 BLOCK = 1 << 16
 BEARER = re.compile(rb"^authorization: bearer (\S+)", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(slots=True)
-class Gate:
+class LiveKitProxy:
     """A way to LiveKit.
 
     Attributes:
@@ -32,7 +32,7 @@ class Gate:
     _released: asyncio.Event = field(default_factory=asyncio.Event)
 
     @contextmanager
-    def holding(self, path: str) -> Iterator[None]:
+    def hold(self, path: str) -> Iterator[None]:
         """Hold back what LiveKit says on connections to a path for the length of a block.
 
         Args:
@@ -45,7 +45,7 @@ class Gate:
             self._held = b""
             self._released.set()
 
-    async def passable(self, head: bytes) -> None:
+    async def wait_released(self, head: bytes) -> None:
         """Wait until what LiveKit says on the connection of a request may pass."""
         if self._held and head.startswith(self._held):
             await self._released.wait()
@@ -66,29 +66,31 @@ class Gate:
 
 
 @asynccontextmanager
-async def open_gate(url: str) -> AsyncIterator[Gate]:
+async def open_livekit_proxy(url: str) -> AsyncIterator[LiveKitProxy]:
     """Yield a gate to the LiveKit server at `url` for the length of a block."""
-    gate, behind = Gate(), urlsplit(url)
+    proxy, behind = LiveKitProxy(), urlsplit(url)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             beyond, onward = await asyncio.open_connection(behind.hostname, behind.port)
-            gate.note(head, writer)
+            proxy.note(head, writer)
             onward.write(head)
             await asyncio.wait(
                 [
                     asyncio.create_task(_pass_on(reader, onward)),
-                    asyncio.create_task(_pass_on(beyond, writer, partial(gate.passable, head))),
+                    asyncio.create_task(
+                        _pass_on(beyond, writer, partial(proxy.wait_released, head))
+                    ),
                 ]
             )
         except (ConnectionError, asyncio.IncompleteReadError):
             writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=BLOCK)
-    gate.url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    proxy.url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
-        yield gate
+        yield proxy
     finally:
         server.close()
 
@@ -100,11 +102,11 @@ async def _at_once() -> None:
 async def _pass_on(
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
-    passable: Callable[[], Awaitable[None]] = _at_once,
+    wait_released: Callable[[], Awaitable[None]] = _at_once,
 ) -> None:
     try:
         while data := await reader.read(BLOCK):
-            await passable()
+            await wait_released()
             writer.write(data)
             await writer.drain()
     except ConnectionError:
