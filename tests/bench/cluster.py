@@ -104,9 +104,9 @@ class Member:
         log = self.running.log
         return len(log.find("lesson.opened")) + len(log.find("lesson.resumed"))
 
-    def teaches(self, attend: "Attendance") -> bool:
+    def teaches(self, attendance: "Attendance") -> bool:
         """Return whether it has begun or resumed a learner's lesson."""
-        user = attend.visitor.user_id
+        user = attendance.visitor.user_id
         log = self.running.log
         return bool(
             log.find("lesson.opened", user_id=user) + log.find("lesson.resumed", user_id=user)
@@ -190,20 +190,20 @@ class HostCluster:
     _entered: int = 0
 
     @asynccontextmanager
-    async def attend(self) -> AsyncIterator[Attendance]:
+    async def attendance(self) -> AsyncIterator[Attendance]:
         """Keep a learner in a new room, on the nodes in turn, for the duration of a block."""
         deployment = self.deployments[self._entered % len(self.deployments)]
         self._entered += 1
-        async with self.attend_at(deployment, self.script_room()) as attend:
-            yield attend
+        async with self.attendance_at(deployment, self.script_room()) as attendance:
+            yield attendance
 
     @asynccontextmanager
-    async def attend_at(self, deployment: Deployment, room: str) -> AsyncIterator[Attendance]:
+    async def attendance_at(self, deployment: Deployment, room: str) -> AsyncIterator[Attendance]:
         """Keep a learner in a room for the duration of a block."""
         async with deployment.visit(room) as visitor:
-            attend = Attendance(visitor, asyncio.get_running_loop().time())
-            attend.listen(visitor.room)
-            yield attend
+            attendance = Attendance(visitor, asyncio.get_running_loop().time())
+            attendance.listen(visitor.room)
+            yield attendance
 
     def script_room(self) -> str:
         """Return a new room, in which any tutor shows that it teaches."""
@@ -212,21 +212,24 @@ class HostCluster:
             member.running.script(room, beats=True)
         return room
 
-    def story(self, attend: Attendance) -> list[str]:
+    def story(self, attendance: Attendance) -> list[str]:
         """Return what the hosts logged about a learner's room, but for its ticks."""
         return [
             f"{line['timestamp']} {member.name} {json.dumps(line)}"
             for member in self.members
             for line in member.running.log.lines
-            if line.get("room") == attend.visitor.name and line["event"] != "probe.tick"
+            if line.get("room") == attendance.visitor.name and line["event"] != "probe.tick"
         ]
 
-    async def records(self, seats: Sequence[Attendance]) -> list[int]:
+    async def records(self, attendances: Sequence[Attendance]) -> list[int]:
         """Wait until all learners have a record, or long enough, and return how many each has."""
         api = self.deployments[0].api
-        arrivals = (api.until("sessions", attend.visitor.user_id) for attend in seats)
+        arrivals = (api.until("sessions", attendance.visitor.user_id) for attendance in attendances)
         await asyncio.gather(*arrivals, return_exceptions=True)
-        return [len(await api.arrivals("sessions", attend.visitor.user_id)) for attend in seats]
+        return [
+            len(await api.arrivals("sessions", attendance.visitor.user_id))
+            for attendance in attendances
+        ]
 
 
 def install_tutor(directory: Path) -> Path:

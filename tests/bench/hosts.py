@@ -104,31 +104,39 @@ async def rehearse(
     for member in cluster.members:
         member.running.log.since = len(member.running.log.every)
     async with AsyncExitStack() as stack:
-        attendances = [await stack.enter_async_context(cluster.seat()) for _ in range(learners)]
-        await asyncio.gather(*(seat.taught(seat.came) for seat in attendances))
+        attendances = [
+            await stack.enter_async_context(cluster.attendance()) for _ in range(learners)
+        ]
+        await asyncio.gather(*(attendance.taught(attendance.came) for attendance in attendances))
         victim = max(cluster.members, key=lambda member: member.lessons)
-        leaver, *affected = [seat for seat in attendances if victim.teaches(seat)]
+        leaver, *affected = [attendance for attendance in attendances if victim.teaches(attendance)]
         begun = now()
         print_progress("disturbed", host=victim.name, lessons=len(affected) + 1)
         async with disturb(victim):
-            newcomers = [await stack.enter_async_context(cluster.seat()) for _ in range(NEWCOMERS)]
+            newcomers = [
+                await stack.enter_async_context(cluster.attendance()) for _ in range(NEWCOMERS)
+            ]
             await leaver.visitor.leave()
             await asyncio.sleep(seconds)
-            served = sum(bool(seat.beats) for seat in newcomers)
+            served = sum(bool(attendance.beats) for attendance in newcomers)
         print_progress("healed")
         await asyncio.sleep(SETTLED)
         since = now()
-        staying = [seat for seat in attendances if seat is not leaver]
+        staying = [attendance for attendance in attendances if attendance is not leaver]
         everyone = [*staying, *newcomers]
-        taught = await asyncio.gather(*(seat.taught(since) for seat in everyone))
+        taught = await asyncio.gather(*(attendance.taught(since) for attendance in everyone))
         ended = now()
-        for seat in (one for one, has in zip(everyone, taught, strict=True) if not has):
-            print_progress("no tutor", story=sorted(cluster.story(seat)))
-        for seat in (one for one in everyone if one.together() > 1):
-            print_progress("two tutors", story=sorted(cluster.story(seat)), beats=seat.beats)
-        gaps = [seat.longest_gap(begun, ended) for seat in affected]
-        waits = [seat.beats[0][0] - seat.came for seat in newcomers if seat.beats]
-        together = max(seat.together() for seat in everyone)
+        for attendance in (one for one, has in zip(everyone, taught, strict=True) if not has):
+            print_progress("no tutor", story=sorted(cluster.story(attendance)))
+        for attendance in (one for one in everyone if one.together() > 1):
+            print_progress(
+                "two tutors", story=sorted(cluster.story(attendance)), beats=attendance.beats
+            )
+        gaps = [attendance.longest_gap(begun, ended) for attendance in affected]
+        waits = [
+            attendance.beats[0][0] - attendance.came for attendance in newcomers if attendance.beats
+        ]
+        together = max(attendance.together() for attendance in everyone)
     print_progress("left")
     records = await cluster.records([leaver, *everyone])
     return {
@@ -151,11 +159,11 @@ async def upgrade(cluster: HostCluster) -> dict[str, Any]:
 
     async def visits() -> None:
         while not done.is_set():
-            async with cluster.seat() as seat:
-                attendances.append(seat)
-                assert await seat.taught(seat.came)
+            async with cluster.attendance() as attendance:
+                attendances.append(attendance)
+                assert await attendance.taught(attendance.came)
                 await asyncio.sleep(STAY)
-                gaps.append(seat.longest_gap(seat.beats[0][0], now()))
+                gaps.append(attendance.longest_gap(attendance.beats[0][0], now()))
 
     async with asyncio.TaskGroup() as learners:
         for _ in range(LEARNERS):
@@ -171,8 +179,11 @@ async def upgrade(cluster: HostCluster) -> dict[str, Any]:
     return {
         "lessons": len(attendances),
         **spread("without_tutor", gaps),
-        **spread("newcomers_wait", [seat.beats[0][0] - seat.came for seat in attendances]),
-        "two_tutors": round(max(seat.together() for seat in attendances), 1),
+        **spread(
+            "newcomers_wait",
+            [attendance.beats[0][0] - attendance.came for attendance in attendances],
+        ),
+        "two_tutors": round(max(attendance.together() for attendance in attendances), 1),
         **count(records),
     }
 

@@ -6,7 +6,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Final
 
-from tests.bench import core_calls, hooks, ledger, spoken, ticking
+from tests.bench import core_calls, hooks, ledger, progress_load, voice_capacity
 from tests.bench.figures import OURS, Figures
 from tests.bench.scenarios import IN_TIME
 
@@ -44,7 +44,7 @@ def _progress(rows: int, rounds: int) -> Mapping[str, Sequence[float]]:
 def _ticking(rounds: int) -> Figures:
     # In a process of its own, which the host's log and nothing else of the bench is in.
     with ProcessPoolExecutor(1, get_context("spawn")) as process:
-        found = [process.submit(ticking.measure).result() for _ in range(rounds)]
+        found = [process.submit(progress_load.measure).result() for _ in range(rounds)]
     return {
         "ticking_cores": {OURS: [it.cores for it in found]},
         "ticking_p99": {OURS: [it.p99 for it in found]},
@@ -53,7 +53,7 @@ def _ticking(rounds: int) -> Figures:
 
 def _spoken(rounds: int) -> Figures:
     """Return the figures of lessons with offline speech."""
-    found = [spoken.carried(IN_TIME) for _ in range(rounds)]
+    found = [voice_capacity.measure_capacity(IN_TIME) for _ in range(rounds)]
     p95 = {count: [by_count.get(count) for _, by_count in found] for count in found[0][1]}
     return {
         "carried_spoken": {OURS: [count for count, _ in found]},

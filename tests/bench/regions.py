@@ -303,7 +303,7 @@ class Learners:
     async def enter(self, region: Region) -> Attendance:
         """Enter a new learner into a region."""
         return await self.stack.enter_async_context(
-            self.cluster.attend_at(region.deployment, self.cluster.script_room())
+            self.cluster.attendance_at(region.deployment, self.cluster.script_room())
         )
 
     async def move(self, attendance: Attendance, region: Region) -> None:
@@ -315,34 +315,57 @@ class Learners:
         attendance.also.append(again)
 
 
-async def cut_off(west: Region, east: Region, learners: Learners) -> dict[str, Any]:
-    """Cut a region off from everything, have its learners move, and heal it."""
-    attendances = await gather_attendances(learners.enter(west) for _ in range(LEARNERS))
+async def start_lessons(learners: Learners, region: Region) -> list[Attendance]:
+    """Enter learners into a region and wait until all are taught."""
+    attendances = await gather_attendances(learners.enter(region) for _ in range(LEARNERS))
     await asyncio.gather(*(attendance.taught(attendance.came) for attendance in attendances))
+    return attendances
+
+
+async def move_lessons(
+    learners: Learners, attendances: list[Attendance], region: Region
+) -> list[asyncio.Task[None]]:
+    """Move all learners to another region and enter new ones there; append these to `attendances`.
+
+    Returns:
+        The closing of the old connections, which a tab would otherwise re-establish when the old
+        region is back.
+    """
+    leaving = [
+        asyncio.create_task(attendance.visitor.room.disconnect()) for attendance in attendances
+    ]
+    await asyncio.gather(*(learners.move(attendance, region) for attendance in attendances))
+    attendances += await gather_attendances(learners.enter(region) for _ in range(NEWCOMERS))
+    return leaving
+
+
+async def continuity(
+    attendances: Sequence[Attendance], begun: float, active: float
+) -> dict[str, Any]:
+    """Wait until all are taught after `active`; return their number and the gaps since `begun`."""
+    taught = await asyncio.gather(*(attendance.taught(active) for attendance in attendances))
+    gaps = [attendance.longest_gap(begun, now()) for attendance in attendances[:LEARNERS]]
+    return {**spread("without_tutor", gaps), "taught_at_the_end": sum(taught)}
+
+
+async def cut_off(west: Region, east: Region, learners: Learners) -> dict[str, Any]:
+    """Cut a region off from everything, have its learners move, and restore it."""
+    attendances = await start_lessons(learners, west)
     begun = now()
     print_progress("cut off")
     west.network.cut()
     active = await east.active()
     print_progress("failed over", after=round(active - begun, 1))
-    # Who has gone does not come back by their old tab when that region is healed.
-    leaving = [
-        asyncio.create_task(attendance.visitor.room.disconnect()) for attendance in attendances
-    ]
-    await asyncio.gather(*(learners.move(attendance, east) for attendance in attendances))
-    attendances += await gather_attendances(learners.enter(east) for _ in range(NEWCOMERS))
-    taught = await asyncio.gather(*(attendance.taught(active) for attendance in attendances))
-    gaps = [attendance.longest_gap(begun, now()) for attendance in attendances[:LEARNERS]]
-    print_progress(
-        "taught in the other region", taught=sum(taught), **spread("without_tutor", gaps)
-    )
+    leaving = await move_lessons(learners, attendances, east)
+    figures = await continuity(attendances, begun, active)
+    print_progress("taught in the other region", **figures)
     west.network.restore()
     await west.member.running.log.until("region.changed", active=NAMES[1])
-    print_progress("healed")
+    print_progress("restored")
     await asyncio.gather(asyncio.sleep(SETTLED), *leaving)
     return {
         "failed_over_after": round(active - begun, 1),
-        **spread("without_tutor", gaps),
-        "taught_at_the_end": sum(taught),
+        **figures,
         **await back_by_hand(west, east, learners, attendances),
     }
 
@@ -374,8 +397,7 @@ async def back_by_hand(
 
 async def without_ledger(west: Region, east: Region, learners: Learners) -> dict[str, Any]:
     """Cut a region off from ledger and API alone: learners see both regions."""
-    attendances = await gather_attendances(learners.enter(west) for _ in range(LEARNERS))
-    await asyncio.gather(*(attendance.taught(attendance.came) for attendance in attendances))
+    attendances = await start_lessons(learners, west)
     begun = now()
     cut = (*west.ledger, west.member.api)
     for link in cut:
@@ -392,7 +414,7 @@ async def without_ledger(west: Region, east: Region, learners: Learners) -> dict
     for link in cut:
         link.restore()
     await west.member.running.log.until("region.changed", active=NAMES[1])
-    print_progress("healed")
+    print_progress("restored")
     await asyncio.sleep(2 * SETTLED)
     mine = [at for at, who in both.beats if who == both.beats[0][1]]
     return {
@@ -407,28 +429,21 @@ async def without_ledger(west: Region, east: Region, learners: Learners) -> dict
 
 async def without_livekit(west: Region, east: Region, learners: Learners) -> dict[str, Any]:
     """Kill a region's LiveKit alone, have its learners move, and start it again."""
-    attendances = await gather_attendances(learners.enter(west) for _ in range(LEARNERS))
-    await asyncio.gather(*(attendance.taught(attendance.came) for attendance in attendances))
+    attendances = await start_lessons(learners, west)
     begun = now()
     print_progress("without LiveKit")
     await west.node.kill()
     active = await east.active()
     print_progress("failed over", after=round(active - begun, 1))
-    leaving = [
-        asyncio.create_task(attendance.visitor.room.disconnect()) for attendance in attendances
-    ]
-    await asyncio.gather(*(learners.move(attendance, east) for attendance in attendances))
-    attendances += await gather_attendances(learners.enter(east) for _ in range(NEWCOMERS))
-    taught = await asyncio.gather(*(attendance.taught(active) for attendance in attendances))
-    gaps = [attendance.longest_gap(begun, now()) for attendance in attendances[:LEARNERS]]
+    leaving = await move_lessons(learners, attendances, east)
+    figures = await continuity(attendances, begun, active)
     await west.node.start()
     await west.member.running.log.until("worker.registered", count=2)
-    print_progress("healed")
+    print_progress("restored")
     await asyncio.gather(asyncio.sleep(2 * SETTLED), *leaving)
     return {
         "failed_over_after": round(active - begun, 1),
-        **spread("without_tutor", gaps),
-        "taught_at_the_end": sum(taught),
+        **figures,
         "active_again": await west.is_active(),
         "two_tutors": round(max(attendance.together() for attendance in attendances), 1),
         **await result(learners, attendances),
@@ -437,8 +452,7 @@ async def without_livekit(west: Region, east: Region, learners: Learners) -> dic
 
 async def without_first_database(west: Region, east: Region, learners: Learners) -> dict[str, Any]:
     """Kill the Postgres server that accepts writes, and promote that of the other region."""
-    attendances = await gather_attendances(learners.enter(west) for _ in range(LEARNERS))
-    await asyncio.gather(*(attendance.taught(attendance.came) for attendance in attendances))
+    attendances = await start_lessons(learners, west)
     begun = now()
     west.databases.lose_first()
     print_progress("without the first database")
@@ -467,8 +481,7 @@ async def without_first_database(west: Region, east: Region, learners: Learners)
 
 async def with_database_lost(west: Region, east: Region, learners: Learners) -> dict[str, Any]:
     """Cut a region off with the Postgres server that accepts writes; promote and fail over."""
-    attendances = await gather_attendances(learners.enter(west) for _ in range(LEARNERS))
-    await asyncio.gather(*(attendance.taught(attendance.came) for attendance in attendances))
+    attendances = await start_lessons(learners, west)
     begun = now()
     west.databases.lose_first()
     west.network.cut()
@@ -479,25 +492,19 @@ async def with_database_lost(west: Region, east: Region, learners: Learners) -> 
     await activate(east)
     active = await east.active()
     print_progress("promoted and activated", after=round(active - begun, 1))
-    leaving = [
-        asyncio.create_task(attendance.visitor.room.disconnect()) for attendance in attendances
-    ]
-    await asyncio.gather(*(learners.move(attendance, east) for attendance in attendances))
-    attendances += await gather_attendances(learners.enter(east) for _ in range(NEWCOMERS))
-    taught = await asyncio.gather(*(attendance.taught(active) for attendance in attendances))
-    gaps = [attendance.longest_gap(begun, now()) for attendance in attendances[:LEARNERS]]
+    leaving = await move_lessons(learners, attendances, east)
+    figures = await continuity(attendances, begun, active)
     again = west.databases.follow_second()
     for region in (west, east):
         region.ledger[0].server = again
     west.network.restore()
     await west.member.running.log.until("region.changed", active=NAMES[1], patience=90)
-    print_progress("healed")
+    print_progress("restored")
     await asyncio.gather(asyncio.sleep(2 * SETTLED), *leaving)
     return {
         "promoted_after": round(promoted - begun, 1),
         "taught_there_after": round(active - begun, 1),
-        **spread("without_tutor", gaps),
-        "taught_at_the_end": sum(taught),
+        **figures,
         "active_again": await west.is_active(),
         **await result(learners, attendances),
     }
@@ -516,7 +523,7 @@ async def result(learners: Learners, attendances: Sequence[Attendance]) -> dict[
 
 
 async def gather_attendances(work: Any) -> list[Attendance]:
-    """Return the seats of learners who enter at the same time."""
+    """Return the attendances of learners who enter at the same time."""
     return list(await asyncio.gather(*work))
 
 

@@ -209,7 +209,7 @@ async def test_a_callback_that_livekit_calls_for_a_spoken_turn(
     await talk.spoken()
     await talk.settled()
     [failed] = told(logs)
-    assert failed["callback"] == "Hearing.on_user_turn_completed"
+    assert failed["callback"] == "FailingAgent.on_user_turn_completed"
     assert failed["at"].startswith("test_failures.py:")
     assert failed["why"] == "raised ZeroDivisionError"
     steps = structlog.processors._figure_out_exc_info(failed["exc_info"])[2]
@@ -233,7 +233,7 @@ async def test_a_callback_for_a_typed_turn(
     await talk.settled()
     chat.unwatch()
     assert not [record for record in caplog.records if record.exc_info]
-    assert [failed["callback"] for failed in told(logs)] == ["Hearing.on_user_turn_completed"]
+    assert [failed["callback"] for failed in told(logs)] == ["FailingAgent.on_user_turn_completed"]
     assert (talk.counted, talk.apologies) == (1, 1)
 
 

@@ -12,7 +12,7 @@ from loqua_speech.pronunciation.lexicon import ReferenceWord
 from loqua_speech.pronunciation.reading import RecogniserReading
 from loqua_speech.recognition import Whisper
 from loqua_speech.weights import packaged_weights
-from training.pronunciation.corpus import Utterance, read_labels
+from training.pronunciation.corpus import CorpusUtterance, read_labels
 from training.pronunciation.measuring import measure_samples
 
 __all__ = ["read_split", "score_samples", "whisper"]
@@ -38,7 +38,7 @@ def read_split(
     return readings
 
 
-def score_samples(head: Head, samples: Samples, utterance: Utterance) -> Scores:
+def score_samples(head: Head, samples: Samples, utterance: CorpusUtterance) -> Scores:
     """Return the scores of samples in an utterance's recording's place."""
     evidence = measure_samples(samples, utterance).evidence
     return head.score(evidence, _read(samples, utterance.text))

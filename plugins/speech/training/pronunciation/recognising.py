@@ -10,7 +10,7 @@ from loqua_speech.pronunciation.free_speech import SpokenWord, spoken_words
 from loqua_speech.recogniser import pieces
 from loqua_speech.recognition import TimedWord, Whisper
 from loqua_speech.weights import packaged_weights
-from training.pronunciation.corpus import Utterance, read_labels
+from training.pronunciation.corpus import CorpusUtterance, read_labels
 
 __all__ = ["recognise_split"]
 
@@ -43,7 +43,7 @@ def recognise_split(
 
 
 def _recognised(
-    whisper: Whisper, corpus: Path, utterances: list[Utterance]
+    whisper: Whisper, corpus: Path, utterances: list[CorpusUtterance]
 ) -> Iterator[tuple[str, list[tuple[str, float]]]]:
     for utterance in utterances:
         words = spoken_words(_words(whisper, utterance.samples(corpus)))
