@@ -78,7 +78,7 @@ class HeardSound:
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def follow(self, learner: SpeakingLearner) -> None:
-        """Hear, until cancelled."""
+        """Receive audio until cancelled."""
         track = await learner._tutors_track()
         stream = rtc.AudioStream.from_track(
             track=track, sample_rate=SAMPLE_RATE, num_channels=1, frame_size_ms=20
@@ -175,7 +175,7 @@ class Dialogue:
     turns: int = 0
 
     async def ask(self, settle: float = SETTLE) -> float:
-        """Order, and hear the answer out; return the second at which the order was over."""
+        """Order, and wait for the end of the answer; return the time when the order was over."""
         await self.learner.say(self.order)
         ended = _now()
         self.turns += 1
@@ -238,7 +238,7 @@ async def test_a_lesson_goes_on_without_any_of_its_engines_and_returns_to_them(
 
 
 async def greeted_at_once(running: FallbackLesson) -> None:
-    """See that a lesson which begins later does not find out anew what hangs."""
+    """Check that a later lesson does not try the hanging engine again."""
     async with entered(running.parts, "user_eva", "later") as eva, background() as tasks:
         talk = Dialogue(running, eva, b"")
         tasks.create_task(talk.sound.follow(eva))

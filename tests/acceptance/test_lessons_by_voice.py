@@ -71,7 +71,7 @@ async def join(parts: Parts, user_id: str, room: str, **body: str) -> dict[str, 
 async def attend(
     parts: Parts, joined: dict[str, str], lines: tuple[str, ...], **how: Any
 ) -> LessonHeard:
-    """Have a learner say lines, with what else a `SyntheticLearner` takes."""
+    """Run a learner who says lines, with other arguments of `SyntheticLearner`."""
 
     async def speak(line: Line) -> bytes:
         return await synthesise_line(f"{parts.speech_url}/v1", line.text, line.language)

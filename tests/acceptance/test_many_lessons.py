@@ -174,7 +174,7 @@ async def test_no_learner_hears_or_reads_another_s_words(host: tuple[Parts, Host
 
 
 async def speak(learner: SpeakingLearner, sound: bytes, text: str) -> None:
-    """Say something, and again as people do who get no answer: a busy machine mishears."""
+    """Speak, and repeat it without an answer, as people do: a busy machine mishears."""
     answered = asyncio.create_task(until_answered(learner, text))
     while not answered.done():
         await learner.say(sound)

@@ -43,7 +43,7 @@ def configure(directory: Path, parts: Parts) -> Path:
 
 
 async def attend(parts: Parts, user_id: str) -> LessonHeard:
-    """Say a learner's lines, or as many as the tutor stays for."""
+    """Speak a learner's lines, or as many as the tutor stays for."""
     async with httpx.AsyncClient(base_url=parts.api_url, timeout=60) as api:
         body = {"user_id": user_id, "room_name": f"room-{user_id.replace('_', '-')}"}
         joined = (await api.post("/api/v1/rooms/join", json=body)).raise_for_status().json()

@@ -94,7 +94,7 @@ class SpeakingLearner(TranscriptReader):
         await self.source.wait_for_playout()
 
     async def listen_aloud(self, delay: float, loudness: float) -> None:
-        """Hear the tutor by a loudspeaker that the microphone hears, too, until cancelled.
+        """Play the tutor on a loudspeaker that the microphone also picks up, until cancelled.
 
         Silent all the while: who speaks themselves, do so before or after.
         """

@@ -255,7 +255,7 @@ def misbehaving(fault: dict[str, object], learners: int = 1) -> Fault:
 
 
 async def refresh_fails(stage: FaultableDeployment, _tasks: asyncio.TaskGroup) -> None:
-    """Short-lived tokens, then no others."""
+    """Issue short-lived tokens, and then refuse to refresh them."""
     short = {"kind": "short_lived_token", "expires_in": 8}
     down = {"kind": "outage", "endpoint": "user-token"}
     async with AsyncExitStack() as stack:
@@ -268,14 +268,14 @@ async def refresh_fails(stage: FaultableDeployment, _tasks: asyncio.TaskGroup) -
 
 
 async def lessons_fail(stage: FaultableDeployment, tasks: asyncio.TaskGroup) -> None:
-    """Tutors that fail at the door."""
+    """Run tutors that fail when the lesson starts."""
     for _ in range(3):
         tasks.create_task(stage.always(lambda: stage.lesson(4, on_user_ready="raise")))
     await stage.over.wait()
 
 
 async def crash(stage: FaultableDeployment, tasks: asyncio.TaskGroup) -> None:
-    """A tutor that kills its process in each lesson."""
+    """Run a tutor that kills its process in each lesson."""
     tasks.create_task(stage.lesson(600, killed_at=1, killed_again=True))
     await stage.over.wait()
 
@@ -297,14 +297,14 @@ def held(seconds: float) -> Fault:
 
 
 async def memory_high(stage: FaultableDeployment, tasks: asyncio.TaskGroup) -> None:
-    """A tutor that takes nearly all that is left."""
+    """Run a tutor that takes nearly all of the free memory."""
     used = int(await stage.inside("cat", "/sys/fs/cgroup/memory.current"))
     tasks.create_task(stage.lesson(600, hoards=int(MEMORY * 0.9) - used))
     await stage.over.wait()
 
 
 async def disk_low(stage: FaultableDeployment, _tasks: asyncio.TaskGroup) -> None:
-    """Something else grows on it."""
+    """Fill the disk with another file."""
     file = stage.disk / "other"
     left = await stage.inside("df", "--output=avail", "--block-size=1", str(stage.disk))
     length = int(left.split()[-1]) - 2_000_000
@@ -314,7 +314,7 @@ async def disk_low(stage: FaultableDeployment, _tasks: asyncio.TaskGroup) -> Non
 
 
 async def misconfigured(stage: FaultableDeployment, _tasks: asyncio.TaskGroup) -> None:
-    """A key that no tutor has."""
+    """Write a key that no tutor has."""
     file = stage.directory / "config/tutors" / f"{TUTOR}.yaml"
     sound = file.read_text()
     file.write_text(f"{sound}enbaled: true\n")
@@ -323,7 +323,7 @@ async def misconfigured(stage: FaultableDeployment, _tasks: asyncio.TaskGroup) -
 
 
 async def full(stage: FaultableDeployment, tasks: asyncio.TaskGroup) -> None:
-    """One place, taken, and learners who come for it."""
+    """Send learners to a host whose capacity is exhausted."""
     async with stage.deployment.visit() as taught:
         await taught.met()
 
@@ -336,7 +336,7 @@ async def full(stage: FaultableDeployment, tasks: asyncio.TaskGroup) -> None:
 
 
 async def alone(stage: FaultableDeployment, _tasks: asyncio.TaskGroup) -> None:
-    """One place, taken, and a learner who waits for it."""
+    """Send a learner to a host whose capacity is exhausted."""
     async with stage.deployment.visit() as taught:
         await taught.met()
         async with stage.deployment.visit():
@@ -344,7 +344,7 @@ async def alone(stage: FaultableDeployment, _tasks: asyncio.TaskGroup) -> None:
 
 
 async def jwt_expires(stage: FaultableDeployment, _tasks: asyncio.TaskGroup) -> None:
-    """Rotated to one with six days left."""
+    """Rotate to a JWT with six days left."""
     file = stage.secrets / "AGENT_JWT_TOKEN"
     before = file.read_text()
     file.write_text(stage.deployment.api.settings.mint_agent_jwt("loqua-test", timedelta(days=6)))
@@ -353,7 +353,7 @@ async def jwt_expires(stage: FaultableDeployment, _tasks: asyncio.TaskGroup) -> 
 
 
 async def key_refused(stage: FaultableDeployment, _tasks: asyncio.TaskGroup) -> None:
-    """Another key than LiveKit has."""
+    """Set a key other than LiveKit's."""
     file = stage.secrets / "LIVEKIT_API_KEY"
     before = file.read_text()
     file.write_text("APInobodys")
@@ -362,13 +362,13 @@ async def key_refused(stage: FaultableDeployment, _tasks: asyncio.TaskGroup) -> 
 
 
 async def cut_off(stage: FaultableDeployment, _tasks: asyncio.TaskGroup) -> None:
-    """The line to LiveKit is cut."""
+    """Cut the connection to LiveKit."""
     async with stage.line.broken():
         await stage.over.wait()
 
 
 async def starved(stage: FaultableDeployment, _tasks: asyncio.TaskGroup) -> None:
-    """The host gets no CPU for most of each second."""
+    """Suspend the host for most of each second."""
     while not stage.over.is_set():
         os.kill(stage.host.pid, signal.SIGSTOP)
         await asyncio.sleep(0.8)
@@ -377,7 +377,7 @@ async def starved(stage: FaultableDeployment, _tasks: asyncio.TaskGroup) -> None
 
 
 async def set_aside(stage: FaultableDeployment, tasks: asyncio.TaskGroup) -> None:
-    """The API refuses records, until they are sent again by the runbook's command."""
+    """Refuse records at the API, then send them again by the runbook's command."""
     refusing = {"kind": "error", "status": 400, "code": "INVALID", "endpoint": "sessions"}
     await misbehaving(refusing)(stage, tasks)
     config = str(stage.directory / "config")
@@ -386,7 +386,7 @@ async def set_aside(stage: FaultableDeployment, tasks: asyncio.TaskGroup) -> Non
 
 
 async def killed(stage: FaultableDeployment, _tasks: asyncio.TaskGroup) -> None:
-    """The host is killed, and started again."""
+    """Kill the host, and start it again."""
     stage.host.process.kill()
     await stage.over.wait()
     await stage.start()
@@ -441,7 +441,7 @@ async def until(client: httpx.AsyncClient, met: Callable[[set[str]], bool]) -> f
 
 
 async def provoke(stage: FaultableDeployment, client: httpx.AsyncClient, alert: str) -> bool:
-    """Bring a fault about, see its alert fire, end it, see silence; say whether all went so."""
+    """Cause a fault until its alert fires, end it until the alert stops; return success."""
     told, fault = FAULTS[alert]
     async with running_in_background(stage) as tasks:
         tasks.create_task(fault(stage, tasks))

@@ -160,7 +160,7 @@ def now() -> float:
 
 
 async def talk(parts: Parts, user_id: str, sounds: Sequence[bytes], turns: int) -> BurstVisit:
-    """Come, be greeted, talk for some turns and leave."""
+    """Enter, wait for the greeting, talk for some turns and leave."""
     visit, came = BurstVisit(user_id), now()
     async with entered(parts, user_id, f"room_{user_id}") as voice:
         ears = TutorAudio(voice, visit, came)
@@ -176,7 +176,7 @@ async def talk(parts: Parts, user_id: str, sounds: Sequence[bytes], turns: int) 
 
 
 async def reply(ears: TutorAudio, sound: bytes) -> float | None:
-    """Say a line and return for how long there was nothing to hear after it."""
+    """Speak a line and return the seconds of silence after it."""
     samples = np.frombuffer(sound, "<i2")
     await ears.voice.say(sound)
     said = now() - len(samples) / SAMPLE_RATE + audible_extent(samples)[1]

@@ -51,7 +51,7 @@ class QueueVisit:
 
 
 async def visit(deployment: Deployment, host: HostProcess) -> QueueVisit:
-    """Come, wait for a lesson, stay for a while and leave."""
+    """Enter, wait for a lesson, stay for a while and leave."""
     found, loop = QueueVisit(), asyncio.get_running_loop()
     async with deployment.visit(new_room(), agent_name=AGENT) as visitor:
         came, room = loop.time(), visitor.room

@@ -93,7 +93,7 @@ CASES: Mapping[str, Disturb] = {
 async def rehearse(
     cluster: HostCluster, disturb: Disturb, *, learners: int = LEARNERS, seconds: float = DISTURBED
 ) -> dict[str, Any]:
-    """Disturb the host with most lessons, have learners come and one leave, heal it, and count.
+    """Cause a fault on the host with most lessons while learners enter and one leaves; count.
 
     Args:
         cluster: The hosts, with no lesson.

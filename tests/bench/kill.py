@@ -139,7 +139,7 @@ async def look_after(
 
 
 async def read(ledger: Ledger, text: str) -> Sequence[Row]:
-    """Ask the database itself."""
+    """Query the database itself."""
     return await ledger._writer.write(lambda db: db.execute(text).fetchall())
 
 
@@ -296,7 +296,7 @@ def _words(payload: dict[str, object]) -> object:
 async def torture_all(
     kills: int, lessons: int, keys: Sequence[str], url: str | None
 ) -> list[dict[str, object]]:
-    """Torture each kind of API at the same time, with a ledger of its own."""
+    """Test each kind of API at the same time, with a ledger of its own."""
     with ExitStack() as schemas:
         return await asyncio.gather(
             *(

@@ -200,7 +200,7 @@ async def list_pending(ledger: Ledger) -> None:
 
 
 async def compare(kind: str, there: int, rounds: int = ROUNDS) -> dict[str, Any]:
-    """Alternate rounds of both and give their figures."""
+    """Alternate rounds of both and return their figures."""
     bare_in, bare_out, ours_in, ours_out, rates, bare_rates = ([] for _ in range(6))
     with databases(kind) as (bare, database):
         async with Ledger.open(database, keys=[KEY]) as ledger:

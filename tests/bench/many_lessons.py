@@ -184,7 +184,7 @@ class InProcessHost:
 
 
 async def teach(link: HostLink, *, crashes: bool) -> None:
-    """Say what the job of a lesson says, and wait for its record unless it crashes."""
+    """Send the messages of a lesson's job, and wait for its record unless it crashes."""
     await link.send(HookTimed(hook="on_user_ready", after=0.1, seconds=0.1, failed=False))
     await link.send(VoiceTimed(stages={"reply": 1.0}))
     for words in (3, 7):

@@ -114,7 +114,7 @@ def _opening(
 
 
 async def _begin(host: InProcessHost, jobs: Connection, lessons: int) -> None:
-    """Have learners enter, and wait until all are taught."""
+    """Enter learners, and wait until all are taught."""
     for number in range(lessons):
         user, room = f"user-{number}", f"room-{number}"
         job = JobRef(f"job-{number}", room, "conversation")

@@ -154,7 +154,7 @@ class Databases:
         os.kill(int(pid), signal.SIGKILL)
 
     def promote_second(self) -> None:
-        """Have the second server accept writes, as an operator does."""
+        """Promote the second server, as an operator does."""
         with psycopg.connect(self.urls[1], autocommit=True) as connection:
             connection.execute("SELECT pg_promote()")
 

@@ -91,7 +91,7 @@ class PacedInput(AudioInput):
         self._due = 0.0
 
     def speak(self, pcm: bytes) -> None:
-        """Say something from now on."""
+        """Start to play a sentence."""
         self._samples = np.frombuffer(pcm, np.int16)
         self.spoken.clear()
 
@@ -163,7 +163,7 @@ class MeasuredSession:
     marks: Marks
 
     async def answer(self, pcm: bytes) -> dict[str, float]:
-        """Say something, and return the seconds from its last sound to each stage."""
+        """Speak, and return the seconds from the last sound to each stage."""
         await asyncio.sleep(PAUSE)
         self.microphone.speak(pcm)
         await self.microphone.spoken.wait()
@@ -224,7 +224,7 @@ async def running(url: str, scenario: Scenario) -> AsyncIterator[MeasuredSession
 
 
 async def talk(url: str, scenario: Scenario) -> AsyncIterator[dict[str, float]]:
-    """Hold a scenario's conversation, and yield the waits for each reply."""
+    """Play a scenario's conversation, and yield the waits for each reply."""
     async with running(url, scenario) as stage:
         tutor = stage.lesson.get_agent(ConversationTutor)
         said: dict[str, bytes] = {}

@@ -54,7 +54,7 @@ class NoLessons:
     """A host without lessons."""
 
     def see(self, *_: Any) -> None:
-        """See participants."""
+        """Count participants."""
 
     def running(self, _: str) -> list[Any]:
         """List none."""

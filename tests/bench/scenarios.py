@@ -94,14 +94,14 @@ async def rest(under_test: SystemUnderTest) -> Found:
 
 
 async def lessons(under_test: SystemUnderTest) -> Found:
-    """Hold lessons; what is there without them is taken off."""
+    """Run lessons; subtract the memory without them."""
     async with under_test.running() as running:
         [(size, cores)] = await _growth(under_test, running, [LESSONS])
     return {"lesson_memory": [size / LESSONS], "lesson_cores": [cores / LESSONS]}
 
 
 async def more_lessons(under_test: SystemUnderTest) -> Found:
-    """Hold more and more lessons at once."""
+    """Run an increasing number of lessons at once."""
     async with under_test.running() as running:
         found = await _growth(under_test, running, MORE_LESSONS)
     return {
@@ -160,7 +160,7 @@ async def _one(under_test: SystemUnderTest) -> TutorHeard:
 
 
 async def real_time(under_test: SystemUnderTest) -> Found:
-    """Have more and more learners talk at once, until 5 % of their turns are not answered soon."""
+    """Add talking learners until 5 % of their turns are not answered in time."""
     found: dict[int, float] = {}
     async with under_test.running(), AsyncExitStack() as stack:
         await asyncio.sleep(SETTLED)

@@ -96,7 +96,7 @@ class Guest:
         return self.visitor is not None and bool(self.visitor.tutors)
 
     async def stay(self, deployment: Deployment, seconds: float, pause: float) -> None:
-        """Stay in a room for so long; whoever is called away or thrown out comes back."""
+        """Wait in a room for so long; reconnect if disconnected."""
         end = asyncio.get_running_loop().time() + seconds
         body = {"user_id": self.user_id, "room_name": self.room, "agent_name": AGENT}
         (
@@ -370,7 +370,7 @@ def is_good(found: dict[str, Any], minutes: float) -> bool:
 
 
 async def main() -> int:
-    """Soak, and print the figures."""
+    """Run the soak test, and print the figures."""
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--minutes", type=float, default=30)
     arguments.add_argument("--every", type=float, default=20, help="seconds between two faults")

@@ -22,7 +22,7 @@ LINES = tuple(Line(text, CONVERSATION.language) for text in CONVERSATION.lines[:
 
 
 async def attend(url: str, token: str, speech_url: str) -> list[float]:
-    """Say three lines; return how long each reply took. Nothing is heard where a part is down."""
+    """Speak three lines; return the delay of each reply, and none while a part is down."""
 
     async def speak(line: Line) -> bytes:
         return await synthesise_line(f"{speech_url}/v1", line.text, line.language)

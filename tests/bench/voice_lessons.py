@@ -31,7 +31,7 @@ APART: Final = 4.0
 
 
 async def replies(visits: Sequence[LearnerVisit], turns: int) -> list[float]:
-    """Have all learners talk at once for some turns.
+    """Run turns of all learners at once.
 
     Returns:
         The seconds from the last word to the first sound after it, of each turn of each learner;
@@ -91,7 +91,7 @@ class _Talk:
         return self._last - said
 
     async def _say(self) -> float:
-        """Say the sentence; return when its last word was over."""
+        """Speak the sentence; return when its last word was over."""
         samples, until = _sentence()
         for start in range(0, len(samples), FRAME):
             piece = samples[start : start + FRAME]

@@ -91,7 +91,7 @@ class RunningLesson:
         self.tutor: ConversationTutor = room.lesson.get_agent(ConversationTutor)
 
     async def speak(self, *, sure: float = 0.95, learner: Learner | None = None) -> str:
-        """Say it, and return the reply."""
+        """Speak the sentence, and return the reply."""
         scoring = self.tutor._scoring
         assert scoring is not None
         scoring.begin()

@@ -17,7 +17,7 @@ VOICE, TRY = 100, 8000
 
 
 def tone(level: int, seconds: float, rate: int = RATE) -> rtc.AudioFrame:
-    """A frame of samples of one level."""
+    """Return a frame of samples of one level."""
     count = round(seconds * rate)
     return rtc.AudioFrame(level.to_bytes(2, "little") * count, rate, 1, count)
 
@@ -73,7 +73,7 @@ class Speaker(AudioOutput):
             self.on_playback_finished(playback_position=seconds, interrupted=False)
 
     def clear_buffer(self) -> None:
-        """Nothing waits."""
+        """Do nothing: no sound waits."""
 
 
 async def test_the_learner_hears_the_model_and_then_their_own_try(

@@ -21,7 +21,7 @@ TEXT = "This will be so good."
 
 @pytest.fixture
 async def scoring_client(scoring: ScoringQueue) -> AsyncIterator[httpx.AsyncClient]:
-    """Talks to the application, which has no recogniser."""
+    """Yield a client of the application, which has no recogniser."""
     async with _client(scoring) as client:
         yield client
 

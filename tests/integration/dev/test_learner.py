@@ -33,7 +33,7 @@ def tone(seconds: float, pitch: float) -> bytes:
 
 
 async def speak(line: Line) -> bytes:
-    """Say any line as half a second of sound between two tenths of silence."""
+    """Synthesise any line as half a second of sound between two tenths of silence."""
     del line
     return bytes(4800) + tone(0.5, 440) + bytes(4800)
 

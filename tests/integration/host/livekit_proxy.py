@@ -33,7 +33,7 @@ class LiveKitProxy:
 
     @contextmanager
     def hold(self, path: str) -> Iterator[None]:
-        """Hold back what LiveKit says on connections to a path for the length of a block.
+        """Withhold LiveKit's data on connections to a path for the duration of a block.
 
         Args:
             path: `/agent` for workers, `/rtc` for participants.
@@ -46,7 +46,7 @@ class LiveKitProxy:
             self._released.set()
 
     async def wait_released(self, head: bytes) -> None:
-        """Wait until what LiveKit says on the connection of a request may pass."""
+        """Wait until LiveKit's data on the connection of a request may pass."""
         if self._held and head.startswith(self._held):
             await self._released.wait()
 
@@ -57,7 +57,7 @@ class LiveKitProxy:
         self._workers.clear()
 
     def note(self, head: bytes, writer: asyncio.StreamWriter) -> None:
-        """Take note of a connection by its request's head."""
+        """Record a connection by its request's head."""
         token = BEARER.search(head)
         if head.startswith(b"GET /agent") and token:
             claims = jwt.decode(token[1], options={"verify_signature": False})
@@ -96,7 +96,7 @@ async def open_livekit_proxy(url: str) -> AsyncIterator[LiveKitProxy]:
 
 
 async def _at_once() -> None:
-    """Hold nothing back."""
+    """Return at once: nothing is withheld."""
 
 
 async def _pass_on(

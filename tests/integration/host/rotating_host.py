@@ -126,7 +126,7 @@ class Rotating:
         assert [answer.status_code for answer in answers] == [200, 200, 401]
 
     async def ledger_key(self) -> None:
-        """Seal the ledger with another key, and throw the one before away."""
+        """Rotate the ledger's key, and discard the previous one."""
         old = (self.directory / "LEDGER_KEY").read_text()
         put(self.directory, LEDGER_KEY_PREVIOUS=old, LEDGER_KEY=secrets.token_hex(32))
         await self.host.log.until("ledger.reencrypted")

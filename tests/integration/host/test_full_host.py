@@ -121,7 +121,7 @@ async def test_a_machine_that_is_measured_serves_all_who_come(
 
 
 async def _stay(deployment: Deployment, host: HostProcess, agent_name: str = AGENT) -> Stay:
-    """Come, wait until a lesson begins, stay for a while, and leave."""
+    """Enter, wait until a lesson begins, stay for a while, and leave."""
     stay = Stay()
     async with deployment.visit(new_room(), agent_name=agent_name) as visitor:
         _watch(visitor, stay)

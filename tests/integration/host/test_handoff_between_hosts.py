@@ -33,7 +33,7 @@ class TwoHosts:
         return self.cluster.members[1]
 
     def script(self, room: str, **specialist: object) -> None:
-        """Have the tutor call the specialist, who makes progress."""
+        """Write a script in which the tutor calls the specialist, who makes progress."""
         self.caller.running.script(room, calls=SPECIALIST)
         self.end(room, **specialist)
 
@@ -43,7 +43,7 @@ class TwoHosts:
         self.called.running.script(room, tutor=SPECIALIST, **lines)
 
     async def one_record_each(self, learner: SilentLearner) -> None:
-        """See that both lessons of a learner who has left have their record, once."""
+        """Check that both lessons of a learner who has left have one record each."""
         api = self.cluster.deployments[0].api
         await api.until("sessions", learner.user_id, count=2)
         records = await api.arrivals("sessions", learner.user_id)

@@ -30,7 +30,7 @@ class SpeechThenSilence(AudioInput):
         self.last_word = 0.0
 
     def speak(self) -> None:
-        """Say the sentence."""
+        """Play the sentence."""
         pcm = np.frombuffer(b"".join(synthesize(EXPECTED, voice=voice_for("es"))), np.int16)
         self._spoken = pcm[: np.flatnonzero(np.abs(pcm) > _QUIET)[-1]]
 

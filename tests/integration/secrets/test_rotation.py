@@ -83,7 +83,7 @@ class ReturningLearner:
 
 
 async def come_again(learners: list[ReturningLearner]) -> None:
-    """Let every learner exchange some more."""
+    """Wait until every learner has exchanged some more tokens."""
     await asyncio.gather(*(learner.come_again() for learner in learners))
 
 

@@ -59,7 +59,7 @@ def load_recogniser() -> Whisper:
 
 @pytest.fixture(scope="module")
 def whisper() -> Whisper:
-    """The speech server's recogniser."""
+    """Return the speech server's recogniser."""
     return load_recogniser()
 
 

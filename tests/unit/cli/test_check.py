@@ -32,7 +32,7 @@ ENVIRON = {
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    """A configuration with one specialist."""
+    """Return a configuration with one specialist."""
     directory = tmp_path / "config"
     (directory / "tutors").mkdir(parents=True)
     (directory / "host.yaml").write_text(

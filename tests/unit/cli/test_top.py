@@ -126,7 +126,7 @@ def test_a_sparkline_fits_its_width(values: list[float | None], width: int) -> N
 
 
 async def ask(url: str, token: SecretStr = TOKEN) -> HostSnapshot:
-    """Ask the host at an address for its snapshot."""
+    """Request the snapshot of the host at an address."""
     return await RunningHost(OpsSettings(port=int(url.rpartition(":")[2])), [token]).snapshot()
 
 

@@ -103,7 +103,7 @@ class WorkerlessHost:
         return running_tutors(*args, link=self.config, temporary=self.config, traced=False)
 
     def build_worker(self, tutor: RunningTutor) -> RunningTutor:
-        """Stand in for the worker by its tutor."""
+        """Return the tutor in place of its worker."""
         self.built.append(tutor.name)
         return tutor
 

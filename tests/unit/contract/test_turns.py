@@ -37,7 +37,7 @@ def message(text: str, *, typed: bool = False, learner: Learner | None = None) -
 
 
 def replied(turns: Turns[int], *, interrupted: bool, heard: bool) -> list[str]:
-    """Say a reply, and return what its end led to."""
+    """Play a reply, and return the effect of its end."""
     ended: list[str] = []
     speech: Any = TutorSpeech()
     turns.reply(speech, then=lambda: ended.append("ended"))

@@ -192,7 +192,7 @@ class FakeSession(EventEmitter[str]):
             await anext(self.input.audio)
 
     def say(self, text: str, *, allow_interruptions: bool = True, **_options: Any) -> FakeSpeech:
-        """Say something; a session without a voice raises."""
+        """Speak; a session without a voice raises."""
         self.uninterruptible += not allow_interruptions
         if self.mute:
             raise RuntimeError("no TTS")
@@ -200,7 +200,7 @@ class FakeSession(EventEmitter[str]):
         return FakeSpeech(2.0)
 
     def interrupt(self, *, force: bool = False) -> Any:
-        """Fall silent."""
+        """Stop speaking."""
         self.done.append("interrupted by force" if force else "interrupted")
         return asyncio.sleep(0) if not force else None
 

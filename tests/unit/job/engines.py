@@ -35,13 +35,13 @@ async def fails() -> AsyncIterator[Any]:
 
 
 async def throttles() -> AsyncIterator[Any]:
-    """Want less of this."""
+    """Refuse with a rate limit."""
     raise APIStatusError("slow down", status_code=429)
     yield
 
 
 async def unreachable() -> AsyncIterator[Any]:
-    """Not be there."""
+    """Fail to connect."""
     raise APIConnectionError
     yield
 
@@ -181,7 +181,7 @@ class FakeSTT(stt.STT[Any]):
         raise APIConnectionError("nothing")
 
     def stream(self, **options: Any) -> stt.RecognizeStream:
-        """Hear a stream."""
+        """Return a stream of recognition."""
         self.asked += 1
         return _RecognizeStream(self, options["conn_options"])
 

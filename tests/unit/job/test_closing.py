@@ -19,7 +19,7 @@ class AgentThatDoesNotStop(Agent):
         self.over = asyncio.Event()
 
     async def on_exit(self) -> None:
-        """Hang."""
+        """Block until cancelled."""
         while not self.over.is_set():
             try:
                 await self.over.wait()

@@ -115,7 +115,7 @@ class Listening:
 
 @pytest.fixture
 async def listening() -> AsyncIterator[Listening]:
-    """Listens until the test is over."""
+    """Listen until the test is over."""
     it = Listening()
     yield it
     await it.stream.aclose()

@@ -162,7 +162,7 @@ TOOLS: dict[str, tuple[Callable[[str], object], tuple[str, ...]]] = {
 
 
 def assert_unsaid(sent: Sent, *wanted: str) -> None:
-    """See that there is something, and nothing of what was said."""
+    """Check that there is something, and nothing of what was said."""
     text = sent.text()
     for one in wanted:
         assert one in text

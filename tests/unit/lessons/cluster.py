@@ -89,11 +89,11 @@ class SimulatedLink:
         self.told.append(message)
 
     async def receive(self) -> Any:
-        """Hear the job; None once it is gone."""
+        """Receive from the job; None after its end."""
         return await self.inbox.get()
 
     async def close(self) -> None:
-        """Hang up."""
+        """Close the link."""
 
 
 class SimulatedJob:

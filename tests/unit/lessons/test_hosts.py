@@ -58,7 +58,7 @@ class RoomsAndLearners(RuleBasedStateMachine):
         return self.runner.run(work)
 
     def teardown(self) -> None:
-        """See that all are served once the faults are over."""
+        """Check that all are served once the faults are over."""
         with self.stack:
             self.run(self._settle())
             self.nothing_goes_wrong_unforeseen()

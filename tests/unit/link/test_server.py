@@ -59,7 +59,7 @@ JOIN = Join(identity="maria").model_dump_json()
 
 
 def authorise(token: str, _pid: int) -> JobRef:
-    """Know the jobs whose tokens are `token-…`."""
+    """Authorise the jobs whose tokens are `token-…`."""
     if not token.startswith("token-"):
         raise LinkError("no running job has this token and this process")
     job = token.removeprefix("token-")

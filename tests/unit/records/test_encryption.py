@@ -54,7 +54,7 @@ async def keys_of(ledger: Ledger, *lessons: str) -> list[str]:
 
 
 async def assert_whole(ledger: Ledger, numbers: int = 1, *, running: int = 0) -> None:
-    """What was filled in is all there."""
+    """Assert that all given values are there."""
     await ledger.take_over(["conversation"])
     for number in range(1, numbers + 1):
         entry = await ledger.next_entry(f"lesson{number}")

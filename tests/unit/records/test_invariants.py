@@ -544,7 +544,7 @@ class RecordsMachine(RuleBasedStateMachine):
             assert len(rooms) == len(set(rooms)), rooms
 
     def teardown(self) -> None:
-        """After a last crash of all, an API in good health gets everything, once."""
+        """Check that after a last crash of all, a healthy API gets everything once."""
         try:
             if self.hosts:
                 for host in list(self.hosts):

@@ -63,7 +63,7 @@ class Mute(llm.LLM):
 
 @pytest.fixture
 async def lesson() -> Lesson:
-    """A lesson of a learner who is known."""
+    """Return a lesson of an identified learner."""
     return open_lesson()
 
 

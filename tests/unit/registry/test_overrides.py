@@ -49,11 +49,11 @@ async def too_few(self: Any, turn_ctx: Any) -> None:
 
 
 async def greedy(self: Any, turn_ctx: Any, new_message: Any, lesson: Any) -> None:
-    """Ask for what LiveKit does not have."""
+    """Require an argument that LiveKit does not have."""
 
 
 async def greedy_by_name(self: Any, turn_ctx: Any, new_message: Any, *, lesson: Any) -> None:
-    """Ask for it by name."""
+    """Require it by name."""
 
 
 async def only_positional(self: Any, *arguments: Any) -> None:

@@ -220,7 +220,7 @@ class OnlineTranslator(Agent):
         super().__init__(instructions="Translate.", tools=tools)
 
     async def on_enter(self) -> None:
-        """Say the server's answer in its own form."""
+        """Speak the server's answer in its own form."""
         self.session.on("function_tools_executed", self._on_answers)
 
     def _on_answers(self, event: FunctionToolsExecutedEvent) -> None:

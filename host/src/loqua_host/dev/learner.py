@@ -106,7 +106,7 @@ class SyntheticLearner:
     limit: float = 300.0
 
     async def attend(self) -> LessonHeard:
-        """Live through one lesson and give what was heard.
+        """Take part in one lesson, and return what was heard.
 
         Raises:
             rtc.ConnectError: LiveKit does not let the learner in.

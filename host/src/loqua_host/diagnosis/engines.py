@@ -25,7 +25,7 @@ UNAUTHORISED: Final = frozenset({401, 403})
 async def examine_engines(
     settings: HostSettings, grant: Callable[[Iterable[str]], Mapping[str, str]]
 ) -> list[Finding]:
-    """Ask each engine of the enabled tutors, fallbacks too, with the key that config grants it."""
+    """Test each engine of the enabled tutors and each fallback, with the key that config grants."""
     checks = {}
     for tutor in settings.enabled_tutors:
         for keys, engine in engine_locations(settings.engines_for(tutor)):

@@ -220,7 +220,7 @@ class JobEntrypoint:
     async def _apologise(
         self, ctx: JobContext, refused: Refused, track: AudioOutput | None
     ) -> None:
-        """Tell the learner that there is no lesson, if a voice is available."""
+        """Apologise to the learner that there is no lesson, if a voice is available."""
         engines = self.settings.engines
         if not refused.language or not (engines.tts or engines.llm):  # a realtime model speaks
             return

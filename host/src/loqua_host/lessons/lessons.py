@@ -216,7 +216,7 @@ class Lessons:
         return [one.row for one in here if not (one.finished or one.stepped_out)]
 
     async def step_out(self, lesson_id: str, away_since: float) -> None:
-        """Ask the job of a lesson to leave it open, because its learner left at `away_since`."""
+        """Request that a job leaves its lesson open, because its learner left at `away_since`."""
         for lesson in self._live:
             if lesson.row.id == lesson_id:
                 await lesson.step_out(away_since)

@@ -185,7 +185,7 @@ class LiveLesson:
         await self.link.close()
 
     async def step_out(self, away_since: float) -> None:
-        """Ask the job to leave the lesson open and end, if it also sees that the learner left."""
+        """Request that the job ends and leaves the lesson open, if it also sees no learner."""
         self.away_since = away_since
         await self.link.send(StepOut())
 

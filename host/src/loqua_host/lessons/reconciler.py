@@ -93,7 +93,7 @@ class LessonsHere(Protocol):
         """List the lessons that run in a room."""
 
     async def step_out(self, lesson_id: str, away_since: float) -> None:
-        """Ask the job of a lesson to leave it open, because its learner left at `away_since`."""
+        """Request that a job leaves its lesson open, because its learner left at `away_since`."""
 
     async def leave(self, room: str, tutor: str) -> None:
         """Cut off a tutor's lesson in a room, which another host has resumed."""

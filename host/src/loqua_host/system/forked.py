@@ -107,7 +107,7 @@ async def fork(
 
 
 async def _end(process: ForkedProcess) -> None:
-    """Ask a process to stop with its children; kill its process group after a time limit."""
+    """Stop a process and its children; kill its process group after a time limit."""
     with suppress(TimeoutError, OSError):
         async with asyncio.timeout(BEGIN_SECONDS):
             await process.begun()

@@ -54,7 +54,7 @@ class RoomLearner:
         await self._stack.aclose()
 
     async def say(self, text: str) -> None:
-        """Say something, and hear the answer out."""
+        """Speak, and wait for the end of the answer."""
         sound = await self._speak(text)
         await self._inside.say(self._microphone, sound)
         await self.hear_out()

@@ -76,7 +76,7 @@ class TextSession(LessonSession):
         return self._no_room
 
     def hear(self, text: str, identity: str) -> None:
-        """Let somebody say something, as a whole turn, if the tutor listens."""
+        """Speak as somebody in the room, as a whole turn, if the tutor listens."""
         if not self.input.audio_enabled:
             return
         if self._levels is not None:

@@ -199,7 +199,7 @@ def _answer_name(
 def _ask_back_heard(
     state: ConversationState, course: Course, asked: OpenQuestion
 ) -> UtteranceResult:
-    """Ask back what was recognised; as an attempt, so that it cannot go on for ever."""
+    """Confirm what was recognised; it counts as an attempt, so it cannot repeat forever."""
     if state.attempts >= MAX_ATTEMPTS:
         return retry(state, course, LearnerUtterance(asked.text))
     return ask_back(changed(state, attempts=state.attempts + 1), course, asked)

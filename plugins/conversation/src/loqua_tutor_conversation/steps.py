@@ -181,7 +181,7 @@ def conclude(state: ConversationState, course: Course) -> UtteranceResult:
 def _move(
     state: ConversationState, course: Course, branch: Branch | None, *, has_time: bool
 ) -> UtteranceResult:
-    """Go on to the next turn, or where a branch leads."""
+    """Advance to the next turn, or to the target of a branch."""
     scenario = _scenario_at(state, state.position)
     position = state.position + 1
     if branch is not None and branch.to is not None:

@@ -207,7 +207,7 @@ class ConversationTutor(Agent):
                 yield frame
 
     async def wrap_up(self, _: events.TimeRunningOut) -> None:
-        """Say goodbye to what the learner says next."""
+        """End the conversation with the learner's next answer."""
         self._is_hurried = True
 
     def greet(self) -> None:

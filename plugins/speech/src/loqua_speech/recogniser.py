@@ -66,7 +66,7 @@ class Recogniser(ModelWorker):
     async def transcribe(
         self, audio: Samples, *, language: str | None = None, prompt: str = ""
     ) -> Transcript:
-        """What is said in the audio, mono at `HEARING_RATE`.
+        """Return the transcript of the audio, mono at `HEARING_RATE`.
 
         Args:
             audio: A learner's turn.
@@ -93,7 +93,7 @@ class Recogniser(ModelWorker):
 
 
 def pieces(audio: Samples) -> Iterator[tuple[int, int]]:
-    """Bounds of the audio's pieces, each short enough for the model, cut where it is quietest."""
+    """Return the bounds of pieces short enough for the model, cut where the audio is quietest."""
     start = 0
     longest = PIECE_SECONDS * HEARING_RATE
     while len(audio) - start > longest:

@@ -143,7 +143,7 @@ class Passage:
         return is_clear and self.voice.seconds <= _SHORT_SECONDS and is_possible
 
     def runs_away(self, limit: int) -> bool:
-        """Whether the decoder fell into repeating itself."""
+        """Return whether the decoder repeats itself."""
         return len(self.tokens) >= limit or self.compression_ratio > _REPETITIVE
 
 
@@ -173,7 +173,7 @@ class Whisper:
         self.hear(np.sin(np.arange(HEARING_RATE, dtype=np.float32)), language="en")
 
     def language(self, code: str) -> str:
-        """The model's code for a language tag: "es" for "es-MX".
+        """Return the model's code for a language tag: "es" for "es-MX".
 
         Raises:
             UnknownLanguageError: The model does not know the language.
@@ -187,7 +187,7 @@ class Whisper:
         return language
 
     def hear(self, audio: Samples, language: str | None, prompt: str = "") -> Passage:
-        """What is said in up to 13 s of audio.
+        """Return the transcript of up to 13 s of audio.
 
         Args:
             audio: Mono at `HEARING_RATE`.

@@ -10,7 +10,7 @@ from loqua_speech.pronunciation.phones import PHONES, phones_of_ipa
 
 @pytest.fixture(scope="module")
 def lexicon() -> PronunciationLexicon:
-    """The packaged one."""
+    """Return the packaged lexicon."""
     return PronunciationLexicon.packaged()
 
 

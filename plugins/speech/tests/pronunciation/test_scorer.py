@@ -18,7 +18,7 @@ TEXT = "This will be so good"
 
 
 def assess(scorer: Scorer, samples: Samples, text: str) -> AssessmentResult:
-    """The assessment; fails where there is none."""
+    """Return the assessment; fail if there is none."""
     result = scorer.score(samples, scorer.reference(text, "en"))
     assert isinstance(result, AssessmentResult)
     return result

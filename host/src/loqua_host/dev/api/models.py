@@ -24,7 +24,7 @@ def _plain(number: float) -> int | float:
 
 
 def _whole(number: Any) -> Any:
-    """5.0 is the integer 5 in JSON, and in JSON Schema."""
+    """Return 5 for 5.0, which is an integer in JSON and in JSON Schema."""
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 

@@ -66,7 +66,7 @@ class DevApiSettings(BaseModel):
         lifetime: timedelta = timedelta(days=30),
         clock: Callable[[], float] = time.time,
     ) -> str:
-        """A JWT that an API with these settings takes for an agent's, whatever its agent ids."""
+        """Return a JWT that an API with these settings accepts as an agent's, for any agent ids."""
         now = int(clock())
         claims = AgentClaims(sub=agent_id, iat=now, exp=now + int(lifetime.total_seconds()))
         return sign(claims, self.agent_signing_secret.get_secret_value())

@@ -125,7 +125,7 @@ class Steps(Protocol):
         """Send the host the checkpoint from which another job could continue."""
 
     async def say_unavailable(self) -> None:
-        """Tell the learner that the lesson cannot continue."""
+        """Announce that the lesson cannot continue."""
 
     def end(self, reason: str) -> None:
         """End the lesson, unless it has been ended already."""
@@ -201,7 +201,7 @@ async def run_until_ended(steps: Steps, *, failing_ticks: int) -> None:
 
 
 async def tick(steps: Steps, most_failures: int) -> None:
-    """Ask for progress until cancelled; a lesson whose ticks fail continues without them."""
+    """Request progress until cancelled; a lesson whose ticks fail continues without them."""
     failures = 0
     for number in count(1):
         await steps.until_tick()

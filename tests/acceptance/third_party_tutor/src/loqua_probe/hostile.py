@@ -135,7 +135,7 @@ async def _guessed(_lesson: Lesson, _directory: Path) -> str:
 
 
 async def _rooms(_lesson: Lesson, _directory: Path) -> str:
-    """Ask LiveKit for all rooms, with the token of its own."""
+    """List all of LiveKit's rooms with the job's own token."""
     info = get_job_context()._info
     async with api.LiveKitAPI.with_token(info.token, info.url) as livekit:
         try:
@@ -145,7 +145,7 @@ async def _rooms(_lesson: Lesson, _directory: Path) -> str:
 
 
 async def _webhook(lesson: Lesson, directory: Path) -> str:
-    """Tell the host that somebody came, with LiveKit's signature under its own token."""
+    """Send the host a webhook that is signed with the job's own token."""
     told = {"event": "participant_joined", "room": {"name": lesson.room}}
     url = (directory / "webhook").read_text()
     headers = {"Authorization": get_job_context()._info.token}
