@@ -277,7 +277,7 @@ async def test_a_wrong_key_and_a_missing_ledger_are_told_with_their_hint(
     assert (status, output, "LEDGER_KEY_PREVIOUS" in errors) == (1, "", True)
     if ledger_url is not None:
         status, _, errors = await command("list", LEDGER_URL=f"{ledger_url}elsewhere")
-        assert (status, "holds no ledger" in errors) == (1, True)
+        assert (status, "contains no ledger" in errors) == (1, True)
         return
     (tmp_path / "ledger.db").rename(tmp_path / "elsewhere.db")
     status, _, errors = await command("list")

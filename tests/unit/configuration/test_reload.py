@@ -216,7 +216,7 @@ async def test_what_waits_for_a_restart_is_reported_and_left_as_it_is(host: Work
     host.write("grammar", **GRAMMAR, enabled=False)
     reloaded, waiting = await host.look()
     assert (reloaded["event"], waiting["event"]) == ("config.reloaded", "config.needs_restart")
-    assert waiting["why"] == "read at the start alone: api.retries, ops.port"
+    assert waiting["why"] == "read only at the start: api.retries, ops.port"
     assert host.reload.stale_config == waiting["why"]
     assert host.done == [("drain", "grammar", "tutor_disabled", 60)]
     assert host.running.settings.ops.port == port

@@ -428,7 +428,7 @@ async def test_lessons_are_closed_before_the_servers_end_is_over(tmp_path: Path)
 
 async def test_a_host_that_is_not_there_is_a_link_error(tmp_path: Path) -> None:
     """The job ends with one line, not with a traceback."""
-    with pytest.raises(LinkError, match="not at its socket"):
+    with pytest.raises(LinkError, match="not listening on its socket"):
         async with open_link(str(tmp_path / "nobody"), "token-1"):
             pass
 

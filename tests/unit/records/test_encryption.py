@@ -231,8 +231,8 @@ async def test_what_was_changed_does_not_keep_the_rest_from_a_new_key(
         async with Ledger.open(SqliteDatabase(path), keys=[NEW, OLD]) as ledger:
             assert await keys_of(ledger, "lesson1", "lesson2") == [LedgerCipher(NEW).key_id] * 2
     assert [log["why"] for log in logs if log["event"] == "ledger.unreadable"] == [
-        "lesson2.user_id: was changed behind the host's back",
-        "lesson2.state: was changed behind the host's back",
+        "lesson2.user_id: was modified by another program",
+        "lesson2.state: was modified by another program",
     ]
     with LedgerAdmin.open(SqliteDatabase(path), [NEW]) as admin:
         [whole] = admin.export("Mariana")[:1]
@@ -321,4 +321,4 @@ async def test_what_was_changed_is_a_dead_letter_and_holds_nothing_else_up(
         whole: Any = admin.explain(row.session_id)
     assert "completed: was changed" in str(dead.dead_reason)
     [entry] = [entry for entry in whole["undelivered"] if entry["kind"] == "completed"]
-    assert whole["reasons"] == entry["payload"] == "(unreadable: changed behind the host's back)"
+    assert whole["reasons"] == entry["payload"] == "(unreadable: modified by another program)"

@@ -95,16 +95,16 @@ def test_a_secret_of_nothing_is_not_there(tmp_path: Path, put: Callable[[Path, s
 @pytest.mark.parametrize(
     ("variable", "text", "what"),
     [
-        ("AGENT_JWT_TOKEN", "Bearer header.payload.signature", "is no JWT"),
-        ("AGENT_JWT_TOKEN", '"header.payload.signature"', "is no JWT"),
-        ("AGENT_JWT_TOKEN", "header.pay\nload.signature", "is no JWT"),
+        ("AGENT_JWT_TOKEN", "Bearer header.payload.signature", "is not a JWT"),
+        ("AGENT_JWT_TOKEN", '"header.payload.signature"', "is not a JWT"),
+        ("AGENT_JWT_TOKEN", "header.pay\nload.signature", "is not a JWT"),
         (
             "AGENT_JWT_TOKEN",
             "h\N{LATIN SMALL LETTER E WITH ACUTE}ader.payload.signature",
-            "is no JWT",
+            "is not a JWT",
         ),
-        ("AGENT_JWT_TOKEN", f"header.pay{BOM}load.signature", "is no JWT"),
-        ("AGENT_JWT_TOKEN", "changeme", "is no JWT"),
+        ("AGENT_JWT_TOKEN", f"header.pay{BOM}load.signature", "is not a JWT"),
+        ("AGENT_JWT_TOKEN", "changeme", "is not a JWT"),
         ("OPS_TOKEN", "two words of it", "cannot stand in a header"),
         ("LIVEKIT_API_KEY", "k\N{LATIN SMALL LETTER E WITH ACUTE}y", "cannot stand in a header"),
         ("SHARED_SECRET", "one\ntwo", "has control characters"),

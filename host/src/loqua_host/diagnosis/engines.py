@@ -64,7 +64,7 @@ def _check(
 def judge_models(url: str, status: int) -> Verdict:
     """Judge an endpoint by its answer to `GET /models`."""
     if status == OK:
-        return ok(f"{url} answers and takes the key")
+        return ok(f"{url} answers and accepts the key")
     if status in UNAUTHORISED:
         return failed(f"{url} refuses the key ({status})", "set the secret that `secrets:` names")
     if status == NOT_FOUND:

@@ -106,7 +106,7 @@ class JobEntrypoint:
             async with asyncio.timeout(WELCOME_SECONDS):
                 return await stack.enter_async_context(open_link(self.settings.link.path, token))
         except TimeoutError:
-            raise LinkError("the host does not answer at its socket") from None
+            raise LinkError("the host does not respond on its socket") from None
 
     async def attend(
         self, ctx: JobContext, link: HostLink, tutor: LoadedTutor, track: AudioOutput | None

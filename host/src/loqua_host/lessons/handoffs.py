@@ -88,7 +88,7 @@ class Handoffs:
             # The request is not logged, because a model may have derived it from what was said.
             raise HandoffError(f"no running tutor has that agent_name; there are: {known}")
         if self._dispatch_state.leaving:
-            raise HandoffError("this host is about to stop, and calls nobody any more")
+            raise HandoffError("this host is about to stop and accepts no more calls")
         if (
             specialist
             in self._dispatch_state.taught(row.room) | self._dispatch_state.asked(row.room).keys()

@@ -391,7 +391,7 @@ class Lessons:
         lost = self._dispatch_state.on_resumed(row)
         if row.crashes >= MAX_CRASHES:
             await self.close(row, CRASH_LOOP)
-            raise LearnerError(CRASH_LOOP, "the tutor has crashed again and again in this lesson")
+            raise LearnerError(CRASH_LOOP, "the tutor has crashed repeatedly in this lesson")
         return row, lost
 
     async def _await_ledger(self, work: Coroutine[Any, Any, T]) -> T:
