@@ -99,7 +99,7 @@ def test_what_was_changed_or_moved_is_not_believed(
 ) -> None:
     """A row cannot be given to another learner behind the host's back."""
     cipher, text, field = tampered(LedgerCipher(OLD))
-    with pytest.raises(LedgerError, match="was changed"):
+    with pytest.raises(LedgerError, match="was modified"):
         cipher.decrypt(text, field)
 
 
@@ -319,6 +319,6 @@ async def test_what_was_changed_is_a_dead_letter_and_holds_nothing_else_up(
     with LedgerAdmin.open(SqliteDatabase(tmp_path / "ledger.db"), [OLD]) as admin:
         dead, _ = admin.entries()
         whole: Any = admin.explain(row.session_id)
-    assert "completed: was changed" in str(dead.dead_reason)
+    assert "completed: was modified" in str(dead.dead_reason)
     [entry] = [entry for entry in whole["undelivered"] if entry["kind"] == "completed"]
     assert whole["reasons"] == entry["payload"] == "(unreadable: modified by another program)"
