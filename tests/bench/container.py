@@ -224,7 +224,7 @@ async def learn(parts: Parts, user: str, lines: Sequence[str], agent: str | None
 
     script = Script(tuple(Line(text, "es") for text in lines))
     learner = SyntheticLearner(joined["url"], joined["token"], speak, script, answers=agent)
-    heard = await learner.attend()
+    heard = await learner.run()
     replies = [round(it, 2) for it in heard.reply_latencies if it is not None]
     greeting = heard.join_to_greeting
     return {"greeted_after": greeting and round(greeting, 2), "replies_after": replies}

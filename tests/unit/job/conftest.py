@@ -292,7 +292,7 @@ class FakeHooks:
         progress: Progress | None = await self._call("on_progress_tick", default, lesson, tick)
         return progress
 
-    async def tell(self, handler: Callable[..., Any], event: Any) -> None:
+    async def call_handler(self, handler: Callable[..., Any], event: Any) -> None:
         """Call a handler with an event."""
         await handler(event)
 

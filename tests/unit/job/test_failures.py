@@ -150,7 +150,7 @@ async def talk_with() -> AsyncIterator[Callable[..., Any]]:
         watching.__exit__(None, None, None)
 
 
-def told(logs: Logs) -> list[Any]:
+def logged_failures(logs: Logs) -> list[Any]:
     """Return the failures that were logged."""
     return [log for log in logs if log["event"] == "agent.failed"]
 
@@ -208,7 +208,7 @@ async def test_a_callback_that_livekit_calls_for_a_spoken_turn(
     talk = await talk_with(FailingAgent(instructions=""))
     await talk.spoken()
     await talk.settled()
-    [failed] = told(logs)
+    [failed] = logged_failures(logs)
     assert failed["callback"] == "FailingAgent.on_user_turn_completed"
     assert failed["at"].startswith("test_failures.py:")
     assert failed["why"] == "raised ZeroDivisionError"
@@ -233,7 +233,9 @@ async def test_a_callback_for_a_typed_turn(
     await talk.settled()
     chat.unwatch()
     assert not [record for record in caplog.records if record.exc_info]
-    assert [failed["callback"] for failed in told(logs)] == ["FailingAgent.on_user_turn_completed"]
+    assert [failed["callback"] for failed in logged_failures(logs)] == [
+        "FailingAgent.on_user_turn_completed"
+    ]
     assert (talk.counted, talk.apologies) == (1, 1)
 
 
@@ -241,7 +243,7 @@ async def test_an_agent_that_fails_as_it_begins(talk_with: Any, logs: Logs) -> N
     """The session begins all the same."""
     talk = await talk_with(Entering(instructions=""))
     await talk.settled()
-    assert [failed["callback"] for failed in told(logs)] == ["Entering.on_enter"]
+    assert [failed["callback"] for failed in logged_failures(logs)] == ["Entering.on_enter"]
     assert (talk.counted, talk.apologies) == (1, 1)
 
 
@@ -251,7 +253,7 @@ async def test_a_node_that_fails(talk_with: Any, logs: Logs) -> None:
     await talk.spoken()
     await talk.settled()
     await talk.settled()
-    assert [failed["callback"] for failed in told(logs)] == ["Thinking.llm_node"]
+    assert [failed["callback"] for failed in logged_failures(logs)] == ["Thinking.llm_node"]
     assert (talk.counted, talk.apologies) == (1, 1)
 
 
@@ -262,7 +264,7 @@ async def test_an_engine_that_fails_is_no_failure_of_the_authors(
     talk = await talk_with(Thinking(instructions=""), ToolThenTextLLM(error=APIConnectionError()))
     await talk.spoken()
     await talk.settled()
-    assert told(logs) == []
+    assert logged_failures(logs) == []
 
 
 async def test_a_tool_that_fails(talk_with: Any, logs: Logs) -> None:
@@ -270,7 +272,7 @@ async def test_a_tool_that_fails(talk_with: Any, logs: Logs) -> None:
     talk = await talk_with(Tooled(instructions=""), ToolThenTextLLM("learn"))
     await talk.session.run(user_input="hola")
     await talk.settled()
-    assert [failed["callback"] for failed in told(logs)] == ["Tooled.learn"]
+    assert [failed["callback"] for failed in logged_failures(logs)] == ["Tooled.learn"]
     assert talk.counted == 1
 
 
@@ -279,7 +281,7 @@ async def test_a_tool_that_tells_the_model_why_not(talk_with: Any, logs: Logs) -
     talk = await talk_with(Tooled(instructions=""), ToolThenTextLLM("decline"))
     await talk.session.run(user_input="hola")
     await talk.settled()
-    assert told(logs) == []
+    assert logged_failures(logs) == []
     assert talk.counted == 0
 
 
@@ -297,7 +299,7 @@ async def test_a_handler_of_an_event(talk_with: Any, logs: Logs, error: type[Exc
     await talk.session.generate_reply(user_input="hola")
     await talk.settled()
     assert len(heard) == 1
-    assert [failed["callback"].rpartition(".")[2] for failed in told(logs)] == ["fail"]
+    assert [failed["callback"].rpartition(".")[2] for failed in logged_failures(logs)] == ["fail"]
 
 
 @pytest.mark.parametrize("kept", [True, False])
@@ -312,7 +314,7 @@ async def test_a_task_that_nobody_asks_for(talk_with: Any, logs: Logs, kept: boo
     if not kept:
         tasks.clear()
     await talk.settled()
-    assert len(told(logs)) == talk.counted == 1
+    assert len(logged_failures(logs)) == talk.counted == 1
 
 
 async def test_a_task_whose_author_sees_to_its_failure(talk_with: Any, logs: Logs) -> None:
@@ -325,7 +327,7 @@ async def test_a_task_whose_author_sees_to_its_failure(talk_with: Any, logs: Log
     [outcome] = await asyncio.gather(asyncio.create_task(fail()), return_exceptions=True)
     assert isinstance(outcome, ValueError)
     await talk.settled()
-    assert told(logs) == []
+    assert logged_failures(logs) == []
 
 
 async def test_what_an_author_logs_is_no_failure(talk_with: Any, logs: Logs) -> None:
@@ -336,7 +338,7 @@ async def test_what_an_author_logs_is_no_failure(talk_with: Any, logs: Logs) -> 
     except ZeroDivisionError:
         logging.getLogger("tutor").exception("seen to")
     await talk.settled()
-    assert told(logs) == []
+    assert logged_failures(logs) == []
 
 
 async def test_a_lesson_whose_agent_hears_nothing_any_more_is_given_up_at_once() -> None:
@@ -421,7 +423,9 @@ async def test_an_agent_that_fails_as_it_ends(logs: Logs) -> None:
         talk.failures.unwatch()
         await talk.session.aclose()
         await talk.settled()
-    assert [failed["callback"].rpartition(".")[2] for failed in told(logs)] == ["on_exit"]
+    assert [failed["callback"].rpartition(".")[2] for failed in logged_failures(logs)] == [
+        "on_exit"
+    ]
     assert (talk.counted, talk.apologies) == (1, 0)
 
 

@@ -129,7 +129,7 @@ class SimulatedJob:
         """Whether it has called a specialist and has no answer yet."""
         return len(self.answers) < self.calls
 
-    def tell(self, message: Any) -> None:
+    def send_to_host(self, message: Any) -> None:
         """Send a message to its host; None is the end of the link."""
         self.link.inbox.put_nowait(message)
 
@@ -383,7 +383,7 @@ class SimulatedCluster:
         await host.lessons.cut_off({job.ref.job_id for job in host.jobs})
         for job in host.jobs:
             self._leave(job)
-            job.tell(None)
+            job.send_to_host(None)
         await idle()
         await host.write(lambda db: end_lease(db, host.name))
         await self.kill(name, agents_stay=False)
@@ -414,7 +414,7 @@ class SimulatedCluster:
         )
         for job in self._away(room, user_id):
             job.away_since, job.learner = None, self.people[room][user_id]
-            job.tell(Join(identity=user_id))
+            job.send_to_host(Join(identity=user_id))
         if new:
             self.send(room, Dispatch(""))
 
@@ -438,11 +438,11 @@ class SimulatedCluster:
                 self._close_if_empty(job.ref.room)
 
     async def _step_out(self, job: SimulatedJob) -> None:
-        job.tell(SteppedOut(ending=Ending(reason="learner_left", seconds=0.0)))
+        job.send_to_host(SteppedOut(ending=Ending(reason="learner_left", seconds=0.0)))
         await idle()
         assert isinstance(job.link.told[-1], Recorded)
         self._leave(job)
-        job.tell(None)
+        job.send_to_host(None)
         await idle()
         self._close_if_empty(job.ref.room)
 
@@ -502,7 +502,7 @@ class SimulatedCluster:
         job.joined = True
         seen = min(learners, key=lambda one: one.joined_at).identity
         job.host.create_task(job.host.lessons.serve(job.link))  # type: ignore[arg-type]  # a fake
-        job.tell(Join(identity=seen))
+        job.send_to_host(Join(identity=seen))
         await idle()
         match job.link.told[0]:
             case Welcome(learner=welcomed, called=called):
@@ -519,7 +519,7 @@ class SimulatedCluster:
     async def ask(self, job: SimulatedJob) -> None:
         """Call the specialist from a tutor."""
         job.calls += 1
-        job.tell(
+        job.send_to_host(
             CallSpecialist(agent_name="grammar-expert", request=HandoffRequest(focus="articles"))
         )
         await idle()
@@ -527,7 +527,7 @@ class SimulatedCluster:
     async def finish(self, job: SimulatedJob) -> None:
         """End a job's lesson regularly."""
         assert job.learner is not None
-        job.tell(Finish(ending=Ending(reason="done", seconds=0.0)))
+        job.send_to_host(Finish(ending=Ending(reason="done", seconds=0.0)))
         await idle()
         assert isinstance(job.link.told[-1], Recorded)
         self.settle(job.ref.room, job.learner.sid, job.ref.tutor, "done")
@@ -544,7 +544,7 @@ class SimulatedCluster:
         self._keep_dead_agent(job)
         job.host.lessons.end(job.ref)
         if job.joined:
-            job.tell(None)
+            job.send_to_host(None)
             await idle()
         self._close_if_empty(job.ref.room)
 

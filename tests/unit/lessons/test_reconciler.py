@@ -113,7 +113,7 @@ async def test_who_finds_every_slot_taken_is_notified_by_a_voice_and_an_attribut
     host.reconciler._seen["one", cluster.people["one"]["maria"].sid] = LONG_AGO
     for _ in range(3):
         await host.reconciler.look()
-    assert [(tell.room, tell.tutor) for tell in host.said] == [("one", "tutor")]
+    assert [(notice.room, notice.tutor) for notice in host.said] == [("one", "tutor")]
     assert cluster.people["one"]["maria"].attributes[WAITING] == "true"
     assert host.dispatch_state.called("one") == frozenset()
 
@@ -178,11 +178,11 @@ async def test_who_has_to_wait_is_notified_once_though_another_room_is_slow_to_a
     monkeypatch.setattr(host.reconciler._rooms, "mark", late)
     await host.reconciler.look()
     await host.reconciler.look()
-    assert [tell.room for tell in host.said].count("one") == 1
+    assert [notice.room for notice in host.said].count("one") == 1
     for what in marks:
         await mark(*what)
     await host.reconciler.look()
-    assert [tell.room for tell in host.said].count("one") == 1
+    assert [notice.room for notice in host.said].count("one") == 1
 
 
 async def test_who_has_to_wait_is_notified_once_livekit_knows_them(

@@ -245,7 +245,7 @@ class RecordsHost:
         await meanwhile
         self._deliver()
 
-    async def adopt(self, *, runs: bool = True) -> list[LessonRow]:
+    async def take_over(self, *, runs: bool = True) -> list[LessonRow]:
         """Do what a host does every few seconds, with the tutor or without it."""
         await self.ledger.take_over(["conversation"] if runs else [])
         self.delivery.wake()
@@ -375,7 +375,7 @@ class RecordsMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.zombies)
     @rule(which=st.integers(0, 9), ends=st.booleans())
-    def haunt(self, which: int, ends: bool) -> None:
+    def write_as_stale_job(self, which: int, ends: bool) -> None:
         """A job goes on whose lesson another one teaches by now; nobody hears it."""
         job = self.zombies[which % len(self.zombies)]
         if job.host in self.hosts:
@@ -434,7 +434,7 @@ class RecordsMachine(RuleBasedStateMachine):
         runs=st.booleans(),
         after=turns,
     )
-    def adopt(self, which: int, lapses: bool, ago: float, runs: bool, after: int) -> None:
+    def take_over(self, which: int, lapses: bool, ago: float, runs: bool, after: int) -> None:
         """A host looks what others left, who are dead, or cut off for long and do not know it.
 
         It leaves an open lesson of a tutor that it does not run to others, for a while.
@@ -446,7 +446,7 @@ class RecordsMachine(RuleBasedStateMachine):
             if lapses and other is not host:
                 other.end_lease(ago)
         before, long_dead = self._owned(host), host.database.raw.execute(LONG_DEAD).fetchone()
-        self.run(host.adopt(runs=runs))
+        self.run(host.take_over(runs=runs))
         if not runs and long_dead is None:
             assert self._owned(host) == before, "its tutor may run elsewhere"
         self.turn(after)
@@ -475,7 +475,7 @@ class RecordsMachine(RuleBasedStateMachine):
         self.api.out_of_reach = False
 
     async def _close_all(self, host: RecordsHost, words: int) -> None:
-        for row in await host.adopt():
+        for row in await host.take_over():
             lesson = self.lessons[row.id]
             lesson.given_up = row.progress.words_learned if row.progress else -1
             job = RecordsJob(row, host, lesson.given_up)
@@ -550,7 +550,7 @@ class RecordsMachine(RuleBasedStateMachine):
                 for host in list(self.hosts):
                     self._stop(host)
                 self.hosts = [self._start()]
-                self.adopt(0, lapses=False, ago=1e4, runs=False, after=0)
+                self.take_over(0, lapses=False, ago=1e4, runs=False, after=0)
                 self._deliver_all()
                 self._compare()
         finally:

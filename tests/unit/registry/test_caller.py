@@ -308,10 +308,10 @@ async def test_a_handler_of_an_event_is_called_like_a_hook() -> None:
         heard.append("nothing")
 
     caller, event = caller_of(), LearnerLeft()
-    await caller.tell(hear, event)
+    await caller.call_handler(hear, event)
     for handler, why in ((fail, "raised ValueError"), (deaf, "raised TypeError")):
         with pytest.raises(HookFailedError, match=why):
-            await caller.tell(handler, event)  # type: ignore[arg-type]  # the mistake to be seen
+            await caller.call_handler(handler, event)  # type: ignore[arg-type]  # the mistake to be seen
     assert heard == [event]
 
 

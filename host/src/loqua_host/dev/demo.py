@@ -247,7 +247,7 @@ async def _teach(
     async with background() as tasks:
         if lesson.called:
             tasks.create_task(_call(lesson.called, room, parts, log))
-        heard = await learner.attend()
+        heard = await learner.run()
     replies = [seconds for seconds in heard.reply_latencies if seconds is not None]
     say(
         f"  {room} heard its tutor {heard.join_to_greeting or float('nan'):.2f} s after joining, "

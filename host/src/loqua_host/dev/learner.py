@@ -105,7 +105,7 @@ class SyntheticLearner:
     patience: float = 15.0
     limit: float = 300.0
 
-    async def attend(self) -> LessonHeard:
+    async def run(self) -> LessonHeard:
         """Take part in one lesson, and return what was heard.
 
         Raises:

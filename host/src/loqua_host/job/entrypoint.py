@@ -88,7 +88,7 @@ class JobEntrypoint:
                 )
                 log.info("room.connected", room=ctx.job.room.name, tutor=self.settings.tutor.name)
                 track = await stack.enter_async_context(published_track(ctx.room))
-                await self.attend(ctx, link, tutor, track)
+                await self.serve(ctx, link, tutor, track)
         except LearnerError as error:
             log.error("lesson.refused", cause=error.cause, why=str(error), room=ctx.job.room.name)
         except LinkError as error:
@@ -108,7 +108,7 @@ class JobEntrypoint:
         except TimeoutError:
             raise LinkError("the host does not respond on its socket") from None
 
-    async def attend(
+    async def serve(
         self, ctx: JobContext, link: HostLink, tutor: LoadedTutor, track: AudioOutput | None
     ) -> None:
         """Join the lesson in a connected room, and teach it to its end; or apologise.

@@ -293,8 +293,8 @@ class Reconciler:
             if call.lesson is None:
                 self._metrics.tutors_called.labels(call.tutor).inc()
             # A missing tutor is a warning; a specialist that a tutor called is not.
-            tell = log.info if call.asked and call.lesson is None else log.warning
-            tell(event, tutor=call.tutor, **self._ids(call))
+            write_log = log.info if call.asked and call.lesson is None else log.warning
+            write_log(event, tutor=call.tutor, **self._ids(call))
             if call.lesson is not None:
                 await self._clear_away(call.lesson)
             if lost := self._dispatch_state.lost_agents(call.room).get(call.tutor):

@@ -99,7 +99,7 @@ class ScriptedJob:
             async with kept_alive(self.link.host):
                 ctx: Any = self.ctx
                 with suppress(LearnerError, LinkError):
-                    await entrypoint.attend(ctx, self.link.host, tutor, track=None)
+                    await entrypoint.serve(ctx, self.link.host, tutor, track=None)
         finally:
             teach(None)
             await self.link.cut()

@@ -8,7 +8,7 @@ from loqua_host import AssessedSound, AssessedWord, Assessment
 
 from .exercises import SpokenLanguage
 
-__all__ = ["SoundFinding", "describe", "find", "has_risen", "may_be_told"]
+__all__ = ["SoundFinding", "describe", "find", "has_risen", "may_correct"]
 
 CLEARLY_WRONG = 40.0
 """A sound's score below it is told. The server's own limit for a mispronunciation is higher: of
@@ -72,7 +72,7 @@ def find(
         if not unrecognised or word.word.casefold() in unrecognised
         for phoneme in word.phonemes
         if phoneme.phoneme in language.sounds
-        and may_be_told(phoneme.phoneme, sounds)
+        and may_correct(phoneme.phoneme, sounds)
         and (_is_clear(phoneme) or (unrecognised and phoneme.substitution > PERHAPS_REPLACED))
     ]
     if not wrong:
@@ -87,7 +87,7 @@ def has_risen(before: SoundFinding, assessment: Assessment) -> bool:
     return any(accuracy is not None and accuracy > before.accuracy + RISE for accuracy in now)
 
 
-def may_be_told(sound: str, sounds: Collection[str]) -> bool:
+def may_correct(sound: str, sounds: Collection[str]) -> bool:
     """Return whether a lesson about some sounds may correct another one."""
     return len(sounds) < MOST_SOUNDS or sound in sounds
 

@@ -211,7 +211,7 @@ async def keep_limits(
     silence: Silence,
     clock: Stopwatch,
     deadline: Deadline,
-    tell: Callable[[Event], None],
+    emit: Callable[[Event], None],
 ) -> None:
     """Prompt a silent learner and end the lesson in time, until cancelled.
 
@@ -221,7 +221,7 @@ async def keep_limits(
         silence: The learner's silence.
         clock: The time taught.
         deadline: The host's deadline.
-        tell: Sends events to the tutor.
+        emit: Sends events to the tutor.
     """
     minutes = lesson.context.preferences.session_length_preference
     allowed = settings.lesson
@@ -242,11 +242,11 @@ async def keep_limits(
         match step:
             case LimitStep.ASK:
                 log.info("lesson.learner_silent", seconds=round(silence.seconds))
-                tell(LearnerSilent(silence.seconds))
+                emit(LearnerSilent(silence.seconds))
                 asked = message_in(lesson.language, settings.messages.still_there)
                 say_message(lesson.session, asked)
             case LimitStep.NOTICE:
-                tell(TimeRunningOut(max(0.0, limits.seconds_left(clock.seconds))))
+                emit(TimeRunningOut(max(0.0, limits.seconds_left(clock.seconds))))
             case LimitStep.OVER:
                 reason = limits.reason(clock.seconds)
                 if reason == LimitStep.OVER or lesson.handover is None:

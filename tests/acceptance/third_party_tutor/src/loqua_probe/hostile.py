@@ -44,7 +44,7 @@ def _socket_path() -> str:
     return path
 
 
-async def _knock(token: str) -> str:
+async def _try_token(token: str) -> str:
     async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(_socket_path())) as session:
         try:
             async with session.ws_connect(
@@ -59,12 +59,12 @@ async def _second(_lesson: Lesson, directory: Path) -> str:
     """Connect once more with its own token, and leave the token for an accomplice."""
     token = get_job_context()._info.token
     (directory / "stolen").write_text(token)
-    return await _knock(token)
+    return await _try_token(token)
 
 
 async def _stolen(_lesson: Lesson, directory: Path) -> str:
     """Connect with another job's token."""
-    return await _knock((directory / "stolen").read_text())
+    return await _try_token((directory / "stolen").read_text())
 
 
 async def _send(*messages: str) -> str:
@@ -131,7 +131,7 @@ async def _host(_lesson: Lesson, _directory: Path) -> str:
 async def _guessed(_lesson: Lesson, _directory: Path) -> str:
     """Connect with a token of its own making that names its job."""
     claims = {"iss": "devkey", "sub": f"agent-{get_job_context().job.id}"}
-    return await _knock(jwt.encode(claims, "secret" * 8))
+    return await _try_token(jwt.encode(claims, "secret" * 8))
 
 
 async def _rooms(_lesson: Lesson, _directory: Path) -> str:
