@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -77,8 +78,15 @@ class HandoffsUnderTest:
         self.dispatch_state, self.rooms = DispatchState(wall.monotonic), HandoffRooms()
         self.ledger = HandoffLedger()
         self.metrics = LessonMetrics(Instruments())
-        fakes: Any = (self.dispatch_state, self.rooms, self.ledger, TUTORS, tasks, self.metrics)
-        self.handoffs = Handoffs(*fakes)
+        services: Any = SimpleNamespace(
+            dispatch_state=self.dispatch_state,
+            rooms=self.rooms,
+            ledger=self.ledger,
+            tutors=TUTORS,
+            tasks=tasks,
+            metrics=self.metrics,
+        )
+        self.handoffs = Handoffs(services)
 
     async def begin(self) -> "asyncio.Task[HandedBack | HandoffRefused]":
         """Ask for the grammar specialist, until it has been asked for."""

@@ -75,14 +75,7 @@ class Lessons:
         self._metrics = services.metrics
         self._accepted: dict[str, float] = {}
         self._traces: dict[str, trace.Span] = {}
-        self._handoffs = Handoffs(
-            self._dispatch_state,
-            self._rooms,
-            self._ledger,
-            self._tutors,
-            self._tasks,
-            self._metrics,
-        )
+        self._handoffs = Handoffs(services)
         self._live: set[LiveLesson] = set()
         self._waiting: set[JobLink] = set()
         self._prefetcher = Prefetcher(self._prepare, self._api, self._tasks)
