@@ -175,7 +175,7 @@ class Dialogue:
     turns: int = 0
 
     async def ask(self, settle: float = SETTLE) -> float:
-        """Order, and wait for the end of the answer; return the time when the order was over."""
+        """Speak an order and wait for the end of the answer; return the end of the order."""
         await self.learner.say(self.order)
         ended = _now()
         self.turns += 1

@@ -1,4 +1,4 @@
-"""What loqua-host costs beside what people would use instead: `uv run python -m tests.bench`.
+"""The resource use of loqua-host and its alternatives: `uv run python -m tests.bench`.
 
 Names choose what is measured; without one, all is, in 40 minutes a round. Every figure is measured
 on all sides in turns, in one run, with the same LiveKit server, learners, agent and engines; what
@@ -62,7 +62,7 @@ async def compare(scenarios: Sequence[str], rounds: int, figures: Figures) -> No
 
 
 def takes_part(system: str, scenario: str) -> bool:
-    """Return whether a side is measured in a scenario."""
+    """Return whether a system is measured in a scenario."""
     if scenario in BESIDE_BARE:
         return system in {BARE, OURS}
     return system != WITH_WEBHOOKS or scenario in HEARD

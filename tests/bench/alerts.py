@@ -109,7 +109,7 @@ def with_shorter_durations(rules: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class LiveKitConnection:
-    """The way to LiveKit, that can be cut."""
+    """The connection to LiveKit, which can be cut."""
 
     target: tuple[str, int]
     cut: bool = False
@@ -151,7 +151,7 @@ async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 @dataclass(slots=True)
 class FaultableDeployment:
-    """A host and all around it that can fail.
+    """A host with everything around it that can fail.
 
     Attributes:
         over: Set when what goes on now is to end. Nothing is cancelled: LiveKit's client does

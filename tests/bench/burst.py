@@ -1,4 +1,4 @@
-"""A burst of learners by voice, twice what the machine carries: who is served, and how quickly.
+"""A burst of learners by voice, twice the machine's capacity: who is served, and how soon.
 
 Run `uv run python -m tests.bench.burst [learners] [max_lessons]`, 10 learners and `auto` unless
 told otherwise; a number of lessons shows what the same burst does where nothing is measured.
@@ -77,7 +77,7 @@ plugin = Plugin()
 
 @dataclass(slots=True)
 class BurstVisit:
-    """What came of a learner's visit; seconds from their coming.
+    """The events of a learner's visit, in seconds since the learner entered.
 
     Attributes:
         replies: Seconds from the last word of each line to the first sound after it; None where
@@ -94,7 +94,7 @@ class BurstVisit:
 
 @dataclass(slots=True)
 class TutorAudio:
-    """When the tutor was heard."""
+    """The times at which the tutor was audible."""
 
     voice: SpeakingLearner
     visit: BurstVisit

@@ -1,4 +1,4 @@
-"""Lines against what grows, as SVG."""
+"""Line charts as SVG."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ WIDE: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A line of a picture: its name and its points."""
+    """A line of a chart: its name and its points."""
 
     name: str
     points: Sequence[tuple[float, float]]

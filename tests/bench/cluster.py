@@ -183,7 +183,7 @@ class Attendance:
 
 @dataclass(slots=True)
 class HostCluster:
-    """All of it."""
+    """All hosts and LiveKit nodes of the bench."""
 
     members: Sequence[Member]
     deployments: Sequence[Deployment]

@@ -212,7 +212,7 @@ async def _child(pid: int) -> int:
 
 
 async def learn(parts: Parts, user: str, lines: Sequence[str], agent: str | None) -> dict[str, Any]:
-    """Attend a lesson; return what the learner heard."""
+    """Take part in a lesson; return what the learner heard."""
     body = {"user_id": user, "room_name": f"room-{user}"}
     body |= {"agent_name": agent} if agent else {}
     async with httpx.AsyncClient(base_url=parts.api_url) as client:

@@ -1,4 +1,4 @@
-"""The values of all rows, as they are kept between runs."""
+"""The values of all rows, stored between runs."""
 
 import json
 import math

@@ -42,7 +42,7 @@ PATIENCE = 300.0
 
 @dataclass
 class QueueVisit:
-    """What came of a learner's visit, in seconds from their coming."""
+    """The events of a learner's visit, in seconds since the learner entered."""
 
     user_id: str = ""
     shown: float | None = None

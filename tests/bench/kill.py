@@ -1,4 +1,4 @@
-"""Kill hosts again and again while they deliver: no record is lost, none arrives twice.
+"""Kill hosts repeatedly while they deliver: no record is lost, none arrives twice.
 
 Run with `python tests/bench/kill.py`; prints its figures as JSON, and ends with 0 if all is well.
 
@@ -59,7 +59,7 @@ FAULTS = [
 
 
 class DriverConfig(BaseModel):
-    """What a driver process is told."""
+    """The configuration of a driver process."""
 
     place: str
     postgres: str | None

@@ -1,4 +1,4 @@
-"""Lessons begun per second, and how long a start takes, with one, two and three hosts.
+"""Lessons started per second, and the duration of a start, with one, two and three hosts.
 
 Run `python -m tests.bench.lesson_starts` in the project's root; it prints its figures as JSON. A
 host is a process with the real lessons, link, core and delivery on one ledger in Postgres. LiveKit,

@@ -1,4 +1,4 @@
-"""Memory of a host after many short lessons: it must not grow with those that are over.
+"""Memory of a host after many short lessons: it must not grow with finished lessons.
 
 Run `uv run python -m tests.bench.many_lessons [lessons]`, 10,000 unless told otherwise; prints a
 line for each thousand, and fails if in the second half the process grew by more than 200 bytes a
@@ -150,7 +150,7 @@ class InMemoryRooms:
 
 @dataclass
 class InProcessHost:
-    """A host, as far as lessons are concerned."""
+    """The lessons, link, core and delivery of a host in this process."""
 
     lessons: Lessons
     rooms: InMemoryRooms

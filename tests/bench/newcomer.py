@@ -77,7 +77,7 @@ async def _read_address(printed: asyncio.StreamReader, address: asyncio.Future[s
 
 
 async def speak(url: str, microphone: Path, note: Note) -> None:
-    """Press the button, and wait until the page has the sentence."""
+    """Start a lesson, and wait until the page has the sentence."""
     async with chromium(f"--use-file-for-fake-audio-capture={microphone}") as browser:
         visitor = Visitor(await browser.new_page())
         await visitor.open(url)

@@ -1,4 +1,4 @@
-"""Parts of the host beside what they are made of, each in turns with it."""
+"""Parts of the host compared with the libraries that they use, in alternating rounds."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""How long a person at the playground waits: `uv run python -m tests.bench.playground`.
+"""How long a person waits at the playground: `uv run python -m tests.bench.playground`.
 
 Measured in the page of a headless Chromium, whose fake microphone plays recorded speech: by the
 page's own marks, whose clock has the page's voices in steps of 43 ms.

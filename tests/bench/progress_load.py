@@ -1,4 +1,4 @@
-"""What very many lessons that tick cost a host: its processor time, and how soon a tick is safe.
+"""What the progress of very many lessons costs a host: CPU time, and seconds until it is saved.
 
 The host's own parts run in this process, as in many_lessons.py; jobs, which say on their links what
 lessons say, and the development API run in another. LiveKit's rooms are in memory. A tick is

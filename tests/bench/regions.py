@@ -1,4 +1,4 @@
-"""What learners notice when the region that teaches is lost or a part of it, and what of records.
+"""What learners notice when the active region or a part of it fails, and lost records.
 
 Run as root with `python -m tests.bench.regions [case]...` in the project's root; prints its figures
 as JSON, and ends with 0 if no record was lost or doubled. Each region is a network namespace with a
@@ -349,7 +349,7 @@ async def continuity(
 
 
 async def cut_off(west: Region, east: Region, learners: Learners) -> dict[str, Any]:
-    """Cut a region off from everything, have its learners move, and restore it."""
+    """Cut a region off from everything, move its learners, and restore it."""
     attendances = await start_lessons(learners, west)
     begun = now()
     print_progress("cut off")
@@ -396,7 +396,7 @@ async def back_by_hand(
 
 
 async def without_ledger(west: Region, east: Region, learners: Learners) -> dict[str, Any]:
-    """Cut a region off from ledger and API alone: learners see both regions."""
+    """Cut a region off from only the ledger and the API: learners reach both regions."""
     attendances = await start_lessons(learners, west)
     begun = now()
     cut = (*west.ledger, west.member.api)
@@ -428,7 +428,7 @@ async def without_ledger(west: Region, east: Region, learners: Learners) -> dict
 
 
 async def without_livekit(west: Region, east: Region, learners: Learners) -> dict[str, Any]:
-    """Kill a region's LiveKit alone, have its learners move, and start it again."""
+    """Kill only a region's LiveKit, move its learners, and start it again."""
     attendances = await start_lessons(learners, west)
     begun = now()
     print_progress("without LiveKit")
@@ -554,7 +554,7 @@ CASES = {
 
 
 async def main(cases: Sequence[str]) -> int:
-    """Rehearse each case with regions of its own."""
+    """Run each case with new regions."""
     figures: dict[str, Mapping[str, Any]] = {}
     for name in cases:
         async with run_regions() as (west, east), AsyncExitStack() as stack:

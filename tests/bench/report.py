@@ -1,4 +1,4 @@
-"""The tables and pictures that are written from the values."""
+"""The tables and charts of the values."""
 
 import math
 import os

@@ -1,4 +1,4 @@
-"""Parts that a bench kills and starts again where they were."""
+"""Servers that a bench kills and restarts at the same address."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What it costs to watch the rooms of a LiveKit server, which every host does every two seconds.
+"""The cost of polling the rooms of a LiveKit server, as every host does every two seconds.
 
 Run `uv run python -m tests.bench.rooms_api [rooms]...`; prints a line of JSON for each number. The
 server and its rooms are real, and so are the reconciler and the ledger (SQLite); the rooms are

@@ -55,7 +55,7 @@ MEASURED: Final = Costs(
 
 @dataclass(frozen=True, slots=True)
 class MeasuredLimits:
-    """What one of a thing bears.
+    """The measured limits of one machine or server.
 
     Attributes:
         livekit_cores: Processors of a LiveKit cluster that may be spent on hosts' polling.
@@ -78,7 +78,7 @@ class MeasuredLimits:
 
 @dataclass(frozen=True, slots=True)
 class HostDesign:
-    """How hosts are, by what differs between one look at the rooms and another.
+    """The design of a host: what determines the cost of a poll of the rooms.
 
     Attributes:
         places: Lessons of one host.

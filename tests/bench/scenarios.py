@@ -1,4 +1,4 @@
-"""What is measured of whole hosts: each scenario starts a side and returns its figures by row."""
+"""Scenarios with whole hosts: each starts a system and returns its figures by row."""
 
 import asyncio
 import math
@@ -49,7 +49,7 @@ Found = Mapping[str, Sequence[float]]
 
 @dataclass(frozen=True, slots=True)
 class SystemUnderTest:
-    """A side, and where it is to run.
+    """A system, and where it runs.
 
     Attributes:
         side: What is measured.

@@ -1,4 +1,4 @@
-"""How long ten lessons wait for scores that they want at once.
+"""How long ten lessons wait for scores that they request at the same time.
 
 Run `uv run python -m tests.bench.scoring`. A speech server scores the tries of ten lessons, by nine
 learners: one by one, all at once, and all at once after their recognition, as in lessons. Prints

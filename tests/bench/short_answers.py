@@ -1,4 +1,4 @@
-"""How many answers of one word are lost, soft and in noise.
+"""How many one-word answers are lost, at low volume and in noise.
 
 Run from the project's root with `python -m tests.bench.short_answers`; it needs espeak-ng. SVOX
 Pico and, at two speeds, espeak say the words, cut out as the voice activity detection does. Prints

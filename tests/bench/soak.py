@@ -1,4 +1,4 @@
-"""Learners come and go while something breaks every few seconds: who waits, and what is lost?
+"""Learners enter and leave while a part fails every few seconds: who waits, what is lost?
 
 Run from the project's root with `python -m tests.bench.soak --minutes 30`; prints its figures as
 JSON and ends with 0 if all is well. Everything is real: a host process, a LiveKit server, a dev
@@ -132,7 +132,7 @@ class Tally:
     aborted: int = 0
 
     async def follow(self) -> Never:
-        """Look again and again who is alone."""
+        """Record repeatedly who is without a tutor."""
         clock = asyncio.get_running_loop().time
         before = clock()
         while True:
@@ -154,7 +154,7 @@ class Tally:
         self.longest[self.fault] = max(self.longest.get(self.fault, 0.0), guest.waiting)
 
     async def sample(self, host: HostProcess) -> Never:
-        """Take the measure of the host again and again."""
+        """Measure the host repeatedly."""
         process = psutil.Process(host.pid)
         while True:
             self.memory.append(await asyncio.to_thread(pss, process) / 1e6)
@@ -243,7 +243,7 @@ class Soak:
                 await faults[kind]()
 
     async def _pick_learner(self) -> Guest:
-        """Pick one of those who are taught, as soon as there is one."""
+        """Return a learner who is taught, as soon as there is one."""
         while not (taught := [one for one in self.tally.guests if one.is_taught]):  # noqa: ASYNC110  # as an onlooker would
             await asyncio.sleep(LOOK)
         return self.random.choice(sorted(taught, key=lambda guest: guest.user_id))

@@ -1,4 +1,4 @@
-"""The sides of the comparison: loqua-host, and what people would use instead."""
+"""The compared systems: loqua-host and its alternatives."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ from loqua_host.system.tasks import background
 __all__ = ["PEERS", "LoquaHost", "RunningSystem", "System", "install_peers"]
 
 PEERS = Path(__file__).parent / "peers"
-"""Where the agent and the engines of all sides are, and the programs of the others."""
+"""The directory of the common agent and engines, and of the other systems' programs."""
 
 LIVEKIT_AGENTS = "livekit-agents==1.8.9"
 OPENRTC = "openrtc==0.20.1"
@@ -33,7 +33,7 @@ OPENRTC = "openrtc==0.20.1"
 
 @dataclass(frozen=True, slots=True)
 class RunningSystem:
-    """A side whose tutors are registered.
+    """A system whose tutors are registered.
 
     Attributes:
         roots: The processes that were started.
@@ -54,14 +54,14 @@ class RunningSystem:
 
 
 class System(Protocol):
-    """What runs tutors."""
+    """A system that runs tutors."""
 
     @property
     def name(self) -> str:
-        """What it is called in the table."""
+        """Its name in the table."""
 
     def agent_name(self, tutor: str) -> str:
-        """Return who is dispatched for a tutor."""
+        """Return the agent name to dispatch for a tutor."""
 
     def run(
         self, deployment: Deployment, directory: Path, tutors: Sequence[str]
@@ -81,7 +81,7 @@ class LoquaHost:
     port: int = 0
 
     def agent_name(self, tutor: str) -> str:
-        """Return who is dispatched for a tutor."""
+        """Return the agent name to dispatch for a tutor."""
         return tutor
 
     @asynccontextmanager
@@ -114,7 +114,7 @@ class Peer:
     isolation: str = ""
 
     def agent_name(self, tutor: str) -> str:
-        """Return who is dispatched for a tutor."""
+        """Return the agent name to dispatch for a tutor."""
         return self.dispatched or tutor
 
     @asynccontextmanager

@@ -1,4 +1,4 @@
-"""A connection of a host that a rehearsal cuts and heals: a TCP proxy before a server."""
+"""A TCP proxy before a server, whose connections a bench cuts and restores."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,7 +12,7 @@ BLOCK = 1 << 16
 
 @dataclass(slots=True)
 class TcpProxy:
-    """A way to a server.
+    """A proxy before a server.
 
     Attributes:
         server: A Unix socket, or host and port; new connections go there.
@@ -32,16 +32,16 @@ class TcpProxy:
             writer.transport.abort()
 
     def stall(self) -> None:
-        """Pass nothing on and close no connection, as a server that hangs."""
+        """Forward nothing and close no connection, like a server that hangs."""
         self._open.clear()
 
     def restore(self) -> None:
-        """Pass everything on again."""
+        """Forward everything again."""
         self._cut = False
         self._open.set()
 
     async def forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Pass one direction of a connection on."""
+        """Forward one direction of a connection."""
         self._writers.add(writer)
         with suppress(ConnectionError):
             while not self._cut and (data := await reader.read(BLOCK)):
@@ -56,7 +56,7 @@ class TcpProxy:
 async def open_tcp_proxy(
     server: str | tuple[str, int], interface: str = "127.0.0.1"
 ) -> AsyncIterator[TcpProxy]:
-    """Yield a way to a server, a Unix socket or host and port, for the length of a block."""
+    """Yield a proxy before a server (a Unix socket, or host and port) for the duration of a block."""
     proxy = TcpProxy(server)
     proxy.restore()
 

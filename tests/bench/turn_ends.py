@@ -1,4 +1,4 @@
-"""How long the end of a turn is waited for, and how often a pause is taken for an end.
+"""The delay before the end of a turn is detected, and how often a pause is taken for one.
 
 Run from the project's root with `python -m tests.bench.turn_ends CORPUS LABELS [COUNT [SKIP]]`: the
 folder `WAVE` of speechocean762 and its labels as JSON lines (id, text), packed with gzip. The rules

@@ -1,4 +1,4 @@
-"""What a learner meets, on any side."""
+"""A learner's visit, with any system."""
 
 import asyncio
 import math

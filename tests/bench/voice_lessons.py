@@ -1,4 +1,4 @@
-"""Learners who talk with their tutors, on any side, and how long they wait for a reply."""
+"""Learners who talk with their tutors, with any system, and their waits for replies."""
 
 import asyncio
 import random

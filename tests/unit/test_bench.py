@@ -1,4 +1,4 @@
-"""The bench's own rules: who takes part, how values are kept, and what becomes of them."""
+"""The rules of the bench: which systems take part, and how values are stored and shown."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A gate before LiveKit's server: it sees who comes in with which key, and can keep things back."""
+"""A TCP proxy before LiveKit's server: it records workers' keys and can delay LiveKit's data."""
 
 import asyncio
 import re
@@ -18,7 +18,7 @@ BEARER = re.compile(rb"^authorization: bearer (\S+)", re.IGNORECASE | re.MULTILI
 
 @dataclass(slots=True)
 class LiveKitProxy:
-    """A way to LiveKit.
+    """A proxy before a LiveKit server.
 
     Attributes:
         url: Where it is.
@@ -67,7 +67,7 @@ class LiveKitProxy:
 
 @asynccontextmanager
 async def open_livekit_proxy(url: str) -> AsyncIterator[LiveKitProxy]:
-    """Yield a gate to the LiveKit server at `url` for the length of a block."""
+    """Yield a proxy before the LiveKit server at `url` for the duration of a block."""
     proxy, behind = LiveKitProxy(), urlsplit(url)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""Every kind of secret is rotated under running lessons; what failed meanwhile is counted."""
+"""Rotations of each kind of secret under running lessons, and a count of what failed."""
 
 import os
 import secrets

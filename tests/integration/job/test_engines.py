@@ -42,7 +42,7 @@ def refuses(status: int) -> Answer:
 
 
 async def hangs(_request: web.Request, _body: bytes) -> web.StreamResponse:
-    """Never answer."""
+    """Block without an answer."""
     await asyncio.Event().wait()
     raise AssertionError
 

@@ -39,7 +39,7 @@ default_pool_size = 2
 
 @pytest.fixture(scope="module")
 def readable_directory() -> Iterator[Path]:
-    """Yield a directory of the user that servers run as, as which root's own is not readable."""
+    """Yield a directory of the servers' user, which cannot read root's directories."""
     with tempfile.TemporaryDirectory(prefix="loqua-servers-") as name:
         yield own(Path(name))
 

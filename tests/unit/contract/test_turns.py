@@ -23,7 +23,7 @@ class TutorSpeech:
         self._callbacks.append(callback)
 
     def end(self, *, interrupted: bool, heard: bool) -> None:
-        """Come to an end."""
+        """End the speech."""
         self.interrupted, self.chat_items = interrupted, ["Muy bien."] if heard else []
         for callback in self._callbacks:
             callback(self)

@@ -60,7 +60,7 @@ class Question(AgentTask[str]):
         self.asked = asyncio.Event()
 
     async def on_enter(self) -> None:
-        """Ask."""
+        """Speak a question."""
         self.asked.set()
 
 

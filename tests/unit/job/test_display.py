@@ -73,7 +73,7 @@ async def fails(*_: Any, **__: Any) -> None:
 
 
 async def hangs(*_: Any, **__: Any) -> None:
-    """Never end."""
+    """Block for ever."""
     await asyncio.Event().wait()
 
 

@@ -173,7 +173,7 @@ class FailingAgent(Agent):
         self.judge(new_message.text_content or "")
 
     def judge(self, text: str) -> None:
-        """Divide by the words there are not."""
+        """Divide by the number of words, which is 0."""
         len(text) / 0
 
 

@@ -51,7 +51,7 @@ class ScriptedVoiceAgent(Agent):
         self.heard = heard
 
     async def stt_node(self, audio: Any, model_settings: Any) -> Any:  # noqa: ARG002  # by position
-        """Hear it."""
+        """Return the test's transcripts."""
         for event in self.heard:
             yield event
 

@@ -91,7 +91,7 @@ class EngineAgent(Agent):
                 yield frame
 
     async def stt_node(self, audio: Any, model_settings: Any) -> Any:  # noqa: ARG002  # by position
-        """Hear it."""
+        """Return the test's transcripts."""
         for words in self.words:
             yield words
 

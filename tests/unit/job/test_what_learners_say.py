@@ -207,14 +207,14 @@ async def test_a_turn_that_comes_too_late(sent: Sent) -> None:
 
 
 def handler_fails() -> None:
-    """A handler of a room's event raises; of a chat, of an attribute that changed."""
+    """Raise in the handlers of a chat and of a changed attribute."""
     room = EventEmitter[str]()
     room.on("data_received", int)
     room.emit("data_received", SAID)
 
 
 async def task_fails() -> None:
-    """Nobody asks for what became of a task."""
+    """Fail in a task whose result nobody retrieves."""
 
     async def fail() -> None:
         raise ValueError(SAID)
@@ -225,7 +225,7 @@ async def task_fails() -> None:
 
 
 async def decorated_task_fails() -> None:
-    """As most of LiveKit's own do."""
+    """Fail in a task like most of LiveKit's own."""
 
     @log_exceptions(msg=f"cannot say {SAID}", logger=logging.getLogger("livekit.agents"))
     async def fail() -> None:
@@ -236,14 +236,14 @@ async def decorated_task_fails() -> None:
 
 
 def thread_fails() -> None:
-    """Python writes its traceback to stderr by itself, which is the host's log, too."""
+    """Fail in a thread: Python writes its traceback to stderr, which is the host's log."""
     thread = threading.Thread(target=int, args=(SAID,), name=SAID)
     thread.start()
     thread.join()
 
 
 def collection_fails() -> None:
-    """So it does here."""
+    """Fail in a finaliser, whose traceback Python writes to stderr too."""
 
     class Careless:
         def __del__(self) -> None:
@@ -254,7 +254,7 @@ def collection_fails() -> None:
 
 
 def warns() -> None:
-    """And here."""
+    """Warn, which Python writes to stderr too."""
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         logging.captureWarnings(capture=False)
@@ -263,19 +263,19 @@ def warns() -> None:
 
 
 def keys_are_pressed() -> None:
-    """LiveKit's GetDtmfTask (beta/workflows/dtmf_inputs.py)."""
+    """Log keys like LiveKit's GetDtmfTask (beta/workflows/dtmf_inputs.py)."""
     log = logging.getLogger("livekit.agents")
     log.info("DTMF inputs received", extra={"lk.pii.dtmf_inputs": SAID})
 
 
 def room_event_is_quoted() -> None:
-    """LiveKit's rtc.Room, of a callback that failed: a chat, or attributes that changed."""
+    """Log a failed callback like LiveKit's rtc.Room: a chat, or changed attributes."""
     event = SimpleNamespace(text=SAID, attributes={"email": SAID, "display_name": SAID})
     logging.error("error running user callback for %s: %s", "data", event)  # noqa: LOG015
 
 
 def speech_is_quoted() -> None:
-    """A provider's plugin, with the body of an answer."""
+    """Log the body of an answer, like a provider's plugin."""
     error = APIStatusError(f"no voice for {SAID}", body={"input": SAID})
     log = logging.getLogger("livekit.plugins.some")
     said = f"failed to synthesize {SAID!r}, retrying"

@@ -429,7 +429,7 @@ class SimulatedCluster:
             job.away_since = self.monotonic()
 
     async def answer_hosts(self) -> None:
-        """Step out of lessons whose learner is away when the host asks, or finish them in time."""
+        """Leave or finish lessons whose learner is away when the host requests it."""
         for job in [job for job in self.teaching if job.away_since is not None]:
             if isinstance(job.link.told[-1], StepOut):
                 await self._step_out(job)

@@ -89,7 +89,7 @@ class HandoffsUnderTest:
         self.handoffs = Handoffs(services)
 
     async def begin(self) -> "asyncio.Task[HandedBack | HandoffRefused]":
-        """Ask for the grammar specialist, until it has been asked for."""
+        """Call the grammar specialist, and wait until it is requested."""
         asking = asyncio.create_task(self.handoffs.hand_off(ROW, CALL))
         await self.dispatch_state.changed.wait()
         return asking

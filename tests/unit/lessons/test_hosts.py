@@ -65,7 +65,7 @@ class RoomsAndLearners(RuleBasedStateMachine):
 
     @initialize(both=st.booleans(), but=st.sampled_from([None, "grammar"]))
     def opens(self, both: bool, but: str | None) -> None:
-        """Somebody is there when it begins; the specialist may run on one host alone."""
+        """Start with a learner; the specialist may run on only one host."""
         for name in ("east", "west")[: 1 + both]:
             self.run(self.cluster.start(name, but if name == "east" and both else None))
         for room, user_id in (("one", "maria"), ("two", "ana"), ("three", "li")):

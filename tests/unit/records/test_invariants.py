@@ -238,7 +238,7 @@ class RecordsHost:
         self.delivering = asyncio.create_task(self.delivery.run())
 
     async def without_ledger(self, meanwhile: Coroutine[Any, Any, None]) -> None:
-        """Lose the ledger for longer than the lease, and deliver again after that."""
+        """Disconnect the ledger for longer than the lease; then deliver again."""
         self.delivering.cancel()
         await asyncio.wait([self.delivering])
         self.end_lease(1e4)
@@ -621,7 +621,7 @@ class RecordsMachine(RuleBasedStateMachine):
         await job.host.ledger.save_progress(job.row, 1.0, Progress(words_learned=10_000), {})
 
     def _note_ends(self) -> None:
-        """What a host was told is kept is so; what a dead one began is so if it was committed."""
+        """Record what a host knows to be saved; a dead host's writes count if committed."""
         text = "SELECT id FROM lesson WHERE closed_at IS NOT NULL"
         closed = {row["id"] for row in self.hosts[0].database.raw.execute(text)}
         for lesson in self.lessons.values():

@@ -53,7 +53,7 @@ async def greedy(self: Any, turn_ctx: Any, new_message: Any, lesson: Any) -> Non
 
 
 async def greedy_by_name(self: Any, turn_ctx: Any, new_message: Any, *, lesson: Any) -> None:
-    """Require it by name."""
+    """Require it by keyword."""
 
 
 async def only_positional(self: Any, *arguments: Any) -> None:

@@ -251,7 +251,7 @@ class AskLevel(AgentTask[str]):
         super().__init__(instructions="Ask for the level.")
 
     async def on_enter(self) -> None:
-        """Ask."""
+        """Speak a question."""
         self.session.generate_reply()
 
     @function_tool

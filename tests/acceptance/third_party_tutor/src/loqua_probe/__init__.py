@@ -188,7 +188,7 @@ class SpecialistCaller(Agent):
         await _misbehave(self._turn)
 
     async def on_exit(self) -> None:
-        """Cling to the voice if that is the script."""
+        """Block the end of the session if the script says so."""
         while self._clings:
             with contextlib.suppress(asyncio.CancelledError):
                 await _hang()

@@ -30,7 +30,7 @@ OVERSIZE = 5_000_000
 
 
 async def attack(kind: Attack, lesson: Lesson, directory: Path) -> str:
-    """Attack, and return what came back: HTTP statuses or how many messages were sent."""
+    """Run an attack; return HTTP statuses or the number of messages that were sent."""
     return await ATTACKS[kind](lesson, directory)
 
 

@@ -1,4 +1,4 @@
-"""The hostile set: what a tutor may do to its lesson, to others and to the host.
+"""The hostile set: attacks of a tutor on its lesson, on others and on the host.
 
 host/docs/threat-model.md has a row for each.
 """
