@@ -56,7 +56,7 @@ class TcpProxy:
 async def open_tcp_proxy(
     server: str | tuple[str, int], interface: str = "127.0.0.1"
 ) -> AsyncIterator[TcpProxy]:
-    """Yield a proxy before a server (a Unix socket, or host and port) for the duration of a block."""
+    """Yield a proxy before a server (Unix socket, or host and port) for the duration of a block."""
     proxy = TcpProxy(server)
     proxy.restore()
 

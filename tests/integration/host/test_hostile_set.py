@@ -26,7 +26,7 @@ from loqua_host.dev.ports import free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-AGENT = "hostile_run"
+AGENT = "hostile-run"
 
 MISBEHAVIOUR: Mapping[str, Mapping[str, object]] = {
     "blocks": {},
@@ -41,12 +41,12 @@ MISBEHAVIOUR: Mapping[str, Mapping[str, object]] = {
     "asks-for-others": {},
     "forges-log": {},
 }
-"""Each deed, and what else its script says."""
+"""Each misbehaviour, and what else its script contains."""
 
 
 @dataclass(frozen=True, slots=True)
 class HostileRun:
-    """A host with an honest lesson, one that tries all that is denied, and one for each deed."""
+    """A host with an honest lesson, one that tries all that is denied, and one for each misbehaviour."""
 
     host: HostProcess
     honest: SilentLearner
@@ -54,7 +54,7 @@ class HostileRun:
     doing: Mapping[str, SilentLearner]
 
     async def until(self, misbehaviour: str, event: str, **fields: object) -> dict[str, Any]:
-        """Wait for a line of a deed's lesson."""
+        """Wait for a log line of the lesson with a misbehaviour."""
         return await self.host.log.until(event, room=self.doing[misbehaviour].name, **fields)
 
     async def resumed(self, misbehaviour: str) -> None:
