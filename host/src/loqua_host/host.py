@@ -98,7 +98,7 @@ class _Lifecycle:
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """What is open for as long as the host runs."""
+    """The resources that are open while the host runs."""
 
     lifecycle: _Lifecycle
     metrics: HostMetrics

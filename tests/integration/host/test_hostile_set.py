@@ -46,7 +46,7 @@ MISBEHAVIOUR: Mapping[str, Mapping[str, object]] = {
 
 @dataclass(frozen=True, slots=True)
 class HostileRun:
-    """A host with an honest lesson, one that tries all that is denied, and one for each misbehaviour."""
+    """A host with an honest lesson, one with all denied attempts, one per misbehaviour."""
 
     host: HostProcess
     honest: SilentLearner

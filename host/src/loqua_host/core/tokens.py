@@ -81,7 +81,7 @@ def token_error(cause: TokenCause) -> TokenError:
 
 
 class JwtClaims(BaseModel):
-    """What the host reads of a JWT's payload."""
+    """The claims of a JWT that the host reads."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -1,4 +1,4 @@
-"""What a learner hears and says in a lesson, as times and texts; no audio, no network."""
+"""The sounds and texts of a lesson as a learner receives them; no audio, no network."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -91,7 +91,7 @@ class LessonHeard:
 
 @dataclass(slots=True)
 class Hearing:
-    """What the learner hears: sounds and texts; decides when it is the learner's turn to speak.
+    """The received sounds and texts; decides when it is the learner's turn to speak.
 
     Args:
         on_heard: Takes each segment of the transcript as it is finished.

@@ -1,4 +1,4 @@
-"""What the demo's learners say, and what the API must therefore be told.
+"""The lines of the demo's learners, and the records that the API must receive.
 
 An offline voice and recogniser pass the lines word for word: each was recognised correctly fifty
 times of fifty, at other levels, noises and bit rates of Opus each time. Measure others with
@@ -63,7 +63,7 @@ class ExpectedSession:
 
 @dataclass(frozen=True, slots=True)
 class ExpectedRecord:
-    """What one lesson leaves behind.
+    """The expected record of one lesson.
 
     Attributes:
         specialist: Whose lesson it was if it was not the first of the visit: its id ends so.

@@ -50,7 +50,7 @@ DAY: Final = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class ApiResponse:
-    """What came of the exchange.
+    """The response of the exchange.
 
     Attributes:
         error: Why there is no token, where there is none.

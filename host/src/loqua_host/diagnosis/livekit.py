@@ -108,7 +108,7 @@ async def throwaway_room(livekit: api.LiveKitAPI, agent_name: str) -> AsyncItera
 
 
 class _LiveKitExamination:
-    """What was opened so far; each check builds on those before."""
+    """The resources that are open so far; each check uses those of earlier checks."""
 
     def __init__(
         self,

@@ -60,7 +60,7 @@ class _Level(BaseModel):
 
 
 class HealthReport(BaseModel):
-    """What a host says at `/health`."""
+    """The response of a host at `/health`."""
 
     model_config = ConfigDict(frozen=True)
     levels: tuple[_Level, ...]

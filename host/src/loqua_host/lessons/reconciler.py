@@ -84,7 +84,7 @@ class _Room:
 
 
 class LessonsHere(Protocol):
-    """What the reconciler needs of this host's lessons."""
+    """The interface of this host's lessons for the reconciler."""
 
     def see(self, room: str, participants: Sequence[Participant]) -> None:
         """Handle the participants of a room, whenever they were listed."""

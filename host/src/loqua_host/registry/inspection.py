@@ -112,7 +112,7 @@ class Inspection:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Child:
-    """What each child gets: its environment, and files that it may not read."""
+    """The environment of each child, and the files that it may not read."""
 
     environ: dict[str, str]
     protected: tuple[Path, ...]

@@ -51,7 +51,7 @@ class LiveKitSettings(Section):
 
 
 class LedgerSettings(Section):
-    """Where lessons and the outbox for the API are kept."""
+    """The storage of lessons and of the outbox."""
 
     path: Path = Field(
         default=Path("var/ledger.db"),

@@ -136,7 +136,7 @@ def _module_path() -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """What the forked process unpickles and runs, in place of a `multiprocessing.Process`."""
+    """The task that the forked process unpickles and runs in place of `multiprocessing.Process`."""
 
     function: str
     arguments: tuple[Any, ...]

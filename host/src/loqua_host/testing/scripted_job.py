@@ -31,7 +31,7 @@ KILL_SECONDS: Final = 10.0
 
 
 class JobInRoom:
-    """What a job uses of LiveKit's job context."""
+    """The part of LiveKit's job context that a job uses."""
 
     def __init__(self, room: FakeRoom, metadata: str) -> None:
         self.room = room

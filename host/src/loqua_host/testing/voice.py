@@ -72,7 +72,7 @@ class TextSession(LessonSession):
 
     @property
     def room_io(self) -> Any:
-        """What connects a session with a room; here nothing."""
+        """The connection of a session with a room, which does nothing here."""
         return self._no_room
 
     def hear(self, text: str, identity: str) -> None:

@@ -27,7 +27,7 @@ HeaderValue = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]([\x20-\x7e
 
 @dataclass(frozen=True, slots=True)
 class ResponseOverrides:
-    """What the faults in force change about one request's handling.
+    """Changes of one request's handling by the active faults.
 
     Attributes:
         skew: How far the API's clock is ahead, in seconds.

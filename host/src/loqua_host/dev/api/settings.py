@@ -1,4 +1,4 @@
-"""What a dev API is started with."""
+"""Settings of a development API."""
 
 import secrets
 import time
@@ -18,7 +18,7 @@ def _new_secret() -> SecretStr:
 
 
 class DevApiSettings(BaseModel):
-    """What a dev API is started with; its secrets show in no repr.
+    """Settings of a development API; no repr shows its secrets.
 
     Attributes:
         shared_secret: Encrypts the learners' JWTs, as the host's `SHARED_SECRET` decrypts them.

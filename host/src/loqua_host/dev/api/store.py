@@ -1,4 +1,4 @@
-"""What the dev API knows and what arrived at it; in memory, one event loop."""
+"""Data of the development API and its arrivals; in memory, for one event loop."""
 
 import asyncio
 from collections import deque

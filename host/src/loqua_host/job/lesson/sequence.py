@@ -80,7 +80,7 @@ REASONS: Final = {
 
 
 class AfterLesson(StrEnum):
-    """What becomes of a lesson that a job ends."""
+    """The state of a lesson after its job has ended."""
 
     RECORD = "recorded"
     RECORD_OR_RESUME = "recorded, or resumed by the next job if the learner returns"
@@ -95,7 +95,7 @@ def after_lesson(reason: str) -> AfterLesson:
 
 
 class Steps(Protocol):
-    """What is done in a lesson; when it is done is for `run_lesson` to say."""
+    """The steps of a lesson; `run_lesson` determines their order."""
 
     reason: str | None
     """The reason the lesson has been ended for, None while nobody has ended it."""
