@@ -1,4 +1,4 @@
-"""What a tutor's author imports: every name with its signature, as text and as a page."""
+"""The names that tutors import, with their signatures, as text and as a page."""
 
 from collections.abc import Iterator
 from functools import cache

@@ -61,7 +61,7 @@ SECTION: Final = re.compile(r"^\[[^\]]+\]\((\.\./[^)#]+)#([\w-]+)\)$", re.MULTIL
 
 @dataclass(slots=True)
 class _Build:
-    """What later events of a build need of earlier ones.
+    """State that later events of a build need from earlier ones.
 
     Attributes:
         shown: The text of each page.

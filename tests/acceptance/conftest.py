@@ -24,14 +24,14 @@ async def speech_url() -> AsyncIterator[str]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def server_program() -> None:
-    """Have the server's program built before the clock of a test runs."""
+    """Build the server before the clock of a test runs."""
     if "LIVEKIT_URL" not in os.environ:
         await livekit_binary(print)
 
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """Let SIGINT through to children: a shell has what it starts in the background ignore it."""
+    """Enable SIGINT for children: a shell disables it for background processes."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -39,7 +39,7 @@ def interruptible() -> Iterator[None]:
 
 @pytest.fixture
 def orphans() -> Iterator[list[psutil.Process]]:
-    """Adopt what outlives the demo, and give a list that it is to be found in."""
+    """Adopt processes that outlive the demo, and yield a list; those in it are killed."""
     libc = ctypes.CDLL(None, use_errno=True)
     assert libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
     found: list[psutil.Process] = []

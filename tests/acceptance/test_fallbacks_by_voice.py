@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from livekit import rtc
 from tests.acceptance.provider import KEY, Provider, provider
-from tests.acceptance.voices import Voice, entered, host_of
+from tests.acceptance.voices import SpeakingLearner, entered, host_of
 
 from loqua_host.dev.demo import HostLog
 from loqua_host.dev.learner import AUDIBLE, SAMPLE_RATE, synthesise_line
@@ -71,14 +71,14 @@ plugin = Plugin()
 
 
 @dataclass(slots=True)
-class Sound:
+class HeardSound:
     """What a learner hears of the tutor, with its seconds."""
 
     pieces: list[tuple[float, bytes]] = field(default_factory=list)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def follow(self, learner: Voice) -> None:
-        """Hear, until cancelled."""
+    async def follow(self, learner: SpeakingLearner) -> None:
+        """Receive audio until cancelled."""
         track = await learner._tutors_track()
         stream = rtc.AudioStream.from_track(
             track=track, sample_rate=SAMPLE_RATE, num_channels=1, frame_size_ms=20
@@ -116,7 +116,7 @@ def _is_audible(data: bytes) -> bool:
 
 
 @dataclass(slots=True)
-class Lesson:
+class FallbackLesson:
     """A lesson with engines that can be taken away."""
 
     parts: Parts
@@ -126,14 +126,14 @@ class Lesson:
 
 
 @pytest.fixture
-async def running(tmp_path: Path, speech_url: str) -> AsyncIterator[Lesson]:
+async def running(tmp_path: Path, speech_url: str) -> AsyncIterator[FallbackLesson]:
     """Run a host with engines in lists: hosted ones first, offline ones last."""
     async with host_with_fallbacks(tmp_path, speech_url) as lesson:
         yield lesson
 
 
 @asynccontextmanager
-async def host_with_fallbacks(directory: Path, speech_url: str) -> AsyncIterator[Lesson]:
+async def host_with_fallbacks(directory: Path, speech_url: str) -> AsyncIterator[FallbackLesson]:
     """Run it; both providers stand before the same speech server."""
     async with provider("", FIRST) as hosted, provider("", SECOND) as spare:
         lists = {
@@ -148,7 +148,7 @@ async def host_with_fallbacks(directory: Path, speech_url: str) -> AsyncIterator
             engine["options"]["model"] = "whisper-base"
         async with host_of(directory, speech_url, "waiter", TUTOR, engines=lists) as (parts, log):
             hosted.speech_url = spare.speech_url = parts.speech_url
-            yield Lesson(parts, log, hosted, spare)
+            yield FallbackLesson(parts, log, hosted, spare)
 
 
 async def transcribed(parts: Parts, pcm: bytes) -> str:
@@ -168,14 +168,14 @@ async def transcribed(parts: Parts, pcm: bytes) -> str:
 class Dialogue:
     """A learner who orders coffee again and again, and what is heard of the answers."""
 
-    lesson: Lesson
-    learner: Voice
+    lesson: FallbackLesson
+    learner: SpeakingLearner
     order: bytes
-    sound: Sound = field(default_factory=Sound)
+    sound: HeardSound = field(default_factory=HeardSound)
     turns: int = 0
 
     async def ask(self, settle: float = SETTLE) -> float:
-        """Order, and hear the answer out; return the second at which the order was over."""
+        """Speak an order and wait for the end of the answer; return the end of the order."""
         await self.learner.say(self.order)
         ended = _now()
         self.turns += 1
@@ -195,7 +195,7 @@ class Dialogue:
 
 
 async def test_a_lesson_goes_on_without_any_of_its_engines_and_returns_to_them(
-    running: Lesson,
+    running: FallbackLesson,
 ) -> None:
     """Voice in mid-sentence, recogniser in mid-utterance, model in mid-reply; then all again."""
     parts, log, hosted = running.parts, running.log, running.hosted
@@ -237,8 +237,8 @@ async def test_a_lesson_goes_on_without_any_of_its_engines_and_returns_to_them(
     assert not any(KEY in line for line in log.lines)
 
 
-async def greeted_at_once(running: Lesson) -> None:
-    """See that a lesson which begins later does not find out anew what hangs."""
+async def greeted_at_once(running: FallbackLesson) -> None:
+    """Check that a later lesson does not try the hanging engine again."""
     async with entered(running.parts, "user_eva", "later") as eva, background() as tasks:
         talk = Dialogue(running, eva, b"")
         tasks.create_task(talk.sound.follow(eva))
@@ -249,7 +249,7 @@ async def greeted_at_once(running: Lesson) -> None:
         assert talk.waited(began) < 4
 
 
-async def test_a_lesson_begins_and_goes_on_without_its_provider(running: Lesson) -> None:
+async def test_a_lesson_begins_and_goes_on_without_its_provider(running: FallbackLesson) -> None:
     """It takes requests and never answers, as over a network that loses everything."""
     parts, log, hosted = running.parts, running.log, running.hosted
     hosted.faults = {"tts": "hangs", "stt": "hangs", "llm": "hangs"}

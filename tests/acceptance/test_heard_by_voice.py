@@ -203,7 +203,7 @@ async def test_a_tutor_that_is_deaf_or_mute_is_replaced(host: tuple[Parts, HostL
 
 
 async def until_replaced(parts: Parts, log: HostLog, room: str, part: str, order: bytes) -> None:
-    """Stay in a quiet room until its tutor is replaced, and be heard by the next one."""
+    """Wait in a quiet room until its tutor is replaced, and talk with the next one."""
     user, clock = new("user"), asyncio.get_running_loop().time
     async with entered(parts, user, room) as learner:
         await log.until("waiter.ready", user)

@@ -17,7 +17,7 @@ import yaml
 from tests.acceptance.test_readme import TUTOR_YAML, block, install_readme_tutor
 
 from loqua_host.dev.demo import HostLog, run_host_process
-from loqua_host.dev.hearing import LEARNER, Heard, LessonHeard, Spoke
+from loqua_host.dev.hearing import LEARNER, LessonHeard, Spoke, TranscriptSegment
 from loqua_host.dev.learner import Line, Script, SyntheticLearner, synthesise_line
 from loqua_host.dev.parts import Parts, local_parts, write_config
 from loqua_host.dev.scripts import CONVERSATION
@@ -68,16 +68,16 @@ async def join(parts: Parts, user_id: str, room: str, **body: str) -> dict[str, 
     return dict(answer.json())
 
 
-async def attend(
+async def run(
     parts: Parts, joined: dict[str, str], lines: tuple[str, ...], **how: Any
 ) -> LessonHeard:
-    """Have a learner say lines, with what else a `SyntheticLearner` takes."""
+    """Run a learner who says lines, with other arguments of `SyntheticLearner`."""
 
     async def speak(line: Line) -> bytes:
         return await synthesise_line(f"{parts.speech_url}/v1", line.text, line.language)
 
     script = Script(tuple(Line(text, "es") for text in lines))
-    return await SyntheticLearner(joined["url"], joined["token"], speak, script, **how).attend()
+    return await SyntheticLearner(joined["url"], joined["token"], speak, script, **how).run()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -90,10 +90,8 @@ async def heard(host: tuple[Parts, HostLog]) -> dict[str, LessonHeard]:
     readme = await join(parts, "user_ana", "readme", agent_name=name)
     async with asyncio.TaskGroup() as tasks:
         lessons = {
-            "handoff": tasks.create_task(
-                attend(parts, handed_off, HANDED_OFF, settle=5.0, limit=150)
-            ),
-            "readme": tasks.create_task(attend(parts, readme, phrases, answers=name, limit=150)),
+            "handoff": tasks.create_task(run(parts, handed_off, HANDED_OFF, settle=5.0, limit=150)),
+            "readme": tasks.create_task(run(parts, readme, phrases, answers=name, limit=150)),
         }
     return {name: task.result() for name, task in lessons.items()}
 
@@ -152,7 +150,7 @@ class Middle:
     reached: asyncio.Event = field(default_factory=asyncio.Event)
     _understood: int = 0
 
-    def note(self, heard: Heard) -> None:
+    def note(self, heard: TranscriptSegment) -> None:
         """Count the lines that were understood."""
         self.began = _now() - heard.at
         self._understood += heard.speaker == LEARNER
@@ -208,7 +206,7 @@ async def test_an_outage_during_a_lesson_is_not_heard_and_loses_nothing(
         visits.add(joined["session_id"])
         async with asyncio.TaskGroup() as tasks:
             striking = tasks.create_task(strike(parts, log, room, middle))
-            lesson = await attend(parts, joined, STRUCK, on_heard=middle.note)
+            lesson = await run(parts, joined, STRUCK, on_heard=middle.note)
         async with asyncio.timeout(PATIENCE):
             await log.until("lesson.mode_changed", "mode=full", f"room={room}")
         struck = striking.result()

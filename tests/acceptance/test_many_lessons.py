@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.acceptance.voices import Reader, Voice, arrived, entered, host_of, present
+from tests.acceptance.voices import (
+    SpeakingLearner,
+    TranscriptReader,
+    arrived,
+    entered,
+    host_of,
+    present,
+)
 
 from loqua_host.dev.demo import HostLog
 from loqua_host.dev.learner import synthesise_line
@@ -95,7 +102,7 @@ plugin = Plugin()
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ObservedLesson:
     """All that could be seen of one lesson: in its room, and by the API."""
 
     words: frozenset[str]
@@ -133,15 +140,15 @@ async def test_no_learner_hears_or_reads_another_s_words(host: tuple[Parts, Host
     parts, log = host
     sound = [await synthesise_line(f"{parts.speech_url}/v1", text, "es") for text in SPOKEN]
     async with AsyncExitStack() as rooms:
-        speakers: list[Voice] = []
-        typists: list[Reader] = []
+        speakers: list[SpeakingLearner] = []
+        typists: list[TranscriptReader] = []
         for number in range(LESSONS):
             user_id, room = name_of(number), f"room_{number:02}"
             if number < len(SPOKEN):
                 speakers.append(await rooms.enter_async_context(entered(parts, user_id, room)))
             else:
                 there = await rooms.enter_async_context(present(parts, user_id, room))
-                typists.append(Reader(there))
+                typists.append(TranscriptReader(there))
         for number in range(LESSONS):
             await log.until("parrot.ready", name_of(number))
         learners = [*speakers, *typists]
@@ -155,7 +162,7 @@ async def test_no_learner_hears_or_reads_another_s_words(host: tuple[Parts, Host
     for number in range(LESSONS):
         await log.until("record.delivered", name_of(number))
     lessons = [
-        Heard(words_of(text) - SHARED, await seen_of(parts, number, learner))
+        ObservedLesson(words_of(text) - SHARED, await seen_of(parts, number, learner))
         for number, (text, learner) in enumerate(zip((*SPOKEN, *TYPED), learners, strict=True))
     ]
     everything = frozenset[str]().union(*(one.words for one in lessons))
@@ -166,8 +173,8 @@ async def test_no_learner_hears_or_reads_another_s_words(host: tuple[Parts, Host
         assert one.of(one.words) == one.words  # what is typed is not misheard
 
 
-async def speak(learner: Voice, sound: bytes, text: str) -> None:
-    """Say something, and again as people do who get no answer: a busy machine mishears."""
+async def speak(learner: SpeakingLearner, sound: bytes, text: str) -> None:
+    """Speak, and repeat it without an answer, as people do: a busy machine mishears."""
     answered = asyncio.create_task(until_answered(learner, text))
     while not answered.done():
         await learner.say(sound)
@@ -175,7 +182,7 @@ async def speak(learner: Voice, sound: bytes, text: str) -> None:
     answered.result()
 
 
-async def until_answered(learner: Reader, text: str) -> None:
+async def until_answered(learner: TranscriptReader, text: str) -> None:
     """Wait until the tutor says again what a learner said; a busy machine cuts that in two."""
     said: frozenset[str] = frozenset()
     while not said & (words_of(text) - SHARED):
@@ -184,7 +191,7 @@ async def until_answered(learner: Reader, text: str) -> None:
         said = words_of(" ".join(theirs))
 
 
-async def seen_of(parts: Parts, number: int, learner: Reader) -> str:
+async def seen_of(parts: Parts, number: int, learner: TranscriptReader) -> str:
     """Return transcripts, progress and record of a learner."""
     [record] = await arrived(parts, "sessions", name_of(number))
     progress = await arrived(parts, "progress", name_of(number))

@@ -76,7 +76,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @dataclass(slots=True)
-class FakeSession:
+class RecordingSession:
     """A voice session that only remembers what was said in it."""
 
     said: list[str] = field(default_factory=list)
@@ -86,7 +86,7 @@ class FakeSession:
         self.said.append(text)
 
 
-def open_lesson(settings: BaseModel, session: FakeSession) -> Lesson:
+def open_lesson(settings: BaseModel, session: RecordingSession) -> Lesson:
     """Return a lesson as a job would, but for the voice."""
     return Lesson(
         id="lesson-1",
@@ -131,7 +131,7 @@ async def test_the_tutor_on_one_screen_teaches_a_lesson() -> None:
     """It says each phrase, counts turns, ends after the last and reports what was missed."""
     loaded = load_plugin(plugin="shadowing")
     settings = loaded.read_settings({"phrases": ["¿Qué tal?", "Hasta luego."]})
-    session = FakeSession()
+    session = RecordingSession()
     lesson = open_lesson(settings, session)
     hooks = HookCaller(loaded, HookLimits())
 

@@ -42,8 +42,8 @@ def configure(directory: Path, parts: Parts) -> Path:
     return config
 
 
-async def attend(parts: Parts, user_id: str) -> LessonHeard:
-    """Say a learner's lines, or as many as the tutor stays for."""
+async def run(parts: Parts, user_id: str) -> LessonHeard:
+    """Speak a learner's lines, or as many as the tutor stays for."""
     async with httpx.AsyncClient(base_url=parts.api_url, timeout=60) as api:
         body = {"user_id": user_id, "room_name": f"room-{user_id.replace('_', '-')}"}
         joined = (await api.post("/api/v1/rooms/join", json=body)).raise_for_status().json()
@@ -52,7 +52,7 @@ async def attend(parts: Parts, user_id: str) -> LessonHeard:
         return await synthesise_line(f"{parts.speech_url}/v1", line.text, line.language)
 
     learner = SyntheticLearner(joined["url"], joined["token"], speak, SAID[user_id])
-    return await learner.attend()
+    return await learner.run()
 
 
 async def sessions(parts: Parts) -> list[dict[str, Any]]:
@@ -96,7 +96,7 @@ async def test_learners_are_taught_on_until_a_goodbye_when_all_processes_are_tol
             await log.until("host.ready")
             async with asyncio.TaskGroup() as tasks:
                 stopping = tasks.create_task(stop_in_the_middle(log, config))
-                heard = {one: tasks.create_task(attend(parts, one)) for one in SAID}
+                heard = {one: tasks.create_task(run(parts, one)) for one in SAID}
         arrived = await sessions(parts)
     lessons = {user_id: task.result() for user_id, task in heard.items()}
     for user_id in (ANA, BEN):

@@ -90,7 +90,7 @@ def mypy(request: pytest.FixtureRequest) -> Mypy:
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory, mypy: Mypy) -> str:
+def mypy_output(tmp_path_factory: pytest.TempPathFactory, mypy: Mypy) -> str:
     """Return what mypy says of four tutors: README's, a third party's, a plain and a wrong one."""
     directory = tmp_path_factory.mktemp("tutors")
     (shadowing,) = re.findall(
@@ -115,10 +115,10 @@ def test_the_example_is_one_that_mypy_has_nothing_to_say_of(mypy: Mypy, tmp_path
 
 @pytest.mark.parametrize("tutor", ["shadowing.py", "plain.py", "loqua_probe"])
 def test_a_tutor_without_a_cast_is_one_that_mypy_has_nothing_to_say_of(
-    told: str, tutor: str
+    mypy_output: str, tutor: str
 ) -> None:
     """README's with settings, one without any, and a third party's."""
-    assert [line for line in told.splitlines() if tutor in line] == []
+    assert [line for line in mypy_output.splitlines() if tutor in line] == []
 
 
 def test_the_tutors_shown_have_no_cast() -> None:
@@ -127,10 +127,10 @@ def test_the_tutors_shown_have_no_cast() -> None:
     assert [str(it) for it in sources if re.search(r"\bcast\(", it.read_text("utf-8"))] == []
 
 
-def test_mypy_sees_an_authors_mistake_with_settings_and_agent(told: str) -> None:
+def test_mypy_sees_an_authors_mistake_with_settings_and_agent(mypy_output: str) -> None:
     """Each at its line, and nothing else."""
     lines = enumerate(MISTAKEN.splitlines(), 1)
     expected = {number: it.split("# E: ")[1] for number, it in lines if "# E: " in it}
-    found = dict(re.findall(r"^mistaken\.py:(\d+): error: (.*)$", told, re.MULTILINE))
+    found = dict(re.findall(r"^mistaken\.py:(\d+): error: (.*)$", mypy_output, re.MULTILINE))
     assert list(map(int, found)) == list(expected)
     assert all(it in said for said, it in zip(found.values(), expected.values(), strict=True))

@@ -151,7 +151,7 @@ class Visitor:
             self.complaints.append(message.text)
 
     async def enter(self, *choices: str, typing: bool = True) -> None:
-        """Choose learner and tutor by their values, begin, and wait until the tutor has greeted."""
+        """Select learner and tutor by their values, start, and wait for the greeting."""
         for value in choices:
             await self.page.click(f"label:has(input[value='{value}'])")
         await self.page.click("#start-typing" if typing else "#start")

@@ -29,7 +29,7 @@ FRAME = SAMPLE_RATE // 50
 
 
 @dataclass(frozen=True, slots=True)
-class Transcript:
+class RoomTranscript:
     """What somebody in the room is written to have said: who, heard by which track, what."""
 
     identity: str
@@ -38,11 +38,11 @@ class Transcript:
 
 
 @dataclass(slots=True)
-class Reader:
+class TranscriptReader:
     """A learner in the room, with an eye on the transcripts."""
 
     room: rtc.Room
-    transcripts: list[Transcript] = field(default_factory=list)
+    transcripts: list[RoomTranscript] = field(default_factory=list)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _reading: set["asyncio.Task[None]"] = field(default_factory=set)
 
@@ -65,7 +65,7 @@ class Reader:
         told = reader.info.attributes or {}
         if told.get(ATTRIBUTE_TRANSCRIPTION_FINAL) == "true":
             track = told.get(ATTRIBUTE_TRANSCRIPTION_TRACK_ID)
-            self.transcripts.append(Transcript(identity, track, text))
+            self.transcripts.append(RoomTranscript(identity, track, text))
             self._news.set()
 
     async def until_transcripts(self, count: int) -> None:
@@ -80,7 +80,7 @@ class Reader:
 
 
 @dataclass(slots=True, kw_only=True)
-class Voice(Reader):
+class SpeakingLearner(TranscriptReader):
     """A learner who has a microphone, too."""
 
     source: rtc.AudioSource
@@ -94,7 +94,7 @@ class Voice(Reader):
         await self.source.wait_for_playout()
 
     async def listen_aloud(self, delay: float, loudness: float) -> None:
-        """Hear the tutor by a loudspeaker that the microphone hears, too, until cancelled.
+        """Play the tutor on a loudspeaker that the microphone also picks up, until cancelled.
 
         Silent all the while: who speaks themselves, do so before or after.
         """
@@ -197,14 +197,14 @@ async def entered(
     user_id: str,
     room_name: str,
     published_as: "rtc.TrackSource.ValueType" = rtc.TrackSource.SOURCE_MICROPHONE,
-) -> AsyncIterator[Voice]:
+) -> AsyncIterator[SpeakingLearner]:
     """Keep a learner in the room, with a microphone."""
     async with present(parts, user_id, room_name) as room:
         source = rtc.AudioSource(SAMPLE_RATE, 1)
         track = rtc.LocalAudioTrack.create_audio_track("voice", source)
         options = rtc.TrackPublishOptions(source=published_as)
         publication = await room.local_participant.publish_track(track, options)
-        yield Voice(room, source=source, track=publication.sid)
+        yield SpeakingLearner(room, source=source, track=publication.sid)
         await source.aclose()
 
 

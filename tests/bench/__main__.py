@@ -1,4 +1,4 @@
-"""What loqua-host costs beside what people would use instead: `uv run python -m tests.bench`.
+"""The resource use of loqua-host and its alternatives: `uv run python -m tests.bench`.
 
 Names choose what is measured; without one, all is, in 40 minutes a round. Every figure is measured
 on all sides in turns, in one run, with the same LiveKit server, learners, agent and engines; what
@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Final
 
 from tests.bench.figures import BARE, OURS, WITH_WEBHOOKS, Figures, load, save
-from tests.bench.parts import PARTS
+from tests.bench.overheads import OVERHEADS
 from tests.bench.report import write_report
-from tests.bench.scenarios import SCENARIOS, Found, Stage
-from tests.bench.sides import PEERS, LoquaHost, Side, install_peers
+from tests.bench.scenarios import SCENARIOS, Found, SystemUnderTest
+from tests.bench.systems import PEERS, LoquaHost, System, install_peers
 from tests.integration.host.conftest import Deployment, dev_api_for
 
 from loqua_host.dev.livekit import run_livekit
@@ -49,41 +49,41 @@ async def compare(scenarios: Sequence[str], rounds: int, figures: Figures) -> No
     found = defaultdict(lambda: defaultdict(list))
     with tempfile.TemporaryDirectory(prefix="loqua-bench-") as directory:
         port = free_port()
-        sides = [*install_peers(), LoquaHost(OURS), LoquaHost(WITH_WEBHOOKS, port)]
-        turns = product(range(rounds), scenarios, sides)
+        systems = [*install_peers(), LoquaHost(OURS), LoquaHost(WITH_WEBHOOKS, port)]
+        turns = product(range(rounds), scenarios, systems)
         async with _deployment(Path(directory), port) as deployment:
-            for number, name, side in turns:
-                if takes_part(side.name, name):
-                    place = Path(directory) / f"{number}-{name}-{side.name}"
-                    for row, values in (await _measure(name, side, deployment, place)).items():
-                        found[row][side.name] += values
+            for number, name, system in turns:
+                if takes_part(system.name, name):
+                    place = Path(directory) / f"{number}-{name}-{system.name}"
+                    for row, values in (await _measure(name, system, deployment, place)).items():
+                        found[row][system.name] += values
                     figures |= found
                     save(figures)
 
 
-def takes_part(side: str, scenario: str) -> bool:
-    """Return whether a side is measured in a scenario."""
+def takes_part(system: str, scenario: str) -> bool:
+    """Return whether a system is measured in a scenario."""
     if scenario in BESIDE_BARE:
-        return side in {BARE, OURS}
-    return side != WITH_WEBHOOKS or scenario in HEARD
+        return system in {BARE, OURS}
+    return system != WITH_WEBHOOKS or scenario in HEARD
 
 
-async def _measure(name: str, side: Side, deployment: Deployment, directory: Path) -> Found:
+async def _measure(name: str, system: System, deployment: Deployment, directory: Path) -> Found:
     """Return the figures of a scenario; none if it has failed, which must not end the others."""
     try:
         async with asyncio.timeout(LONGEST):
-            found = await SCENARIOS[name](Stage(side, deployment, directory))
+            found = await SCENARIOS[name](SystemUnderTest(system, deployment, directory))
     except Exception:  # whatever it was, it is in the log
-        log.exception("%s of %s failed", name, side.name)
+        log.exception("%s of %s failed", name, system.name)
         return {}
-    print(name, side.name, json.dumps(found), file=sys.stderr)  # noqa: T201  # progress
+    print(name, system.name, json.dumps(found), file=sys.stderr)  # noqa: T201  # progress
     return found
 
 
 def _measure_part(name: str, rounds: int) -> Figures:
     """Return the figures of a part; none if that has failed."""
     try:
-        found = PARTS[name](rounds)
+        found = OVERHEADS[name](rounds)
     except Exception:  # as above
         log.exception("%s failed", name)
         return {}
@@ -101,7 +101,7 @@ async def _deployment(directory: Path, port: int) -> AsyncIterator[Deployment]:
 
 def main() -> None:
     """Measure and write the report."""
-    names = [*SCENARIOS, *PARTS]
+    names = [*SCENARIOS, *OVERHEADS]
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench",
         description=__doc__,
@@ -114,7 +114,7 @@ def main() -> None:
         parser.error(f"{', '.join(sorted(unknown))}: write some of {', '.join(names)}")
     chosen = arguments.names or names
     figures = load()
-    for part in [name for name in PARTS if name in chosen]:
+    for part in [name for name in OVERHEADS if name in chosen]:
         figures |= _measure_part(part, arguments.rounds)
         save(figures)
     if scenarios := [name for name in SCENARIOS if name in chosen]:

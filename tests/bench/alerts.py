@@ -92,7 +92,7 @@ while True:
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
-def hurried(rules: dict[str, Any]) -> dict[str, Any]:
+def with_shorter_durations(rules: dict[str, Any]) -> dict[str, Any]:
     """Return the rules with their durations shortened."""
 
     def window(found: re.Match[str]) -> str:
@@ -108,8 +108,8 @@ def hurried(rules: dict[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(slots=True)
-class Line:
-    """The way to LiveKit, that can be cut."""
+class LiveKitConnection:
+    """The connection to LiveKit, which can be cut."""
 
     target: tuple[str, int]
     cut: bool = False
@@ -150,8 +150,8 @@ async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @dataclass(slots=True)
-class Stage:
-    """A host and all around it that can fail.
+class FaultableDeployment:
+    """A host with everything around it that can fail.
 
     Attributes:
         over: Set when what goes on now is to end. Nothing is cancelled: LiveKit's client does
@@ -159,7 +159,7 @@ class Stage:
     """
 
     deployment: Deployment
-    line: Line
+    line: LiveKitConnection
     line_url: str
     port: int
     directory: Path
@@ -238,14 +238,14 @@ class Stage:
             await doing()
 
 
-Fault = Callable[[Stage, asyncio.TaskGroup], Coroutine[Any, Any, None]]
+Fault = Callable[[FaultableDeployment, asyncio.TaskGroup], Coroutine[Any, Any, None]]
 """Brings a fault about, and keeps it until all is over."""
 
 
 def misbehaving(fault: dict[str, object], learners: int = 1) -> Fault:
     """Make the API misbehave while learners come and go."""
 
-    async def run(stage: Stage, tasks: asyncio.TaskGroup) -> None:
+    async def run(stage: FaultableDeployment, tasks: asyncio.TaskGroup) -> None:
         async with stage.deployment.api.misbehaving(fault):
             for _ in range(learners):
                 tasks.create_task(stage.always(lambda: stage.lesson(6)))
@@ -254,8 +254,8 @@ def misbehaving(fault: dict[str, object], learners: int = 1) -> Fault:
     return run
 
 
-async def refresh_fails(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
-    """Short-lived tokens, then no others."""
+async def refresh_fails(stage: FaultableDeployment, _tasks: asyncio.TaskGroup) -> None:
+    """Issue short-lived tokens, and then refuse to refresh them."""
     short = {"kind": "short_lived_token", "expires_in": 8}
     down = {"kind": "outage", "endpoint": "user-token"}
     async with AsyncExitStack() as stack:
@@ -267,15 +267,15 @@ async def refresh_fails(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
             await stage.over.wait()
 
 
-async def lessons_fail(stage: Stage, tasks: asyncio.TaskGroup) -> None:
-    """Tutors that fail at the door."""
+async def lessons_fail(stage: FaultableDeployment, tasks: asyncio.TaskGroup) -> None:
+    """Run tutors that fail when the lesson starts."""
     for _ in range(3):
         tasks.create_task(stage.always(lambda: stage.lesson(4, on_user_ready="raise")))
     await stage.over.wait()
 
 
-async def crash(stage: Stage, tasks: asyncio.TaskGroup) -> None:
-    """A tutor that kills its process in each lesson."""
+async def crash(stage: FaultableDeployment, tasks: asyncio.TaskGroup) -> None:
+    """Run a tutor that kills its process in each lesson."""
     tasks.create_task(stage.lesson(600, killed_at=1, killed_again=True))
     await stage.over.wait()
 
@@ -283,7 +283,7 @@ async def crash(stage: Stage, tasks: asyncio.TaskGroup) -> None:
 def held(seconds: float) -> Fault:
     """Lock the ledger from another process again and again for so long, while lessons run."""
 
-    async def run(stage: Stage, tasks: asyncio.TaskGroup) -> None:
+    async def run(stage: FaultableDeployment, tasks: asyncio.TaskGroup) -> None:
         for _ in range(4):
             tasks.create_task(stage.lesson(600))
         holding = (sys.executable, "-c", HOLD, str(stage.disk / "ledger.db"), str(seconds))
@@ -296,15 +296,15 @@ def held(seconds: float) -> Fault:
     return run
 
 
-async def memory_high(stage: Stage, tasks: asyncio.TaskGroup) -> None:
-    """A tutor that takes nearly all that is left."""
+async def memory_high(stage: FaultableDeployment, tasks: asyncio.TaskGroup) -> None:
+    """Run a tutor that takes nearly all of the free memory."""
     used = int(await stage.inside("cat", "/sys/fs/cgroup/memory.current"))
     tasks.create_task(stage.lesson(600, hoards=int(MEMORY * 0.9) - used))
     await stage.over.wait()
 
 
-async def disk_low(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
-    """Something else grows on it."""
+async def disk_low(stage: FaultableDeployment, _tasks: asyncio.TaskGroup) -> None:
+    """Fill the disk with another file."""
     file = stage.disk / "other"
     left = await stage.inside("df", "--output=avail", "--block-size=1", str(stage.disk))
     length = int(left.split()[-1]) - 2_000_000
@@ -313,8 +313,8 @@ async def disk_low(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
     await stage.inside("rm", str(file))
 
 
-async def misconfigured(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
-    """A key that no tutor has."""
+async def misconfigured(stage: FaultableDeployment, _tasks: asyncio.TaskGroup) -> None:
+    """Write a key that no tutor has."""
     file = stage.directory / "config/tutors" / f"{TUTOR}.yaml"
     sound = file.read_text()
     file.write_text(f"{sound}enbaled: true\n")
@@ -322,29 +322,29 @@ async def misconfigured(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
     file.write_text(sound)
 
 
-async def full(stage: Stage, tasks: asyncio.TaskGroup) -> None:
-    """One place, taken, and learners who come for it."""
+async def full(stage: FaultableDeployment, tasks: asyncio.TaskGroup) -> None:
+    """Send learners to a host whose capacity is exhausted."""
     async with stage.deployment.visit() as taught:
         await taught.met()
 
-        async def come() -> None:
+        async def send_learners() -> None:
             async with stage.deployment.visit():
                 await stage.rest(6)
 
-        tasks.create_task(stage.always(come))
+        tasks.create_task(stage.always(send_learners))
         await stage.over.wait()
 
 
-async def alone(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
-    """One place, taken, and a learner who waits for it."""
+async def alone(stage: FaultableDeployment, _tasks: asyncio.TaskGroup) -> None:
+    """Send a learner to a host whose capacity is exhausted."""
     async with stage.deployment.visit() as taught:
         await taught.met()
         async with stage.deployment.visit():
             await stage.over.wait()
 
 
-async def jwt_expires(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
-    """Rotated to one with six days left."""
+async def jwt_expires(stage: FaultableDeployment, _tasks: asyncio.TaskGroup) -> None:
+    """Rotate to a JWT with six days left."""
     file = stage.secrets / "AGENT_JWT_TOKEN"
     before = file.read_text()
     file.write_text(stage.deployment.api.settings.mint_agent_jwt("loqua-test", timedelta(days=6)))
@@ -352,8 +352,8 @@ async def jwt_expires(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
     file.write_text(before)
 
 
-async def key_refused(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
-    """Another key than LiveKit has."""
+async def key_refused(stage: FaultableDeployment, _tasks: asyncio.TaskGroup) -> None:
+    """Set a key other than LiveKit's."""
     file = stage.secrets / "LIVEKIT_API_KEY"
     before = file.read_text()
     file.write_text("APInobodys")
@@ -361,14 +361,14 @@ async def key_refused(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
     file.write_text(before)
 
 
-async def cut_off(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
-    """The line to LiveKit is cut."""
+async def cut_off(stage: FaultableDeployment, _tasks: asyncio.TaskGroup) -> None:
+    """Cut the connection to LiveKit."""
     async with stage.line.broken():
         await stage.over.wait()
 
 
-async def starved(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
-    """The host gets no CPU for most of each second."""
+async def starved(stage: FaultableDeployment, _tasks: asyncio.TaskGroup) -> None:
+    """Suspend the host for most of each second."""
     while not stage.over.is_set():
         os.kill(stage.host.pid, signal.SIGSTOP)
         await asyncio.sleep(0.8)
@@ -376,8 +376,8 @@ async def starved(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
         await asyncio.sleep(0.2)
 
 
-async def set_aside(stage: Stage, tasks: asyncio.TaskGroup) -> None:
-    """The API refuses records, until they are sent again by the runbook's command."""
+async def set_aside(stage: FaultableDeployment, tasks: asyncio.TaskGroup) -> None:
+    """Refuse records at the API, then send them again by the runbook's command."""
     refusing = {"kind": "error", "status": 400, "code": "INVALID", "endpoint": "sessions"}
     await misbehaving(refusing)(stage, tasks)
     config = str(stage.directory / "config")
@@ -385,8 +385,8 @@ async def set_aside(stage: Stage, tasks: asyncio.TaskGroup) -> None:
     await stage.inside(*resend, "--config", config)
 
 
-async def killed(stage: Stage, _tasks: asyncio.TaskGroup) -> None:
-    """The host is killed, and started again."""
+async def killed(stage: FaultableDeployment, _tasks: asyncio.TaskGroup) -> None:
+    """Kill the host, and start it again."""
     stage.host.process.kill()
     await stage.over.wait()
     await stage.start()
@@ -440,10 +440,10 @@ async def until(client: httpx.AsyncClient, met: Callable[[set[str]], bool]) -> f
     return clock() - begun
 
 
-async def provoke(stage: Stage, client: httpx.AsyncClient, alert: str) -> bool:
-    """Bring a fault about, see its alert fire, end it, see silence; say whether all went so."""
+async def provoke(stage: FaultableDeployment, client: httpx.AsyncClient, alert: str) -> bool:
+    """Cause a fault until its alert fires, end it until the alert stops; return success."""
     told, fault = FAULTS[alert]
-    async with going_on(stage) as tasks:
+    async with running_in_background(stage) as tasks:
         tasks.create_task(fault(stage, tasks))
         took = await until(client, lambda fired: alert in fired)
         others = sorted(await firing(client) - {alert})
@@ -459,7 +459,7 @@ def shown(seconds: float | None) -> str:
 
 
 @asynccontextmanager
-async def going_on(stage: Stage) -> AsyncIterator[asyncio.TaskGroup]:
+async def running_in_background(stage: FaultableDeployment) -> AsyncIterator[asyncio.TaskGroup]:
     """Yield a group for what goes on during a block, and is over after it."""
     stage.over = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
@@ -469,10 +469,10 @@ async def going_on(stage: Stage) -> AsyncIterator[asyncio.TaskGroup]:
             stage.over.set()
 
 
-async def healthy(stage: Stage, client: httpx.AsyncClient) -> bool:
+async def healthy(stage: FaultableDeployment, client: httpx.AsyncClient) -> bool:
     """Teach for a while; say whether no alert fired."""
     short = {"kind": "short_lived_token", "expires_in": 8}
-    async with stage.deployment.api.misbehaving(short), going_on(stage) as tasks:
+    async with stage.deployment.api.misbehaving(short), running_in_background(stage) as tasks:
         for _ in range(2):
             tasks.create_task(stage.always(lambda: stage.lesson(10)))
         await asyncio.sleep(HEALTHY)
@@ -490,26 +490,28 @@ def say(line: str) -> None:
 
 
 @asynccontextmanager
-async def staged(directory: Path) -> AsyncIterator[tuple[Stage, httpx.AsyncClient]]:
+async def staged(directory: Path) -> AsyncIterator[tuple[FaultableDeployment, httpx.AsyncClient]]:
     """Yield a host that runs, and the Prometheus that watches it."""
     plugins = directory / "plugins"
     command = ("uv", "pip", "install", "--quiet", "--no-deps", "--python", sys.executable)
     subprocess.run((*command, "--target", plugins, THIRD_PARTY), check=True)  # noqa: S603, ASYNC221  # ours, before anything runs
     rules = directory / "alerts.yaml"
     written = yaml.safe_load((CONFIG / "prometheus/alerts.yaml").read_text())
-    rules.write_text(yaml.safe_dump(hurried(written)))
+    rules.write_text(yaml.safe_dump(with_shorter_durations(written)))
     async with AsyncExitStack() as stack:
         stack.callback(forget_container)
         livekit = await stack.enter_async_context(run_livekit())
         api = await stack.enter_async_context(dev_api_for(livekit))
         address = httpx.URL(livekit.url)
-        line = Line((address.host, address.port or 80))
+        line = LiveKitConnection((address.host, address.port or 80))
         server = await asyncio.start_server(line.serve, "127.0.0.1", 0)
         await stack.enter_async_context(server)
         line_url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         deployment = Deployment(livekit, api, plugins, directory)
         hosts = await stack.enter_async_context(AsyncExitStack())
-        stage = Stage(deployment, line, line_url, free_port(), directory / "host", hosts)
+        stage = FaultableDeployment(
+            deployment, line, line_url, free_port(), directory / "host", hosts
+        )
         await stage.start()
         watching = prometheus(directory, f"127.0.0.1:{stage.port}", rules)
         yield stage, await stack.enter_async_context(watching)

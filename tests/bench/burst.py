@@ -1,4 +1,4 @@
-"""A burst of learners by voice, twice what the machine carries: who is served, and how quickly.
+"""A burst of learners by voice, twice the machine's capacity: who is served, and how soon.
 
 Run `uv run python -m tests.bench.burst [learners] [max_lessons]`, 10 learners and `auto` unless
 told otherwise; a number of lessons shows what the same burst does where nothing is measured.
@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 import numpy as np
 from livekit import rtc
-from tests.acceptance.voices import Voice, arrived, entered, host_of
+from tests.acceptance.voices import SpeakingLearner, arrived, entered, host_of
 
 from loqua_host.dev.demo import HostLog
 from loqua_host.dev.learner import AUDIBLE, SAMPLE_RATE, audible_extent, synthesise_line
@@ -76,8 +76,8 @@ plugin = Plugin()
 
 
 @dataclass(slots=True)
-class Visit:
-    """What came of a learner's visit; seconds from their coming.
+class BurstVisit:
+    """The events of a learner's visit, in seconds since the learner entered.
 
     Attributes:
         replies: Seconds from the last word of each line to the first sound after it; None where
@@ -93,11 +93,11 @@ class Visit:
 
 
 @dataclass(slots=True)
-class MixedAudioInput:
-    """When the tutor was heard."""
+class TutorAudio:
+    """The times at which the tutor was audible."""
 
-    voice: Voice
-    visit: Visit
+    voice: SpeakingLearner
+    visit: BurstVisit
     came: float
     last: float = float("-inf")
     _news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -159,11 +159,11 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def talk(parts: Parts, user_id: str, sounds: Sequence[bytes], turns: int) -> Visit:
-    """Come, be greeted, talk for some turns and leave."""
-    visit, came = Visit(user_id), now()
+async def talk(parts: Parts, user_id: str, sounds: Sequence[bytes], turns: int) -> BurstVisit:
+    """Enter, wait for the greeting, talk for some turns and leave."""
+    visit, came = BurstVisit(user_id), now()
     async with entered(parts, user_id, f"room_{user_id}") as voice:
-        ears = MixedAudioInput(voice, visit, came)
+        ears = TutorAudio(voice, visit, came)
         async with ears.listening():
             async with asyncio.timeout(STAY):
                 visit.first_sound = await ears.sound_after(came) - came
@@ -175,8 +175,8 @@ async def talk(parts: Parts, user_id: str, sounds: Sequence[bytes], turns: int) 
     return visit
 
 
-async def reply(ears: MixedAudioInput, sound: bytes) -> float | None:
-    """Say a line and return for how long there was nothing to hear after it."""
+async def reply(ears: TutorAudio, sound: bytes) -> float | None:
+    """Speak a line and return the seconds of silence after it."""
     samples = np.frombuffer(sound, "<i2")
     await ears.voice.say(sound)
     said = now() - len(samples) / SAMPLE_RATE + audible_extent(samples)[1]
@@ -213,7 +213,7 @@ async def measure(parts: Parts, log: HostLog, learners: int) -> dict[str, Any]:
     }
 
 
-def ratio(alone: Visit, visits: Sequence[Visit]) -> float:
+def ratio(alone: BurstVisit, visits: Sequence[BurstVisit]) -> float:
     """Return by how much a reply took longer: each line's beside itself, as some end clearer."""
     lines = [median(known(by_line(alone.replies, line))) for line in range(len(LINES))]
     return median(
@@ -234,7 +234,7 @@ def known(seconds: Sequence[float | None]) -> list[float]:
     return sorted(one for one in seconds if one is not None)
 
 
-def at_once(visits: Sequence[Visit]) -> int:
+def at_once(visits: Sequence[BurstVisit]) -> int:
     """Return how many lessons ran at the same time, at most."""
     spans = [(one.first_sound or 0.0, one.left or 0.0) for one in visits]
     return max(sum(a <= start < b for a, b in spans) for start, _ in spans)

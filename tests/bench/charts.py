@@ -1,4 +1,4 @@
-"""Lines against what grows, as SVG."""
+"""Line charts as SVG."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from itertools import cycle
 from math import log10
 from typing import Final
 
-__all__ = ["Line", "draw"]
+__all__ = ["Series", "draw"]
 
 WIDTH, HEIGHT = 640, 300
 LEFT, RIGHT, TOP, BOTTOM = 60, 460, 34, 264
@@ -19,14 +19,14 @@ WIDE: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """A line of a picture: its name and its points."""
+class Series:
+    """A line of a chart: its name and its points."""
 
     name: str
     points: Sequence[tuple[float, float]]
 
 
-def draw(title: str, lines: Sequence[Line]) -> str:
+def draw(title: str, lines: Sequence[Series]) -> str:
     """Return a picture of lines whose points begin at the same x, above 0."""
     xs = sorted({x for line in lines for x, _ in line.points})
     top = max(y for line in lines for _, y in line.points)

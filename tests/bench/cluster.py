@@ -17,12 +17,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import psutil
 from livekit import rtc
-from tests.bench.severed import Link, open_link
+from tests.bench.tcp_proxy import TcpProxy, open_tcp_proxy
 from tests.integration.host.conftest import (
     THIRD_PARTY,
     Deployment,
     HostProcess,
-    Visitor,
+    SilentLearner,
     dev_api_for,
     new_room,
 )
@@ -35,9 +35,9 @@ from loqua_host.records.leases import LEASE
 
 __all__ = [
     "AUTOMATIC",
-    "Cluster",
+    "Attendance",
+    "HostCluster",
     "Member",
-    "Seat",
     "address_of",
     "install_tutor",
     "run_cluster",
@@ -66,9 +66,9 @@ class Member:
     name: str
     directory: Path
     deployment: Deployment
-    postgres: Link
-    livekit: Link
-    api: Link
+    postgres: TcpProxy
+    livekit: TcpProxy
+    api: TcpProxy
     environ: Mapping[str, str] = field(default_factory=dict)
     wrapper: tuple[str, ...] = ()
     tutors: Tutors = field(default_factory=lambda: AUTOMATIC)
@@ -104,9 +104,9 @@ class Member:
         log = self.running.log
         return len(log.find("lesson.opened")) + len(log.find("lesson.resumed"))
 
-    def teaches(self, seat: "Seat") -> bool:
+    def teaches(self, attendance: "Attendance") -> bool:
         """Return whether it has begun or resumed a learner's lesson."""
-        user = seat.visitor.user_id
+        user = attendance.visitor.user_id
         log = self.running.log
         return bool(
             log.find("lesson.opened", user_id=user) + log.find("lesson.resumed", user_id=user)
@@ -132,17 +132,17 @@ class Member:
 
 
 @dataclass(slots=True)
-class Seat:
+class Attendance:
     """A learner in a room, and when a tutor taught there, by the learner's clock.
 
     Attributes:
         also: The learner in the same room of other LiveKit servers.
     """
 
-    visitor: Visitor
+    visitor: SilentLearner
     came: float
     beats: list[tuple[float, str]] = field(default_factory=list)
-    also: list[Visitor] = field(default_factory=list)
+    also: list[SilentLearner] = field(default_factory=list)
 
     def longest_gap(self, since: float, until: float) -> float:
         """Return for how long there was no tutor, at most, between two moments."""
@@ -182,28 +182,28 @@ class Seat:
 
 
 @dataclass(slots=True)
-class Cluster:
-    """All of it."""
+class HostCluster:
+    """All hosts and LiveKit nodes of the bench."""
 
     members: Sequence[Member]
     deployments: Sequence[Deployment]
     _entered: int = 0
 
     @asynccontextmanager
-    async def seat(self) -> AsyncIterator[Seat]:
+    async def attendance(self) -> AsyncIterator[Attendance]:
         """Keep a learner in a new room, on the nodes in turn, for the duration of a block."""
         deployment = self.deployments[self._entered % len(self.deployments)]
         self._entered += 1
-        async with self.seat_at(deployment, self.script_room()) as seat:
-            yield seat
+        async with self.attendance_at(deployment, self.script_room()) as attendance:
+            yield attendance
 
     @asynccontextmanager
-    async def seat_at(self, deployment: Deployment, room: str) -> AsyncIterator[Seat]:
+    async def attendance_at(self, deployment: Deployment, room: str) -> AsyncIterator[Attendance]:
         """Keep a learner in a room for the duration of a block."""
         async with deployment.visit(room) as visitor:
-            seat = Seat(visitor, asyncio.get_running_loop().time())
-            seat.listen(visitor.room)
-            yield seat
+            attendance = Attendance(visitor, asyncio.get_running_loop().time())
+            attendance.listen(visitor.room)
+            yield attendance
 
     def script_room(self) -> str:
         """Return a new room, in which any tutor shows that it teaches."""
@@ -212,21 +212,24 @@ class Cluster:
             member.running.script(room, beats=True)
         return room
 
-    def story(self, seat: Seat) -> list[str]:
+    def story(self, attendance: Attendance) -> list[str]:
         """Return what the hosts logged about a learner's room, but for its ticks."""
         return [
             f"{line['timestamp']} {member.name} {json.dumps(line)}"
             for member in self.members
             for line in member.running.log.lines
-            if line.get("room") == seat.visitor.name and line["event"] != "probe.tick"
+            if line.get("room") == attendance.visitor.name and line["event"] != "probe.tick"
         ]
 
-    async def records(self, seats: Sequence[Seat]) -> list[int]:
+    async def records(self, attendances: Sequence[Attendance]) -> list[int]:
         """Wait until all learners have a record, or long enough, and return how many each has."""
         api = self.deployments[0].api
-        arrivals = (api.until("sessions", seat.visitor.user_id) for seat in seats)
+        arrivals = (api.until("sessions", attendance.visitor.user_id) for attendance in attendances)
         await asyncio.gather(*arrivals, return_exceptions=True)
-        return [len(await api.arrivals("sessions", seat.visitor.user_id)) for seat in seats]
+        return [
+            len(await api.arrivals("sessions", attendance.visitor.user_id))
+            for attendance in attendances
+        ]
 
 
 def install_tutor(directory: Path) -> Path:
@@ -277,7 +280,7 @@ async def run_nodes(stack: AsyncExitStack, directory: Path, count: int) -> list[
 @asynccontextmanager
 async def run_cluster(
     hosts: int = 3, nodes: int = 2, tutors: Sequence[Tutors] = (AUTOMATIC,)
-) -> AsyncIterator[Cluster]:
+) -> AsyncIterator[HostCluster]:
     """Run everything for the length of a block; the hosts have started side by side.
 
     Args:
@@ -297,11 +300,11 @@ async def run_cluster(
                 name=f"host{number}",
                 directory=directory / f"host{number}",
                 deployment=deployments[0],
-                postgres=await stack.enter_async_context(open_link(socket_of(postgres))),
+                postgres=await stack.enter_async_context(open_tcp_proxy(socket_of(postgres))),
                 livekit=await stack.enter_async_context(
-                    open_link(address_of(livekit[number % nodes]))
+                    open_tcp_proxy(address_of(livekit[number % nodes]))
                 ),
-                api=await stack.enter_async_context(open_link(address_of(api.url))),
+                api=await stack.enter_async_context(open_tcp_proxy(address_of(api.url))),
                 tutors=tutors[number % len(tutors)],
             )
             for number in range(hosts)
@@ -311,7 +314,7 @@ async def run_cluster(
         await asyncio.gather(*(member.start() for member in members))
         # Each reports its tutors when it first renews its lease, and the others read them then.
         await asyncio.sleep(2 * LEASE / 3 + 1)
-        yield Cluster(members, deployments)
+        yield HostCluster(members, deployments)
 
 
 def socket_of(url: str) -> str:

@@ -63,7 +63,7 @@ PRIVILEGES = ("--no-new-privs", "--bounding-set=-all", "--inh-caps=-all", "--cle
 
 
 @dataclass(slots=True)
-class Log:
+class ContainerLog:
     """The lines of the host's log, as they come."""
 
     lines: list[dict[str, Any]] = field(default_factory=list)
@@ -99,7 +99,7 @@ class Container:
 
     process: asyncio.subprocess.Process
     pid: int
-    log: Log
+    log: ContainerLog
     ops: httpx.AsyncClient
 
     async def execute(self, environ: Mapping[str, str], *command: str) -> str:
@@ -179,7 +179,7 @@ async def run_container(
     tls = TlsSettings(certificate=files / "tls/tls.crt", key=files / "tls/tls.key")
     trusted = trusting_context(tls)
     headers = {"Authorization": f"Bearer {token}"}
-    log = Log()
+    log = ContainerLog()
     process = await asyncio.create_subprocess_exec(
         *dying_with_parent(*command), stdout=DEVNULL, stderr=PIPE
     )
@@ -212,7 +212,7 @@ async def _child(pid: int) -> int:
 
 
 async def learn(parts: Parts, user: str, lines: Sequence[str], agent: str | None) -> dict[str, Any]:
-    """Attend a lesson; return what the learner heard."""
+    """Take part in a lesson; return what the learner heard."""
     body = {"user_id": user, "room_name": f"room-{user}"}
     body |= {"agent_name": agent} if agent else {}
     async with httpx.AsyncClient(base_url=parts.api_url) as client:
@@ -224,7 +224,7 @@ async def learn(parts: Parts, user: str, lines: Sequence[str], agent: str | None
 
     script = Script(tuple(Line(text, "es") for text in lines))
     learner = SyntheticLearner(joined["url"], joined["token"], speak, script, answers=agent)
-    heard = await learner.attend()
+    heard = await learner.run()
     replies = [round(it, 2) for it in heard.reply_latencies if it is not None]
     greeting = heard.join_to_greeting
     return {"greeted_after": greeting and round(greeting, 2), "replies_after": replies}

@@ -46,14 +46,14 @@ def serve(ready: Connection) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
+class Throughput:
     """How many calls a second were made, and the seconds that one in a hundred exceeded."""
 
     rate: float
     p99: float
 
 
-async def measure(call: Call) -> Round:
+async def measure(call: Call) -> Throughput:
     """Make the calls of a round, with so many at a time."""
     left, took = iter(range(CALLS)), []
 
@@ -65,7 +65,7 @@ async def measure(call: Call) -> Round:
 
     begun = time.perf_counter()
     await asyncio.gather(*(worker() for _ in range(AT_A_TIME)))
-    return Round(CALLS / (time.perf_counter() - begun), statistics.quantiles(took, n=100)[98])
+    return Throughput(CALLS / (time.perf_counter() - begun), statistics.quantiles(took, n=100)[98])
 
 
 @asynccontextmanager
@@ -111,18 +111,18 @@ async def core(port: int) -> AsyncIterator[Call]:
         yield lambda: api._calls.send(request, api._credentials)
 
 
-async def _compare(port: int, rounds: int) -> dict[str, list[Round]]:
+async def _compare(port: int, rounds: int) -> dict[str, list[Throughput]]:
     async with bare(port) as by_itself, core(port) as protected:
         await measure(by_itself)
         await measure(protected)
-        found: dict[str, list[Round]] = {"httpx": [], "core": []}
+        found: dict[str, list[Throughput]] = {"httpx": [], "core": []}
         for _ in range(rounds):
             found["httpx"].append(await measure(by_itself))
             found["core"].append(await measure(protected))
     return found
 
 
-def compare(rounds: int) -> dict[str, list[Round]]:
+def compare(rounds: int) -> dict[str, list[Throughput]]:
     """Return the rounds of `httpx` by itself and of the `core`, in turns."""
     structlog.configure(
         processors=[structlog.processors.TimeStamper("iso"), structlog.processors.JSONRenderer()],

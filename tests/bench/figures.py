@@ -1,4 +1,4 @@
-"""The values of all rows, as they are kept between runs."""
+"""The values of all rows, stored between runs."""
 
 import json
 import math
@@ -24,24 +24,26 @@ def load() -> Figures:
         return {}
     written = json.loads(FILE.read_text())
     return {
-        row: {side: [math.inf if it is None else it for it in of] for side, of in sides.items()}
-        for row, sides in written.items()
+        row: {
+            system: [math.inf if it is None else it for it in of] for system, of in systems.items()
+        }
+        for row, systems in written.items()
     }
 
 
 def save(figures: Figures) -> None:
     """Keep values, as JSON: null for what never came."""
     written = {
-        row: {side: [_digits(it) for it in of] for side, of in sides.items()}
-        for row, sides in figures.items()
+        row: {system: [_digits(it) for it in of] for system, of in systems.items()}
+        for row, systems in figures.items()
     }
-    rows = [f" {json.dumps(row)}: {json.dumps(sides)}" for row, sides in written.items()]
+    rows = [f" {json.dumps(row)}: {json.dumps(systems)}" for row, systems in written.items()]
     FILE.write_text("{\n" + ",\n".join(rows) + "\n}\n")
 
 
-def ratio(sides: Mapping[str, Sequence[float]], ours: str, theirs: str) -> float:
+def ratio(systems: Mapping[str, Sequence[float]], ours: str, theirs: str) -> float:
     """Return what one side needs of what the other does; not a number if the other has nothing."""
-    one, other = median(sides[ours]), median(sides[theirs])
+    one, other = median(systems[ours]), median(systems[theirs])
     return one / other if other and math.isfinite(other) else math.nan
 
 

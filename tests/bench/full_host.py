@@ -41,8 +41,8 @@ PATIENCE = 300.0
 
 
 @dataclass
-class Visit:
-    """What came of a learner's visit, in seconds from their coming."""
+class QueueVisit:
+    """The events of a learner's visit, in seconds since the learner entered."""
 
     user_id: str = ""
     shown: float | None = None
@@ -50,9 +50,9 @@ class Visit:
     served: float | None = None
 
 
-async def visit(deployment: Deployment, host: HostProcess) -> Visit:
-    """Come, wait for a lesson, stay for a while and leave."""
-    found, loop = Visit(), asyncio.get_running_loop()
+async def visit(deployment: Deployment, host: HostProcess) -> QueueVisit:
+    """Enter, wait for a lesson, stay for a while and leave."""
+    found, loop = QueueVisit(), asyncio.get_running_loop()
     async with deployment.visit(new_room(), agent_name=AGENT) as visitor:
         came, room = loop.time(), visitor.room
         found.user_id = visitor.user_id

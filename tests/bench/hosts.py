@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from statistics import median
 from typing import Any
 
-from tests.bench.cluster import Cluster, Member, Seat, run_cluster
+from tests.bench.cluster import Attendance, HostCluster, Member, run_cluster
 
 from loqua_host.records.leases import LEASE
 
@@ -35,7 +35,7 @@ UPGRADE = "upgrade"
 Disturb = Callable[[Member], Any]
 
 
-def tell(what: str, **figures: object) -> None:
+def print_progress(what: str, **figures: object) -> None:
     """Print progress."""
     print(json.dumps({"at": round(now(), 1), "what": what, **figures}), file=sys.stderr, flush=True)  # noqa: T201
 
@@ -68,7 +68,7 @@ async def cut_off(*links: Any) -> AsyncIterator[None]:
         link.cut()
     yield
     for link in links:
-        link.heal()
+        link.restore()
 
 
 @asynccontextmanager
@@ -76,7 +76,7 @@ async def stalled(link: Any) -> AsyncIterator[None]:
     """Block all traffic of a link."""
     link.stall()
     yield
-    link.heal()
+    link.restore()
 
 
 CASES: Mapping[str, Disturb] = {
@@ -91,9 +91,9 @@ CASES: Mapping[str, Disturb] = {
 
 
 async def rehearse(
-    cluster: Cluster, disturb: Disturb, *, learners: int = LEARNERS, seconds: float = DISTURBED
+    cluster: HostCluster, disturb: Disturb, *, learners: int = LEARNERS, seconds: float = DISTURBED
 ) -> dict[str, Any]:
-    """Disturb the host with most lessons, have learners come and one leave, heal it, and count.
+    """Cause a fault on the host with most lessons while learners enter and one leaves; count.
 
     Args:
         cluster: The hosts, with no lesson.
@@ -104,32 +104,40 @@ async def rehearse(
     for member in cluster.members:
         member.running.log.since = len(member.running.log.every)
     async with AsyncExitStack() as stack:
-        seats = [await stack.enter_async_context(cluster.seat()) for _ in range(learners)]
-        await asyncio.gather(*(seat.taught(seat.came) for seat in seats))
+        attendances = [
+            await stack.enter_async_context(cluster.attendance()) for _ in range(learners)
+        ]
+        await asyncio.gather(*(attendance.taught(attendance.came) for attendance in attendances))
         victim = max(cluster.members, key=lambda member: member.lessons)
-        leaver, *affected = [seat for seat in seats if victim.teaches(seat)]
+        leaver, *affected = [attendance for attendance in attendances if victim.teaches(attendance)]
         begun = now()
-        tell("disturbed", host=victim.name, lessons=len(affected) + 1)
+        print_progress("disturbed", host=victim.name, lessons=len(affected) + 1)
         async with disturb(victim):
-            newcomers = [await stack.enter_async_context(cluster.seat()) for _ in range(NEWCOMERS)]
+            newcomers = [
+                await stack.enter_async_context(cluster.attendance()) for _ in range(NEWCOMERS)
+            ]
             await leaver.visitor.leave()
             await asyncio.sleep(seconds)
-            served = sum(bool(seat.beats) for seat in newcomers)
-        tell("healed")
+            served = sum(bool(attendance.beats) for attendance in newcomers)
+        print_progress("healed")
         await asyncio.sleep(SETTLED)
         since = now()
-        staying = [seat for seat in seats if seat is not leaver]
+        staying = [attendance for attendance in attendances if attendance is not leaver]
         everyone = [*staying, *newcomers]
-        taught = await asyncio.gather(*(seat.taught(since) for seat in everyone))
+        taught = await asyncio.gather(*(attendance.taught(since) for attendance in everyone))
         ended = now()
-        for seat in (one for one, has in zip(everyone, taught, strict=True) if not has):
-            tell("no tutor", story=sorted(cluster.story(seat)))
-        for seat in (one for one in everyone if one.together() > 1):
-            tell("two tutors", story=sorted(cluster.story(seat)), beats=seat.beats)
-        gaps = [seat.longest_gap(begun, ended) for seat in affected]
-        waits = [seat.beats[0][0] - seat.came for seat in newcomers if seat.beats]
-        together = max(seat.together() for seat in everyone)
-    tell("left")
+        for attendance in (one for one, has in zip(everyone, taught, strict=True) if not has):
+            print_progress("no tutor", story=sorted(cluster.story(attendance)))
+        for attendance in (one for one in everyone if one.together() > 1):
+            print_progress(
+                "two tutors", story=sorted(cluster.story(attendance)), beats=attendance.beats
+            )
+        gaps = [attendance.longest_gap(begun, ended) for attendance in affected]
+        waits = [
+            attendance.beats[0][0] - attendance.came for attendance in newcomers if attendance.beats
+        ]
+        together = max(attendance.together() for attendance in everyone)
+    print_progress("left")
     records = await cluster.records([leaver, *everyone])
     return {
         "lessons": learners,
@@ -143,36 +151,39 @@ async def rehearse(
     }
 
 
-async def upgrade(cluster: Cluster) -> dict[str, Any]:
+async def upgrade(cluster: HostCluster) -> dict[str, Any]:
     """Replace one host after another while learners come, stay and leave."""
-    seats: list[Seat] = []
+    attendances: list[Attendance] = []
     gaps: list[float] = []
     done = asyncio.Event()
 
     async def visits() -> None:
         while not done.is_set():
-            async with cluster.seat() as seat:
-                seats.append(seat)
-                assert await seat.taught(seat.came)
+            async with cluster.attendance() as attendance:
+                attendances.append(attendance)
+                assert await attendance.taught(attendance.came)
                 await asyncio.sleep(STAY)
-                gaps.append(seat.longest_gap(seat.beats[0][0], now()))
+                gaps.append(attendance.longest_gap(attendance.beats[0][0], now()))
 
     async with asyncio.TaskGroup() as learners:
         for _ in range(LEARNERS):
             learners.create_task(visits())
         await asyncio.sleep(STAY)
         for member in cluster.members:
-            tell("stopping", host=member.name)
+            print_progress("stopping", host=member.name)
             await member.stop()
             await member.start()
-            tell("replaced", host=member.name, **spread("without_tutor", gaps))
+            print_progress("replaced", host=member.name, **spread("without_tutor", gaps))
         done.set()
-    records = await cluster.records(seats)
+    records = await cluster.records(attendances)
     return {
-        "lessons": len(seats),
+        "lessons": len(attendances),
         **spread("without_tutor", gaps),
-        **spread("newcomers_wait", [seat.beats[0][0] - seat.came for seat in seats]),
-        "two_tutors": round(max(seat.together() for seat in seats), 1),
+        **spread(
+            "newcomers_wait",
+            [attendance.beats[0][0] - attendance.came for attendance in attendances],
+        ),
+        "two_tutors": round(max(attendance.together() for attendance in attendances), 1),
         **count(records),
     }
 
@@ -219,7 +230,7 @@ async def main(cases: Sequence[str]) -> int:
             figures[name] = (
                 await upgrade(cluster) if name == UPGRADE else await rehearse(cluster, CASES[name])
             )
-            tell(name, **figures[name])
+            print_progress(name, **figures[name])
     print(json.dumps(figures, indent=2))  # noqa: T201  # the result
     print(table(figures))  # noqa: T201  # for people
     return int(any(one["lost"] or one["doubled"] for one in figures.values()))

@@ -1,4 +1,4 @@
-"""Kill hosts again and again while they deliver: no record is lost, none arrives twice.
+"""Kill hosts repeatedly while they deliver: no record is lost, none arrives twice.
 
 Run with `python tests/bench/kill.py`; prints its figures as JSON, and ends with 0 if all is well.
 
@@ -58,8 +58,8 @@ FAULTS = [
 ]
 
 
-class Host(BaseModel):
-    """What a driver process is told."""
+class DriverConfig(BaseModel):
+    """The configuration of a driver process."""
 
     place: str
     postgres: str | None
@@ -87,7 +87,7 @@ class HastyClock:
         await asyncio.sleep(seconds / HASTE)
 
 
-async def drive(host: Host) -> None:
+async def drive(host: DriverConfig) -> None:
     """Teach a share of the lessons and what others left, until nothing is owed by anybody."""
     settings = CoreSettings.model_validate(
         {
@@ -139,7 +139,7 @@ async def look_after(
 
 
 async def read(ledger: Ledger, text: str) -> Sequence[Row]:
-    """Ask the database itself."""
+    """Query the database itself."""
     return await ledger._writer.write(lambda db: db.execute(text).fetchall())
 
 
@@ -206,7 +206,7 @@ async def torture(
         url = await ready
         with tempfile.TemporaryDirectory() as directory:
             hosts = [
-                Host(
+                DriverConfig(
                     place=f"{directory}/ledger.db",
                     postgres=postgres,
                     spool=Path(directory) / f"spool{share}",
@@ -240,7 +240,7 @@ async def torture(
     }
 
 
-async def _drive_to_the_end(host: Host, kills: int) -> tuple[set[str], int]:
+async def _drive_to_the_end(host: DriverConfig, kills: int) -> tuple[set[str], int]:
     told: set[str] = set()
     killed = 0
     while True:
@@ -262,7 +262,7 @@ async def _drive_to_the_end(host: Host, kills: int) -> tuple[set[str], int]:
             return told, killed
 
 
-async def _dead(host: Host) -> int:
+async def _dead(host: DriverConfig) -> int:
     async with Ledger.open(database_at(Path(host.place), host.postgres), keys=[KEY]) as ledger:
         return (await ledger.backlog()).dead
 
@@ -296,7 +296,7 @@ def _words(payload: dict[str, object]) -> object:
 async def torture_all(
     kills: int, lessons: int, keys: Sequence[str], url: str | None
 ) -> list[dict[str, object]]:
-    """Torture each kind of API at the same time, with a ledger of its own."""
+    """Test each kind of API at the same time, with a ledger of its own."""
     with ExitStack() as schemas:
         return await asyncio.gather(
             *(
@@ -318,7 +318,7 @@ def main() -> int:
     arguments.add_argument("--lessons", type=int, default=200)
     arguments.add_argument("--ledger", choices=["sqlite", "postgres"], nargs="*")
     arguments.add_argument("--keys", choices=["honoured", "ignored"], nargs="*")
-    arguments.add_argument("--drive", type=Host.model_validate_json)
+    arguments.add_argument("--drive", type=DriverConfig.model_validate_json)
     given = arguments.parse_args()
     structlog.configure(logger_factory=structlog.WriteLoggerFactory(open(os.devnull, "w")))  # noqa: SIM115, PTH123  (until the end)
     if given.drive:

@@ -1,4 +1,4 @@
-"""What the ledger costs over its database itself: keeping progress, and taking a row off.
+"""What the ledger costs compared with its database: saving progress, and deleting a row.
 
 Run with `python tests/bench/ledger.py sqlite|postgres [rows already there]...`; prints its figures
 as JSON. Both sides write to the same disk with the same durability (SQLite with WAL and
@@ -200,7 +200,7 @@ async def list_pending(ledger: Ledger) -> None:
 
 
 async def compare(kind: str, there: int, rounds: int = ROUNDS) -> dict[str, Any]:
-    """Alternate rounds of both and give their figures."""
+    """Alternate rounds of both and return their figures."""
     bare_in, bare_out, ours_in, ours_out, rates, bare_rates = ([] for _ in range(6))
     with databases(kind) as (bare, database):
         async with Ledger.open(database, keys=[KEY]) as ledger:

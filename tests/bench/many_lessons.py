@@ -1,4 +1,4 @@
-"""Memory of a host after many short lessons: it must not grow with those that are over.
+"""Memory of a host after many short lessons: it must not grow with finished lessons.
 
 Run `uv run python -m tests.bench.many_lessons [lessons]`, 10,000 unless told otherwise; prints a
 line for each thousand, and fails if in the second half the process grew by more than 200 bytes a
@@ -108,7 +108,7 @@ async def answer(request: httpx.Request) -> httpx.Response:
 
 
 @dataclass
-class Rooms:
+class InMemoryRooms:
     """LiveKit's rooms, in memory; agents come and go with their links."""
 
     people: dict[str, dict[str, Participant]] = field(default_factory=dict)
@@ -149,11 +149,11 @@ class Rooms:
 
 
 @dataclass
-class Deployment:
-    """A host, as far as lessons are concerned."""
+class InProcessHost:
+    """The lessons, link, core and delivery of a host in this process."""
 
     lessons: Lessons
-    rooms: Rooms
+    rooms: InMemoryRooms
     delivery: Delivery
     metrics: HostMetrics
     link: SocketHandle
@@ -184,7 +184,7 @@ class Deployment:
 
 
 async def teach(link: HostLink, *, crashes: bool) -> None:
-    """Say what the job of a lesson says, and wait for its record unless it crashes."""
+    """Send the messages of a lesson's job, and wait for its record unless it crashes."""
     await link.send(HookTimed(hook="on_user_ready", after=0.1, seconds=0.1, failed=False))
     await link.send(VoiceTimed(stages={"reply": 1.0}))
     for words in (3, 7):
@@ -210,7 +210,7 @@ async def deployment(
     directory: Path,
     ledger_url: str | None = None,
     open_api: Callable[[Runtime], AbstractAsyncContextManager[LoquaApi]] = simulated_api,
-) -> AsyncIterator[Deployment]:
+) -> AsyncIterator[InProcessHost]:
     """Yield a host that writes its log to a file, `log` in its directory.
 
     Args:
@@ -218,7 +218,7 @@ async def deployment(
         ledger_url: The Postgres of its ledger.
         open_api: Opens the core.
     """
-    rooms, dispatch_state, jobs = Rooms(), DispatchState(time.time), dict[str, JobRef]()
+    rooms, dispatch_state, jobs = InMemoryRooms(), DispatchState(time.time), dict[str, JobRef]()
 
     def authorise(token: str, _pid: int) -> JobRef:
         if token not in jobs:
@@ -255,7 +255,7 @@ async def deployment(
         listener, link = stack.enter_context(listen_unnamed())
         serving = serve_link(listener, authorise=authorise, serve=lessons.serve)
         await stack.enter_async_context(serving)
-        yield Deployment(lessons, rooms, delivery, metrics, link, jobs)
+        yield InProcessHost(lessons, rooms, delivery, metrics, link, jobs)
 
 
 def memory() -> dict[str, int]:
@@ -265,7 +265,7 @@ def memory() -> dict[str, int]:
     return {name.lower(): kilobytes[name] * 1024 for name in ("Rss", "Pss", "Anonymous")}
 
 
-async def run(lessons: int, tell: Callable[[dict[str, Any]], None]) -> float:
+async def run(lessons: int, print_progress: Callable[[dict[str, Any]], None]) -> float:
     """Teach, and return the bytes that each lesson of the second half left behind."""
     with tempfile.TemporaryDirectory() as directory:
         async with deployment(Path(directory)) as host:
@@ -281,12 +281,12 @@ async def run(lessons: int, tell: Callable[[dict[str, Any]], None]) -> float:
                 shown = {name: round(size / 1e6, 1) for name, size in told[last].items()}
                 rate = round(STEP / (time.monotonic() - begun))
                 series = generate_latest(host.metrics.registry).count(b"\n")
-                tell({"lessons": last, **shown, "a_second": rate, "series": series})
+                print_progress({"lessons": last, **shown, "a_second": rate, "series": series})
     half = max((last for last in told if last <= lessons // 2), default=STEP)
     return (told[lessons]["anonymous"] - told[half]["anonymous"]) / (lessons - half)
 
 
-async def _some(host: Deployment, numbers: Any, last: int) -> None:
+async def _some(host: InProcessHost, numbers: Any, last: int) -> None:
     for number in numbers:
         await host.lesson(number)
         if number >= last:
@@ -297,12 +297,12 @@ def main() -> int:
     """Teach and judge."""
     lessons = int(sys.argv[1]) if len(sys.argv) > 1 else LESSONS
 
-    def tell(figures: dict[str, Any]) -> None:
+    def print_progress(figures: dict[str, Any]) -> None:
         sys.stdout.write(json.dumps(figures) + "\n")
         sys.stdout.flush()
 
-    grown = asyncio.run(run(lessons, tell))
-    tell({"bytes_a_lesson": round(grown), "enough": ENOUGH})
+    grown = asyncio.run(run(lessons, print_progress))
+    print_progress({"bytes_a_lesson": round(grown), "enough": ENOUGH})
     return int(lessons >= LESSONS and grown > ENOUGH)
 
 

@@ -77,7 +77,7 @@ async def _read_address(printed: asyncio.StreamReader, address: asyncio.Future[s
 
 
 async def speak(url: str, microphone: Path, note: Note) -> None:
-    """Press the button, and wait until the page has the sentence."""
+    """Start a lesson, and wait until the page has the sentence."""
     async with chromium(f"--use-file-for-fake-audio-capture={microphone}") as browser:
         visitor = Visitor(await browser.new_page())
         await visitor.open(url)
@@ -94,7 +94,7 @@ async def main(*, cold: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="loqua-") as name:
         directory, environ = Path(name), dict(os.environ)
         microphone = directory / "voice.wav"
-        async with run_speech(_tell) as speech:
+        async with run_speech(_print_progress) as speech:
             pcm = await synthesise_line(f"{speech}/v1", SAID, "es")
         write_microphone(microphone, pcm, before=BEFORE, after=10)
         if cold:
@@ -110,7 +110,7 @@ async def main(*, cold: bool) -> None:
             await speak(url, microphone, note)
 
 
-def _tell(line: str) -> None:
+def _print_progress(line: str) -> None:
     sys.stderr.write(f"{line}\n")
 
 

@@ -1,4 +1,4 @@
-"""How long a person at the playground waits: `uv run python -m tests.bench.playground`.
+"""How long a person waits at the playground: `uv run python -m tests.bench.playground`.
 
 Measured in the page of a headless Chromium, whose fake microphone plays recorded speech: by the
 page's own marks, whose clock has the page's voices in steps of 43 ms.
@@ -56,7 +56,7 @@ async def hold_lesson(served: Playground, microphone: Path) -> Waits:
         marks: Any = await visitor.page.evaluate(MARKS)
         await visitor.page.click("#end")
     waits = measure_waits([(name, at) for name, at in marks])
-    _tell(", ".join(f"{name} {at:.2f} s" for name, at in waits._asdict().items()))
+    _print_progress(", ".join(f"{name} {at:.2f} s" for name, at in waits._asdict().items()))
     return waits
 
 
@@ -71,7 +71,7 @@ def measure_waits(marks: Sequence[tuple[str, float]]) -> Waits:
 
 async def measure(directory: Path) -> Sequence[Waits]:
     """Return the waits of some lessons, one after another."""
-    async with run_speech(_tell) as speech, playground(directory, speech) as served:
+    async with run_speech(_print_progress) as speech, playground(directory, speech) as served:
         pcm = await synthesise_line(f"{speech}/v1", SAID, "es")
         microphone = directory / "voice.wav"
         write_microphone(microphone, pcm, before=BEFORE, after=30)
@@ -87,7 +87,7 @@ async def main() -> None:
         print(f"{what}: median {median(seconds):.2f} s of {len(seconds)}, {spread}")  # noqa: T201
 
 
-def _tell(line: str) -> None:
+def _print_progress(line: str) -> None:
     sys.stderr.write(f"{line}\n")
 
 

@@ -1,4 +1,4 @@
-"""What LiveKit's webhooks are worth: how much earlier a lesson is prepared, and is ready.
+"""What LiveKit's webhooks gain: how much earlier a lesson is prepared and ready.
 
 Run from the project's root with `python -m tests.bench.prefetching [seconds of the API]`. Two
 hosts are visited in turn, of which only one hears LiveKit; prints medians as JSON, in seconds
@@ -54,7 +54,7 @@ async def visit(deployment: Deployment, host: HostProcess, agent_name: str) -> d
     return seen
 
 
-async def come_back(deployment: Deployment, host: HostProcess, agent_name: str) -> float:
+async def rejoin(deployment: Deployment, host: HostProcess, agent_name: str) -> float:
     """Return as a learner after the lesson; return the seconds until the next lesson."""
     room = new_room()
     async with deployment.visit(room, agent_name=agent_name) as learner:
@@ -118,7 +118,7 @@ async def main(delay: float) -> int:
                 for name, host in hosts:
                     seen[name].append(await visit(deployment, host, name))
         returns = {
-            name: [await come_back(deployment, host, name) for _ in range(RETURNS)]
+            name: [await rejoin(deployment, host, name) for _ in range(RETURNS)]
             for name, host in hosts
         }
     figures: dict[str, Any] = {name: medians(visits) for name, visits in seen.items()}

@@ -1,4 +1,4 @@
-"""What trees of processes take of memory and processor."""
+"""The memory and CPU time of process trees."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What learners notice when the region that teaches is lost or a part of it, and what of records.
+"""What learners notice when the active region or a part of it fails, and lost records.
 
 Run as root with `python -m tests.bench.regions [case]...` in the project's root; prints its figures
 as JSON, and ends with 0 if no record was lost or doubled. Each region is a network namespace with a
@@ -23,10 +23,17 @@ from typing import Any
 import aiohttp
 import psycopg
 from livekit import api
-from tests.bench.cluster import Cluster, Member, Seat, address_of, install_tutor, socket_of
-from tests.bench.hosts import count, now, spread, tell
-from tests.bench.severed import Link, open_link
-from tests.integration.host.conftest import Deployment, Visitor, dev_api_for
+from tests.bench.cluster import (
+    Attendance,
+    HostCluster,
+    Member,
+    address_of,
+    install_tutor,
+    socket_of,
+)
+from tests.bench.hosts import count, now, print_progress, spread
+from tests.bench.tcp_proxy import TcpProxy, open_tcp_proxy
+from tests.integration.host.conftest import Deployment, SilentLearner, dev_api_for
 
 from loqua_host.dev.child import dying_with_parent
 from loqua_host.dev.livekit import LiveKitServer
@@ -81,13 +88,13 @@ class Network:
         """Block all traffic."""
         ip("link", "set", self.name, "down")
 
-    def heal(self) -> None:
+    def restore(self) -> None:
         """Unblock all traffic."""
         ip("link", "set", self.name, "up")
 
 
 @dataclass(slots=True)
-class Node:
+class LiveKitNode:
     """A LiveKit server in a region, which can be killed and started again."""
 
     network: Network
@@ -147,7 +154,7 @@ class Databases:
         os.kill(int(pid), signal.SIGKILL)
 
     def promote_second(self) -> None:
-        """Have the second server accept writes, as an operator does."""
+        """Promote the second server, as an operator does."""
         with psycopg.connect(self.urls[1], autocommit=True) as connection:
             connection.execute("SELECT pg_promote()")
 
@@ -163,11 +170,11 @@ class Region:
     """A region: its network, LiveKit and host, and the ways of its host to both databases."""
 
     network: Network
-    node: Node
+    node: LiveKitNode
     deployment: Deployment
     member: Member
     databases: Databases
-    ledger: tuple[Link, Link]
+    ledger: tuple[TcpProxy, TcpProxy]
 
     async def is_active(self) -> bool:
         """Return whether a load balancer would send learners there."""
@@ -211,9 +218,9 @@ def open_network(name: str, number: int) -> Iterator[Network]:
 
 
 @asynccontextmanager
-async def run_node(network: Network, key: LiveKitServer) -> AsyncIterator[Node]:
+async def run_node(network: Network, key: LiveKitServer) -> AsyncIterator[LiveKitNode]:
     """Run a LiveKit server in a region for the length of a block."""
-    node = Node(network, replace(key, url=f"ws://{network.inside}:{SIGNAL_PORT}"))
+    node = LiveKitNode(network, replace(key, url=f"ws://{network.inside}:{SIGNAL_PORT}"))
     await node.start()
     try:
         yield node
@@ -248,7 +255,7 @@ async def run_regions() -> AsyncIterator[tuple[Region, Region]]:
         for name, network, node in zip(NAMES, networks, nodes, strict=True):
             servers = (*map(socket_of, databases.urls), address_of(served.url))
             first, second, way = [
-                await stack.enter_async_context(open_link(server, network.outside))
+                await stack.enter_async_context(open_tcp_proxy(server, network.outside))
                 for server in servers
             ]
             deployment = Deployment(node.server, served, plugins, directory)
@@ -290,58 +297,85 @@ def variables(name: str) -> dict[str, str]:
 class Learners:
     """Learners, who keep room, visit and token when they go to another region."""
 
-    cluster: Cluster
+    cluster: HostCluster
     stack: AsyncExitStack
 
-    async def sit(self, region: Region) -> Seat:
+    async def enter(self, region: Region) -> Attendance:
         """Enter a new learner into a region."""
         return await self.stack.enter_async_context(
-            self.cluster.seat_at(region.deployment, self.cluster.script_room())
+            self.cluster.attendance_at(region.deployment, self.cluster.script_room())
         )
 
-    async def move(self, seat: Seat, region: Region) -> None:
+    async def move(self, attendance: Attendance, region: Region) -> None:
         """Enter a learner into the same room in another region, in another tab."""
-        visitor = seat.visitor
+        visitor = attendance.visitor
         entered = region.deployment.enter(visitor.token, visitor.user_id, visitor.session_id)
-        again: Visitor = await self.stack.enter_async_context(entered)
-        seat.listen(again.room)
-        seat.also.append(again)
+        again: SilentLearner = await self.stack.enter_async_context(entered)
+        attendance.listen(again.room)
+        attendance.also.append(again)
+
+
+async def start_lessons(learners: Learners, region: Region) -> list[Attendance]:
+    """Enter learners into a region and wait until all are taught."""
+    attendances = await gather_attendances(learners.enter(region) for _ in range(LEARNERS))
+    await asyncio.gather(*(attendance.taught(attendance.came) for attendance in attendances))
+    return attendances
+
+
+async def move_lessons(
+    learners: Learners, attendances: list[Attendance], region: Region
+) -> list[asyncio.Task[None]]:
+    """Move all learners to another region and enter new ones there; append these to `attendances`.
+
+    Returns:
+        The closing of the old connections, which a tab would otherwise re-establish when the old
+        region is back.
+    """
+    leaving = [
+        asyncio.create_task(attendance.visitor.room.disconnect()) for attendance in attendances
+    ]
+    await asyncio.gather(*(learners.move(attendance, region) for attendance in attendances))
+    attendances += await gather_attendances(learners.enter(region) for _ in range(NEWCOMERS))
+    return leaving
+
+
+async def continuity(
+    attendances: Sequence[Attendance], begun: float, active: float
+) -> dict[str, Any]:
+    """Wait until all are taught after `active`; return their number and the gaps since `begun`."""
+    taught = await asyncio.gather(*(attendance.taught(active) for attendance in attendances))
+    gaps = [attendance.longest_gap(begun, now()) for attendance in attendances[:LEARNERS]]
+    return {**spread("without_tutor", gaps), "taught_at_the_end": sum(taught)}
 
 
 async def cut_off(west: Region, east: Region, learners: Learners) -> dict[str, Any]:
-    """Cut a region off from everything, have its learners move, and heal it."""
-    seats = await gathered(learners.sit(west) for _ in range(LEARNERS))
-    await asyncio.gather(*(seat.taught(seat.came) for seat in seats))
+    """Cut a region off from everything, move its learners, and restore it."""
+    attendances = await start_lessons(learners, west)
     begun = now()
-    tell("cut off")
+    print_progress("cut off")
     west.network.cut()
     active = await east.active()
-    tell("failed over", after=round(active - begun, 1))
-    # Who has gone does not come back by their old tab when that region is healed.
-    leaving = [asyncio.create_task(seat.visitor.room.disconnect()) for seat in seats]
-    await asyncio.gather(*(learners.move(seat, east) for seat in seats))
-    seats += await gathered(learners.sit(east) for _ in range(NEWCOMERS))
-    taught = await asyncio.gather(*(seat.taught(active) for seat in seats))
-    gaps = [seat.longest_gap(begun, now()) for seat in seats[:LEARNERS]]
-    tell("taught in the other region", taught=sum(taught), **spread("without_tutor", gaps))
-    west.network.heal()
+    print_progress("failed over", after=round(active - begun, 1))
+    leaving = await move_lessons(learners, attendances, east)
+    figures = await continuity(attendances, begun, active)
+    print_progress("taught in the other region", **figures)
+    west.network.restore()
     await west.member.running.log.until("region.changed", active=NAMES[1])
-    tell("healed")
+    print_progress("restored")
     await asyncio.gather(asyncio.sleep(SETTLED), *leaving)
     return {
         "failed_over_after": round(active - begun, 1),
-        **spread("without_tutor", gaps),
-        "taught_at_the_end": sum(taught),
-        **await back_by_hand(west, east, learners, seats),
+        **figures,
+        **await back_by_hand(west, east, learners, attendances),
     }
 
 
 async def back_by_hand(
-    west: Region, east: Region, learners: Learners, seats: list[Seat]
+    west: Region, east: Region, learners: Learners, attendances: list[Attendance]
 ) -> dict[str, Any]:
     """Enter a learner into a region on standby, then make it the active one."""
-    early = await learners.sit(west)
-    seats.append(early)
+    early = await learners.enter(west)
+    attendances.append(early)
     await asyncio.sleep(SETTLED)
     stood_by = not early.beats
     begun = now()
@@ -349,39 +383,38 @@ async def back_by_hand(
     active = await west.active()
     served = await early.taught(begun)
     since = now()
-    went_on = await asyncio.gather(*(seat.taught(since) for seat in seats[:-1]))
-    late = await learners.sit(east)
+    went_on = await asyncio.gather(*(attendance.taught(since) for attendance in attendances[:-1]))
+    late = await learners.enter(east)
     await asyncio.sleep(SETTLED)
     return {
         "served_while_standing_by": not stood_by or bool(late.beats),
         "by_hand_after": round(active - begun, 1),
         "served_then_after": round(early.beats[0][0] - begun, 1) if served else None,
         "went_on_elsewhere": sum(went_on),
-        **await result(learners, seats),
+        **await result(learners, attendances),
     }
 
 
 async def without_ledger(west: Region, east: Region, learners: Learners) -> dict[str, Any]:
-    """Cut a region off from ledger and API alone: learners see both regions."""
-    seats = await gathered(learners.sit(west) for _ in range(LEARNERS))
-    await asyncio.gather(*(seat.taught(seat.came) for seat in seats))
+    """Cut a region off from only the ledger and the API: learners reach both regions."""
+    attendances = await start_lessons(learners, west)
     begun = now()
     cut = (*west.ledger, west.member.api)
     for link in cut:
         link.cut()
     active = await east.active()
-    tell("failed over", after=round(active - begun, 1))
-    both, *_ = seats
+    print_progress("failed over", after=round(active - begun, 1))
+    both, *_ = attendances
     await learners.move(both, east)
-    seats += await gathered(learners.sit(east) for _ in range(NEWCOMERS))
-    taught = await asyncio.gather(*(seat.taught(active) for seat in seats))
+    attendances += await gather_attendances(learners.enter(east) for _ in range(NEWCOMERS))
+    taught = await asyncio.gather(*(attendance.taught(active) for attendance in attendances))
     await asyncio.sleep(SETTLED)
-    gaps = [seat.longest_gap(begun, now()) for seat in seats[:LEARNERS]]
+    gaps = [attendance.longest_gap(begun, now()) for attendance in attendances[:LEARNERS]]
     together, healed = both.together(), now()
     for link in cut:
-        link.heal()
+        link.restore()
     await west.member.running.log.until("region.changed", active=NAMES[1])
-    tell("healed")
+    print_progress("restored")
     await asyncio.sleep(2 * SETTLED)
     mine = [at for at, who in both.beats if who == both.beats[0][1]]
     return {
@@ -390,56 +423,52 @@ async def without_ledger(west: Region, east: Region, learners: Learners) -> dict
         "taught_at_the_end": sum(taught),
         "two_tutors_while_cut_off": round(together, 1),
         "left_after_healing": round(max(mine) - healed, 1),
-        **await result(learners, seats),
+        **await result(learners, attendances),
     }
 
 
 async def without_livekit(west: Region, east: Region, learners: Learners) -> dict[str, Any]:
-    """Kill a region's LiveKit alone, have its learners move, and start it again."""
-    seats = await gathered(learners.sit(west) for _ in range(LEARNERS))
-    await asyncio.gather(*(seat.taught(seat.came) for seat in seats))
+    """Kill only a region's LiveKit, move its learners, and start it again."""
+    attendances = await start_lessons(learners, west)
     begun = now()
-    tell("without LiveKit")
+    print_progress("without LiveKit")
     await west.node.kill()
     active = await east.active()
-    tell("failed over", after=round(active - begun, 1))
-    leaving = [asyncio.create_task(seat.visitor.room.disconnect()) for seat in seats]
-    await asyncio.gather(*(learners.move(seat, east) for seat in seats))
-    seats += await gathered(learners.sit(east) for _ in range(NEWCOMERS))
-    taught = await asyncio.gather(*(seat.taught(active) for seat in seats))
-    gaps = [seat.longest_gap(begun, now()) for seat in seats[:LEARNERS]]
+    print_progress("failed over", after=round(active - begun, 1))
+    leaving = await move_lessons(learners, attendances, east)
+    figures = await continuity(attendances, begun, active)
     await west.node.start()
     await west.member.running.log.until("worker.registered", count=2)
-    tell("healed")
+    print_progress("restored")
     await asyncio.gather(asyncio.sleep(2 * SETTLED), *leaving)
     return {
         "failed_over_after": round(active - begun, 1),
-        **spread("without_tutor", gaps),
-        "taught_at_the_end": sum(taught),
+        **figures,
         "active_again": await west.is_active(),
-        "two_tutors": round(max(seat.together() for seat in seats), 1),
-        **await result(learners, seats),
+        "two_tutors": round(max(attendance.together() for attendance in attendances), 1),
+        **await result(learners, attendances),
     }
 
 
 async def without_first_database(west: Region, east: Region, learners: Learners) -> dict[str, Any]:
     """Kill the Postgres server that accepts writes, and promote that of the other region."""
-    seats = await gathered(learners.sit(west) for _ in range(LEARNERS))
-    await asyncio.gather(*(seat.taught(seat.came) for seat in seats))
+    attendances = await start_lessons(learners, west)
     begun = now()
     west.databases.lose_first()
-    tell("without the first database")
-    newcomers = await gathered(learners.sit(west) for _ in range(NEWCOMERS))
-    leaver = seats[0]
+    print_progress("without the first database")
+    newcomers = await gather_attendances(learners.enter(west) for _ in range(NEWCOMERS))
+    leaver = attendances[0]
     await leaver.visitor.leave()
     await asyncio.sleep(OPERATOR_SECONDS)
     promoted = now()
     west.databases.promote_second()
-    tell("promoted")
-    taught = await asyncio.gather(*(seat.taught(promoted) for seat in (*seats[1:], *newcomers)))
-    gaps = [seat.longest_gap(begun, now()) for seat in seats[1:]]
+    print_progress("promoted")
+    taught = await asyncio.gather(
+        *(attendance.taught(promoted) for attendance in (*attendances[1:], *newcomers))
+    )
+    gaps = [attendance.longest_gap(begun, now()) for attendance in attendances[1:]]
     await asyncio.sleep(FAILOVER_AFTER + LEASE + SETTLED)
-    everyone = [*seats, *newcomers]
+    everyone = [*attendances, *newcomers]
     return {
         "promoted_after": round(promoted - begun, 1),
         **spread("without_tutor", gaps),
@@ -452,48 +481,49 @@ async def without_first_database(west: Region, east: Region, learners: Learners)
 
 async def with_database_lost(west: Region, east: Region, learners: Learners) -> dict[str, Any]:
     """Cut a region off with the Postgres server that accepts writes; promote and fail over."""
-    seats = await gathered(learners.sit(west) for _ in range(LEARNERS))
-    await asyncio.gather(*(seat.taught(seat.came) for seat in seats))
+    attendances = await start_lessons(learners, west)
     begun = now()
     west.databases.lose_first()
     west.network.cut()
-    tell("lost with its database")
+    print_progress("lost with its database")
     await asyncio.sleep(OPERATOR_SECONDS)
     promoted = now()
     west.databases.promote_second()
     await activate(east)
     active = await east.active()
-    tell("promoted and activated", after=round(active - begun, 1))
-    leaving = [asyncio.create_task(seat.visitor.room.disconnect()) for seat in seats]
-    await asyncio.gather(*(learners.move(seat, east) for seat in seats))
-    seats += await gathered(learners.sit(east) for _ in range(NEWCOMERS))
-    taught = await asyncio.gather(*(seat.taught(active) for seat in seats))
-    gaps = [seat.longest_gap(begun, now()) for seat in seats[:LEARNERS]]
+    print_progress("promoted and activated", after=round(active - begun, 1))
+    leaving = await move_lessons(learners, attendances, east)
+    figures = await continuity(attendances, begun, active)
     again = west.databases.follow_second()
     for region in (west, east):
         region.ledger[0].server = again
-    west.network.heal()
+    west.network.restore()
     await west.member.running.log.until("region.changed", active=NAMES[1], patience=90)
-    tell("healed")
+    print_progress("restored")
     await asyncio.gather(asyncio.sleep(2 * SETTLED), *leaving)
     return {
         "promoted_after": round(promoted - begun, 1),
         "taught_there_after": round(active - begun, 1),
-        **spread("without_tutor", gaps),
-        "taught_at_the_end": sum(taught),
+        **figures,
         "active_again": await west.is_active(),
-        **await result(learners, seats),
+        **await result(learners, attendances),
     }
 
 
-async def result(learners: Learners, seats: Sequence[Seat]) -> dict[str, int]:
+async def result(learners: Learners, attendances: Sequence[Attendance]) -> dict[str, int]:
     """Remove all learners, and count their records."""
-    await asyncio.gather(*(one.leave() for seat in seats for one in (seat.visitor, *seat.also)))
-    return count(await learners.cluster.records(seats))
+    await asyncio.gather(
+        *(
+            one.leave()
+            for attendance in attendances
+            for one in (attendance.visitor, *attendance.also)
+        )
+    )
+    return count(await learners.cluster.records(attendances))
 
 
-async def gathered(work: Any) -> list[Seat]:
-    """Return the seats of learners who enter at the same time."""
+async def gather_attendances(work: Any) -> list[Attendance]:
+    """Return the attendances of learners who enter at the same time."""
     return list(await asyncio.gather(*work))
 
 
@@ -524,13 +554,13 @@ CASES = {
 
 
 async def main(cases: Sequence[str]) -> int:
-    """Rehearse each case with regions of its own."""
+    """Run each case with new regions."""
     figures: dict[str, Mapping[str, Any]] = {}
     for name in cases:
         async with run_regions() as (west, east), AsyncExitStack() as stack:
-            cluster = Cluster([west.member, east.member], [west.deployment])
+            cluster = HostCluster([west.member, east.member], [west.deployment])
             figures[name] = await CASES[name](west, east, Learners(cluster, stack))
-            tell(name, **figures[name])
+            print_progress(name, **figures[name])
     print(json.dumps(figures, indent=2))  # noqa: T201  # the result
     return int(any(one["lost"] or one["doubled"] for one in figures.values()))
 

@@ -76,7 +76,7 @@ class Marks:
             self.sounded.set()
 
 
-class Microphone(AudioInput):
+class PacedInput(AudioInput):
     """Sound in real time, silence where nobody speaks.
 
     Attributes:
@@ -91,7 +91,7 @@ class Microphone(AudioInput):
         self._due = 0.0
 
     def speak(self, pcm: bytes) -> None:
-        """Say something from now on."""
+        """Start to play a sentence."""
         self._samples = np.frombuffer(pcm, np.int16)
         self.spoken.clear()
 
@@ -109,7 +109,7 @@ class Microphone(AudioInput):
         return rtc.AudioFrame(padded.tobytes(), RATE, 1, FRAME)
 
 
-class Loudspeaker(AudioOutput):
+class InstantOutput(AudioOutput):
     """Plays in no time, and notes when a speech begins."""
 
     def __init__(self, marks: Marks) -> None:
@@ -155,15 +155,15 @@ class Captions(TextOutput):
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class MeasuredSession:
     """A session with its ends: the learner's microphone, and the marks of the latest turn."""
 
     lesson: Lesson[Any]
-    microphone: Microphone
+    microphone: PacedInput
     marks: Marks
 
     async def answer(self, pcm: bytes) -> dict[str, float]:
-        """Say something, and return the seconds from its last sound to each stage."""
+        """Speak, and return the seconds from the last sound to each stage."""
         await asyncio.sleep(PAUSE)
         self.microphone.speak(pcm)
         await self.microphone.spoken.wait()
@@ -184,12 +184,12 @@ def engines(url: str) -> Engines:
 
 
 @asynccontextmanager
-async def running(url: str, scenario: Scenario) -> AsyncIterator[Stage]:
+async def running(url: str, scenario: Scenario) -> AsyncIterator[MeasuredSession]:
     """Run a lesson's session up to the tutor's first question."""
     session = build_session(engines(url), scenario.language, {})
     marks = Marks()
-    microphone = session.input.audio = Microphone()
-    session.output.audio, session.output.transcription = Loudspeaker(marks), Captions(marks)
+    microphone = session.input.audio = PacedInput()
+    session.output.audio, session.output.transcription = InstantOutput(marks), Captions(marks)
     lesson: Lesson[Any] = Lesson(
         id="1",
         visit="1",
@@ -218,13 +218,13 @@ async def running(url: str, scenario: Scenario) -> AsyncIterator[Stage]:
         await session.start(lesson.agent, record=False)
         try:
             await on_user_ready(lesson)
-            yield Stage(lesson, microphone, marks)
+            yield MeasuredSession(lesson, microphone, marks)
         finally:
             await session.aclose()
 
 
 async def talk(url: str, scenario: Scenario) -> AsyncIterator[dict[str, float]]:
-    """Hold a scenario's conversation, and yield the waits for each reply."""
+    """Play a scenario's conversation, and yield the waits for each reply."""
     async with running(url, scenario) as stage:
         tutor = stage.lesson.get_agent(ConversationTutor)
         said: dict[str, bytes] = {}
@@ -243,11 +243,13 @@ def _line(tutor: ConversationTutor) -> str:
 async def measure(turns: int) -> list[dict[str, float]]:
     """Return the waits of so many replies."""
     waits: list[dict[str, float]] = []
-    async with run_speech(_tell) as url:
+    async with run_speech(_print_progress) as url:
         for scenario in load_scenarios():
             async for waited in talk(url, scenario):
                 waits.append(waited)
-                _tell(", ".join(f"{name} {seconds:.2f}" for name, seconds in waited.items()))
+                _print_progress(
+                    ", ".join(f"{name} {seconds:.2f}" for name, seconds in waited.items())
+                )
                 if len(waits) >= turns:
                     return waits
     return waits
@@ -264,7 +266,7 @@ def summarise(waits: list[dict[str, float]]) -> Iterator[tuple[str, Any]]:
         yield stage, {"median": round(median(seconds), 2), "p95": round(p95, 2)}
 
 
-def _tell(line: str) -> None:
+def _print_progress(line: str) -> None:
     sys.stderr.write(f"{line}\n")
 
 

@@ -1,4 +1,4 @@
-"""The tables and pictures that are written from the values."""
+"""The tables and charts of the values."""
 
 import math
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from tests.bench.charts import Line, draw
+from tests.bench.charts import Series, draw
 from tests.bench.figures import BARE, OURS, WITH_WEBHOOKS, Figures, ratio
 
 __all__ = ["write_report"]
@@ -140,13 +140,13 @@ def _draw(figures: Figures, name: str) -> str:
 
 
 def _hosts(figures: Figures, names: Sequence[str], cell: Cell) -> str:
-    sides = [*dict.fromkeys(side for name in names for side in figures.get(name, ()))]
-    sides.sort(key=lambda side: side.startswith(OURS))
-    head = ["", *sides, "ratio", "target"]
+    systems = [*dict.fromkeys(system for name in names for system in figures.get(name, ()))]
+    systems.sort(key=lambda system: system.startswith(OURS))
+    head = ["", *systems, "ratio", "target"]
     rows = [
         [
             row.what,
-            *(cell(of, row) if (of := figures[name].get(side)) else "" for side in sides),
+            *(cell(of, row) if (of := figures[name].get(system)) else "" for system in systems),
             *_ratios(figures[name], row),
         ]
         for name in names
@@ -160,7 +160,7 @@ def _parts(figures: Figures) -> str:
         [
             row.what,
             row.peer,
-            *(_spread(figures[name][side], row) for side in (row.peer, OURS)),
+            *(_spread(figures[name][system], row) for system in (row.peer, OURS)),
             *_ratios(figures[name], row),
         ]
         for name, row in PARTS.items()
@@ -169,10 +169,10 @@ def _parts(figures: Figures) -> str:
     return _markdown(["", "peer", "its figure", OURS, "ratio", "target"], rows)
 
 
-def _ratios(sides: Mapping[str, Sequence[float]], row: Row) -> list[str]:
+def _ratios(systems: Mapping[str, Sequence[float]], row: Row) -> list[str]:
     """Return our ratios, without and with webhooks, and the target."""
-    ours = [side for side in (OURS, WITH_WEBHOOKS) if side in sides and row.peer in sides]
-    ratios = [ratio(sides, side, row.peer) for side in ours]
+    ours = [system for system in (OURS, WITH_WEBHOOKS) if system in systems and row.peer in systems]
+    ratios = [ratio(systems, system, row.peer) for system in ours]
     return [" / ".join("-" if math.isnan(it) else f"{it:.2f}" for it in ratios), row.target]
 
 
@@ -194,24 +194,24 @@ def _digits(value: float) -> str:
     return f"{value:.0f}" if value >= 20 else f"{value:.3g}"
 
 
-def _lines(figures: Figures, name: str, per: float) -> list[Line]:
+def _lines(figures: Figures, name: str, per: float) -> list[Series]:
     """Return a line for each side of what grows, from rows such as `lessons/memory/5`."""
     rows = {
-        int(row.removeprefix(f"{name}/")): sides
-        for row, sides in figures.items()
+        int(row.removeprefix(f"{name}/")): systems
+        for row, systems in figures.items()
         if row.startswith(f"{name}/")
     }
-    sides = dict.fromkeys(side for at in rows.values() for side in at)
+    systems = dict.fromkeys(system for at in rows.values() for system in at)
     return [
-        Line(
-            side,
+        Series(
+            system,
             [
                 (at, middle / per)
                 for at in sorted(rows)
-                if side in rows[at] and math.isfinite(middle := median(rows[at][side]))
+                if system in rows[at] and math.isfinite(middle := median(rows[at][system]))
             ],
         )
-        for side in sides
+        for system in systems
     ]
 
 

@@ -1,4 +1,4 @@
-"""What it costs to watch the rooms of a LiveKit server, which every host does every two seconds.
+"""The cost of polling the rooms of a LiveKit server, as every host does every two seconds.
 
 Run `uv run python -m tests.bench.rooms_api [rooms]...`; prints a line of JSON for each number. The
 server and its rooms are real, and so are the reconciler and the ledger (SQLite); the rooms are
@@ -54,7 +54,7 @@ class NoLessons:
     """A host without lessons."""
 
     def see(self, *_: Any) -> None:
-        """See participants."""
+        """Count participants."""
 
     def running(self, _: str) -> list[Any]:
         """List none."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.prefetching import install
-from tests.integration.host.rotations import livekit_with_a_spare_key, rotating
+from tests.integration.host.rotating_host import livekit_with_a_spare_key, rotating
 
 LESSONS = 20
 TOKEN_SECONDS = 16
@@ -29,7 +29,7 @@ KINDS = (
 
 
 async def main(lessons: int) -> int:
-    """Rotate, and have a learner come in after each rotation."""
+    """Rotate each secret, and enter a learner after each rotation."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
     with tempfile.TemporaryDirectory() as name:

@@ -54,8 +54,8 @@ MEASURED: Final = Costs(
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What one of a thing bears.
+class MeasuredLimits:
+    """The measured limits of one machine or server.
 
     Attributes:
         livekit_cores: Processors of a LiveKit cluster that may be spent on hosts' polling.
@@ -77,8 +77,8 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Hosts:
-    """How hosts are, by what differs between one look at the rooms and another.
+class HostDesign:
+    """The design of a host: what determines the cost of a poll of the rooms.
 
     Attributes:
         places: Lessons of one host.
@@ -89,15 +89,17 @@ class Hosts:
     sweep: bool
 
 
-BEFORE: Final = Hosts(10, sweep=False)
-NOW: Final = Hosts(10, sweep=True)
+BEFORE: Final = HostDesign(10, sweep=False)
+NOW: Final = HostDesign(10, sweep=True)
 """The guide's table: 8 to 10 lessons on 2 cores."""
 
-LARGE: Final = Hosts(80, sweep=True)
+LARGE: Final = HostDesign(80, sweep=True)
 """Hosts of 16 cores."""
 
 
-def used(lessons: float, hosts: Hosts, costs: Costs, limits: Limits) -> Mapping[str, float]:
+def used(
+    lessons: float, hosts: HostDesign, costs: Costs, limits: MeasuredLimits
+) -> Mapping[str, float]:
     """Return how much of each limit a cell with so many lessons uses; 1 is all of it.
 
     Args:
@@ -126,7 +128,7 @@ def used(lessons: float, hosts: Hosts, costs: Costs, limits: Limits) -> Mapping[
     }
 
 
-def most(hosts: Hosts, costs: Costs, limits: Limits, share: float = 0.7) -> int:
+def most(hosts: HostDesign, costs: Costs, limits: MeasuredLimits, share: float = 0.7) -> int:
     """Return the most lessons at which no limit is used by more than a share."""
     low, high = 1, 10_000_000
     while low < high:
@@ -136,7 +138,7 @@ def most(hosts: Hosts, costs: Costs, limits: Limits, share: float = 0.7) -> int:
     return low
 
 
-def row(lessons: int, costs: Costs, limits: Limits) -> dict[str, object]:
+def row(lessons: int, costs: Costs, limits: MeasuredLimits) -> dict[str, object]:
     """Return the figures of so many lessons, in one cell and in as many as it takes."""
     shares = {kind: used(lessons, hosts, costs, limits) for kind, hosts in KINDS.items()}
     return {
@@ -162,7 +164,7 @@ LEAST, MOST = -3, 6
 """The powers of ten between which shares are drawn."""
 
 
-def plot(costs: Costs, limits: Limits) -> Iterator[str]:
+def plot(costs: Costs, limits: MeasuredLimits) -> Iterator[str]:
     """Yield the lines of an SVG: the share of each limit that is used, by lessons in one cell."""
     yield f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}">'
     yield "<style>text{font:12px sans-serif}polyline{fill:none;stroke-width:1.5}</style>"
@@ -210,7 +212,7 @@ def _y(share: float) -> float:
 
 def main() -> None:
     """Plot on stdout, with the figures on stderr."""
-    limits = Limits()
+    limits = MeasuredLimits()
     sys.stdout.writelines(f"{line}\n" for line in plot(MEASURED, limits))
     figures = {
         "most_in_a_cell": {kind: most(hosts, MEASURED, limits) for kind, hosts in KINDS.items()},

@@ -1,4 +1,4 @@
-"""What is measured of whole hosts: each scenario starts a side and returns its figures by row."""
+"""Scenarios with whole hosts: each starts a system and returns its figures by row."""
 
 import asyncio
 import math
@@ -10,13 +10,13 @@ from statistics import median
 from typing import Final
 
 from tests.bench.figures import BARE
-from tests.bench.lessons import NEVER, Met, Visit, visiting
 from tests.bench.processes import in_rooms, pss
-from tests.bench.sides import Running, Side
-from tests.bench.talking import replies
+from tests.bench.systems import RunningSystem, System
+from tests.bench.visits import NEVER, LearnerVisit, TutorHeard, open_visit
+from tests.bench.voice_lessons import replies
 from tests.integration.host.conftest import Deployment
 
-__all__ = ["IN_TIME", "SCENARIOS", "Found", "Stage"]
+__all__ = ["IN_TIME", "SCENARIOS", "Found", "SystemUnderTest"]
 
 TUTORS: Final = ("first", "second", "third")
 FURTHER: Final = ("fourth", "fifth", "sixth")
@@ -48,8 +48,8 @@ Found = Mapping[str, Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """A side, and where it is to run.
+class SystemUnderTest:
+    """A system, and where it runs.
 
     Attributes:
         side: What is measured.
@@ -57,30 +57,32 @@ class Stage:
         directory: For its files.
     """
 
-    side: Side
+    system: System
     deployment: Deployment
     directory: Path
 
-    def running(self, tutors: Sequence[str] = TUTORS) -> AbstractAsyncContextManager[Running]:
+    def running(self, tutors: Sequence[str] = TUTORS) -> AbstractAsyncContextManager[RunningSystem]:
         """Run tutors for the length of a block."""
-        return self.side.run(self.deployment, self.directory, tutors)
+        return self.system.run(self.deployment, self.directory, tutors)
 
     @asynccontextmanager
-    async def learners(self, count: int) -> AsyncIterator[list[Visit]]:
+    async def learners(self, count: int) -> AsyncIterator[list[LearnerVisit]]:
         """Enter learners at once, each into a room of their own, for the duration of a block."""
         names = [TUTORS[number % len(TUTORS)] for number in range(count)]
         async with AsyncExitStack() as stack:
-            visits = [visiting(self.deployment, name, self.side.agent_name(name)) for name in names]
+            visits = [
+                open_visit(self.deployment, name, self.system.agent_name(name)) for name in names
+            ]
             yield await asyncio.gather(*map(stack.enter_async_context, visits))
 
 
-async def rest(stage: Stage) -> Found:
+async def rest(under_test: SystemUnderTest) -> Found:
     """Start, wait, and start once more with further tutors."""
-    async with stage.running() as running:
+    async with under_test.running() as running:
         cpu = running.cpu()
         await asyncio.sleep(SETTLED)
         idle = _memory(running)
-    async with stage.running(TUTORS + FURTHER) as more:
+    async with under_test.running(TUTORS + FURTHER) as more:
         await asyncio.sleep(SETTLED)
         further = (_memory(more) - idle) / len(FURTHER)
     return {
@@ -91,17 +93,17 @@ async def rest(stage: Stage) -> Found:
     }
 
 
-async def lessons(stage: Stage) -> Found:
-    """Hold lessons; what is there without them is taken off."""
-    async with stage.running() as running:
-        [(size, cores)] = await _growth(stage, running, [LESSONS])
+async def lessons(under_test: SystemUnderTest) -> Found:
+    """Run lessons; subtract the memory without them."""
+    async with under_test.running() as running:
+        [(size, cores)] = await _growth(under_test, running, [LESSONS])
     return {"lesson_memory": [size / LESSONS], "lesson_cores": [cores / LESSONS]}
 
 
-async def more_lessons(stage: Stage) -> Found:
-    """Hold more and more lessons at once."""
-    async with stage.running() as running:
-        found = await _growth(stage, running, MORE_LESSONS)
+async def more_lessons(under_test: SystemUnderTest) -> Found:
+    """Run an increasing number of lessons at once."""
+    async with under_test.running() as running:
+        found = await _growth(under_test, running, MORE_LESSONS)
     return {
         f"lessons/{what}/{count}": [value]
         for count, values in zip(MORE_LESSONS, found, strict=True)
@@ -109,12 +111,12 @@ async def more_lessons(stage: Stage) -> Found:
     }
 
 
-async def more_tutors(stage: Stage) -> Found:
+async def more_tutors(under_test: SystemUnderTest) -> Found:
     """Start with more and more tutors."""
     found: dict[str, list[float]] = {}
     for count in MORE_TUTORS:
-        if count <= MOST_WORKERS or stage.side.name != BARE:
-            async with stage.running([f"tutor{number}" for number in range(count)]) as running:
+        if count <= MOST_WORKERS or under_test.system.name != BARE:
+            async with under_test.running([f"tutor{number}" for number in range(count)]) as running:
                 await asyncio.sleep(SETTLED)
                 found[f"tutors/memory/{count}"] = [_memory(running)]
                 found[f"tutors/start/{count}"] = [running.seconds]
@@ -122,7 +124,7 @@ async def more_tutors(stage: Stage) -> Found:
 
 
 async def _growth(
-    stage: Stage, running: Running, counts: Sequence[int]
+    under_test: SystemUnderTest, running: RunningSystem, counts: Sequence[int]
 ) -> Sequence[tuple[float, float]]:
     """Return what so many lessons take of memory and processor above none.
 
@@ -133,39 +135,39 @@ async def _growth(
     idle, idle_cores = _memory(running), await _cores(running)
     async with AsyncExitStack() as stack:
         for count in counts:
-            visits = await stack.enter_async_context(stage.learners(count - there))
+            visits = await stack.enter_async_context(under_test.learners(count - there))
             there = count
-            await asyncio.gather(*(visit.meet() for visit in visits))
+            await asyncio.gather(*(visit.wait_for_tutor() for visit in visits))
             await asyncio.sleep(SETTLED)
             cores = await _cores(running)
             found.append((_memory(running) - idle, cores - idle_cores))
     return found
 
 
-async def entering(stage: Stage) -> Found:
+async def entering(under_test: SystemUnderTest) -> Found:
     """Enter one learner after another, beside an API that takes its time."""
     slow = {"kind": "latency", "seconds": API_SECONDS}
-    async with stage.running():
+    async with under_test.running():
         await asyncio.sleep(SETTLED)
-        async with stage.deployment.api.misbehaving(slow):
-            met = [await _one(stage) for _ in range(VISITS)]
+        async with under_test.deployment.api.misbehaving(slow):
+            met = [await _one(under_test) for _ in range(VISITS)]
     return {"listening": [it.listening for it in met], "first_sound": [it.sound for it in met]}
 
 
-async def _one(stage: Stage) -> Met:
-    async with stage.learners(1) as [visit]:
-        return _since(visit.entered, await visit.meet())
+async def _one(under_test: SystemUnderTest) -> TutorHeard:
+    async with under_test.learners(1) as [visit]:
+        return _since(visit.entered, await visit.wait_for_tutor())
 
 
-async def real_time(stage: Stage) -> Found:
-    """Have more and more learners talk at once, until 5 % of their turns are not answered soon."""
+async def real_time(under_test: SystemUnderTest) -> Found:
+    """Add talking learners until 5 % of their turns are not answered in time."""
     found: dict[int, float] = {}
-    async with stage.running(), AsyncExitStack() as stack:
+    async with under_test.running(), AsyncExitStack() as stack:
         await asyncio.sleep(SETTLED)
-        visits: list[Visit] = []
+        visits: list[LearnerVisit] = []
         for count in MORE_TALKS:
-            more = await stack.enter_async_context(stage.learners(count - len(visits)))
-            await asyncio.gather(*(visit.meet() for visit in more))
+            more = await stack.enter_async_context(under_test.learners(count - len(visits)))
+            await asyncio.gather(*(visit.wait_for_tutor() for visit in more))
             visits += more
             found[count] = _p95(await replies(visits, TURNS))
             if found[count] > IN_TIME:
@@ -175,12 +177,12 @@ async def real_time(stage: Stage) -> Found:
     return {"carried": [max(carried, default=0)], **by_count}
 
 
-async def burst(stage: Stage) -> Found:
+async def burst(under_test: SystemUnderTest) -> Found:
     """Enter many learners at once."""
-    async with stage.running():
+    async with under_test.running():
         await asyncio.sleep(SETTLED)
-        async with stage.learners(BURST) as visits:
-            met = await asyncio.gather(*(visit.meet() for visit in visits))
+        async with under_test.learners(BURST) as visits:
+            met = await asyncio.gather(*(visit.wait_for_tutor() for visit in visits))
     met = [_since(visit.entered, it) for visit, it in zip(visits, met, strict=True)]
     served = [it for it in met if it.listening < NEVER]
     return {
@@ -191,39 +193,39 @@ async def burst(stage: Stage) -> Found:
     }
 
 
-async def job_killed(stage: Stage) -> Found:
+async def job_killed(under_test: SystemUnderTest) -> Found:
     """Kill the processes in which lessons run, one after another; once nobody came, nobody will."""
-    met: list[Met] = []
-    async with stage.running() as running:
+    met: list[TutorHeard] = []
+    async with under_test.running() as running:
         while len(met) < KILLED_JOBS and NEVER not in (it.listening for it in met):
-            met.append(await _job_killed(stage, running))
+            met.append(await _job_killed(under_test, running))
     return {
         "job_killed_listening": [it.listening for it in met],
         "job_killed_sound": [it.sound for it in met],
     }
 
 
-async def _job_killed(stage: Stage, running: Running) -> Met:
-    async with stage.learners(1) as visits:
-        await visits[0].meet()
+async def _job_killed(under_test: SystemUnderTest, running: RunningSystem) -> TutorHeard:
+    async with under_test.learners(1) as visits:
+        await visits[0].wait_for_tutor()
         await asyncio.sleep(SETTLED)
         jobs, known, killed = in_rooms(running.roots), _known(visits), _now()
         for job in jobs:
             job.kill()
-        [met] = await _met_again(known, killed)
+        [met] = await _wait_for_tutor_again(known, killed)
     return met
 
 
-async def host_killed(stage: Stage) -> Found:
+async def host_killed(under_test: SystemUnderTest) -> Found:
     """Kill what was started, and start it again as a supervisor would."""
-    async with stage.running() as running, stage.learners(LEFT_BY_HOST) as visits:
-        await asyncio.gather(*(visit.meet() for visit in visits))
+    async with under_test.running() as running, under_test.learners(LEFT_BY_HOST) as visits:
+        await asyncio.gather(*(visit.wait_for_tutor() for visit in visits))
         await asyncio.sleep(SETTLED)
         known, killed = _known(visits), _now()
         running.kill()
         await asyncio.sleep(SUPERVISOR_SECONDS)
-        async with stage.running():
-            met = await _met_again(known, killed)
+        async with under_test.running():
+            met = await _wait_for_tutor_again(known, killed)
     return {
         "host_killed_listening": [median(it.listening for it in met)],
         "host_killed_sound": [median(it.sound for it in met)],
@@ -231,17 +233,19 @@ async def host_killed(stage: Stage) -> Found:
     }
 
 
-def _known(visits: Sequence[Visit]) -> list[tuple[Visit, frozenset[str]]]:
+def _known(visits: Sequence[LearnerVisit]) -> list[tuple[LearnerVisit, frozenset[str]]]:
     return [(visit, visit.tutors) for visit in visits]
 
 
-async def _met_again(known: Sequence[tuple[Visit, frozenset[str]]], since: float) -> list[Met]:
-    met = await asyncio.gather(*(visit.meet(but=tutors) for visit, tutors in known))
+async def _wait_for_tutor_again(
+    known: Sequence[tuple[LearnerVisit, frozenset[str]]], since: float
+) -> list[TutorHeard]:
+    met = await asyncio.gather(*(visit.wait_for_tutor(but=tutors) for visit, tutors in known))
     return [_since(since, it) for it in met]
 
 
-def _since(moment: float, met: Met) -> Met:
-    return Met(met.listening - moment, met.sound - moment)
+def _since(moment: float, met: TutorHeard) -> TutorHeard:
+    return TutorHeard(met.listening - moment, met.sound - moment)
 
 
 def _p95(values: Sequence[float]) -> float:
@@ -249,12 +253,12 @@ def _p95(values: Sequence[float]) -> float:
     return sorted(values)[math.ceil(0.95 * len(values)) - 1] if values else NEVER
 
 
-def _memory(running: Running) -> int:
+def _memory(running: RunningSystem) -> int:
     """Return the bytes that a side has, each shared page in parts."""
     return sum(map(pss, running.roots))
 
 
-async def _cores(running: Running) -> float:
+async def _cores(running: RunningSystem) -> float:
     before = running.cpu()
     await asyncio.sleep(WATCHED)
     return (running.cpu() - before) / WATCHED
@@ -264,7 +268,7 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-Scenario = Callable[[Stage], Awaitable[Found]]
+Scenario = Callable[[SystemUnderTest], Awaitable[Found]]
 
 SCENARIOS: Final[Mapping[str, Scenario]] = {
     "rest": rest,

@@ -1,4 +1,4 @@
-"""How long ten lessons wait for scores that they want at once.
+"""How long ten lessons wait for scores that they request at the same time.
 
 Run `uv run python -m tests.bench.scoring`. A speech server scores the tries of ten lessons, by nine
 learners: one by one, all at once, and all at once after their recognition, as in lessons. Prints
@@ -32,7 +32,7 @@ class Try:
     sound: bytes
 
 
-class Lesson:
+class ScoringLoad:
     """What lessons ask of a speech server."""
 
     def __init__(self, server: httpx.AsyncClient) -> None:
@@ -65,7 +65,7 @@ async def main() -> None:
         run_speech(lambda _: None) as url,
         httpx.AsyncClient(base_url=url, timeout=TIMEOUT_SECONDS) as client,
     ):
-        lesson = Lesson(client)
+        lesson = ScoringLoad(client)
         await lesson.score(tries[0])  # the first one warms up
         alone = [await _waited(lesson.score, one) for one in tries]
         together = await asyncio.gather(*(_waited(lesson.score, one) for one in tries))

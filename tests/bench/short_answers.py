@@ -1,4 +1,4 @@
-"""How many answers of one word are lost, soft and in noise.
+"""How many one-word answers are lost, at low volume and in noise.
 
 Run from the project's root with `python -m tests.bench.short_answers`; it needs espeak-ng. SVOX
 Pico and, at two speeds, espeak say the words, cut out as the voice activity detection does. Prints
@@ -42,7 +42,7 @@ BEFORE, AFTER = HEARING_RATE // 2, 3 * HEARING_RATE // 10
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class WordClip:
     """A spoken word: its language, text and sound."""
 
     language: str
@@ -72,20 +72,20 @@ def main() -> None:
     print(json.dumps(report, indent=1))  # noqa: T201  # the result
 
 
-def _by_pico() -> Iterator[Word]:
+def _by_pico() -> Iterator[WordClip]:
     for voice, words in PICO.items():
         for word in words.split():
             pcm = b"".join(synthesize(f"{word}.", voice=voice_for(voice)))
-            yield Word(voice[:2], word, decode(wav(pcm, rate=SPEAKING_RATE)))
+            yield WordClip(voice[:2], word, decode(wav(pcm, rate=SPEAKING_RATE)))
 
 
-def _by_espeak() -> Iterator[Word]:
+def _by_espeak() -> Iterator[WordClip]:
     for voice, words in ESPEAK.items():
         for word in words.split():
             for speed in SPEEDS:
                 command = ("espeak-ng", "-v", voice, "-s", str(speed), "--stdout", word)
                 sound = subprocess.run(command, capture_output=True, check=True)  # noqa: S603  # ours
-                yield Word(voice[:2], word, decode(sound.stdout))
+                yield WordClip(voice[:2], word, decode(sound.stdout))
 
 
 def _cut(sound: Samples, gain: float, ratio: float | None, random: np.random.Generator) -> Samples:

@@ -1,4 +1,4 @@
-"""Learners come and go while something breaks every few seconds: who waits, and what is lost?
+"""Learners enter and leave while a part fails every few seconds: who waits, what is lost?
 
 Run from the project's root with `python -m tests.bench.soak --minutes 30`; prints its figures as
 JSON and ends with 0 if all is well. Everything is real: a host process, a LiveKit server, a dev
@@ -29,14 +29,14 @@ import httpx
 import psutil
 import yaml
 from livekit import rtc
-from tests.bench.mortal import LiveKit, Speech
 from tests.bench.processes import pss
+from tests.bench.restartable import RestartableLiveKit, RestartableSpeech
 from tests.integration.host.conftest import (
     PATIENCE,
     THIRD_PARTY,
     Deployment,
     HostProcess,
-    Visitor,
+    SilentLearner,
     dev_api_for,
     explicit,
     new_room,
@@ -78,7 +78,7 @@ class Guest:
 
     user_id: str
     room: str
-    visitor: Visitor | None = None
+    visitor: SilentLearner | None = None
     waiting: float = 0.0
     away: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -96,7 +96,7 @@ class Guest:
         return self.visitor is not None and bool(self.visitor.tutors)
 
     async def stay(self, deployment: Deployment, seconds: float, pause: float) -> None:
-        """Stay in a room for so long; whoever is called away or thrown out comes back."""
+        """Wait in a room for so long; reconnect if disconnected."""
         end = asyncio.get_running_loop().time() + seconds
         body = {"user_id": self.user_id, "room_name": self.room, "agent_name": AGENT}
         (
@@ -132,7 +132,7 @@ class Tally:
     aborted: int = 0
 
     async def follow(self) -> Never:
-        """Look again and again who is alone."""
+        """Record repeatedly who is without a tutor."""
         clock = asyncio.get_running_loop().time
         before = clock()
         while True:
@@ -154,7 +154,7 @@ class Tally:
         self.longest[self.fault] = max(self.longest.get(self.fault, 0.0), guest.waiting)
 
     async def sample(self, host: HostProcess) -> Never:
-        """Take the measure of the host again and again."""
+        """Measure the host repeatedly."""
         process = psutil.Process(host.pid)
         while True:
             self.memory.append(await asyncio.to_thread(pss, process) / 1e6)
@@ -168,8 +168,8 @@ class Soak:
 
     deployment: Deployment
     host: HostProcess
-    livekit: LiveKit
-    speech: Speech
+    livekit: RestartableLiveKit
+    speech: RestartableSpeech
     random: Random
     tally: Tally
 
@@ -180,13 +180,13 @@ class Soak:
             tasks.create_task(self.tally.sample(self.host))
             for number in range(LEARNERS):
                 random = Random(self.random.random())  # noqa: S311  # no secret
-                tasks.create_task(self._come_and_go(random, number))
+                tasks.create_task(self._join_and_leave(random, number))
             tasks.create_task(self._talk())
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._break(every)
 
-    async def _come_and_go(self, random: Random, number: int) -> Never:
+    async def _join_and_leave(self, random: Random, number: int) -> Never:
         await asyncio.sleep(number)
         while True:
             guest = Guest(f"user_{random.randbytes(6).hex()}", new_room())
@@ -242,14 +242,14 @@ class Soak:
                 say(f"{kind} beside {len(self.tally.guests)} learners")
                 await faults[kind]()
 
-    async def _somebody(self) -> Guest:
-        """Pick one of those who are taught, as soon as there is one."""
+    async def _pick_learner(self) -> Guest:
+        """Return a learner who is taught, as soon as there is one."""
         while not (taught := [one for one in self.tally.guests if one.is_taught]):  # noqa: ASYNC110  # as an onlooker would
             await asyncio.sleep(LOOK)
         return self.random.choice(sorted(taught, key=lambda guest: guest.user_id))
 
     async def _kill_job(self) -> None:
-        room = (await self._somebody()).room
+        room = (await self._pick_learner()).room
         await self.host.log.until("probe.ready", room=room)
         with suppress(ProcessLookupError):
             os.kill(self.host.log.find("probe.ready", room=room)[-1]["pid"], signal.SIGKILL)
@@ -259,9 +259,9 @@ class Soak:
             await asyncio.sleep(OUTAGE)
 
     async def _call_away(self) -> None:
-        (await self._somebody()).away.set()
+        (await self._pick_learner()).away.set()
 
-    async def settle(self) -> Counter[str]:
+    async def wait_for_records(self) -> Counter[str]:
         """Wait until no record is owed any more; return how often each has arrived."""
         with suppress(TimeoutError):
             async with asyncio.timeout(3 * PATIENCE):
@@ -320,8 +320,8 @@ async def soaked(random: Random, tally: Tally) -> AsyncIterator[Soak]:
         command = ("uv", "pip", "install", "--quiet", "--no-deps", "--python", sys.executable)
         subprocess.run((*command, "--target", plugins, THIRD_PARTY), check=True)  # noqa: S603, ASYNC221  # ours, before anything runs
         async with (
-            LiveKit.run() as livekit,
-            Speech.run() as speech,
+            RestartableLiveKit.run() as livekit,
+            RestartableSpeech.run() as speech,
             dev_api_for(livekit.server) as api,
         ):
             deployment = Deployment(livekit.server, api, plugins, directory)
@@ -370,7 +370,7 @@ def is_good(found: dict[str, Any], minutes: float) -> bool:
 
 
 async def main() -> int:
-    """Soak, and print the figures."""
+    """Run the soak test, and print the figures."""
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--minutes", type=float, default=30)
     arguments.add_argument("--every", type=float, default=20, help="seconds between two faults")
@@ -381,7 +381,7 @@ async def main() -> int:
     tally = Tally()
     async with soaked(Random(given.seed), tally) as soak:  # noqa: S311  # no secret
         await soak.run(given.minutes * 60, given.every)
-        arrived = await soak.settle()
+        arrived = await soak.wait_for_records()
         found = figures(tally, soak.opened(), arrived, soak.errors())
         if given.log:
             given.log.write_text("\n".join(soak.host.log.raw))

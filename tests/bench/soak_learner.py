@@ -21,18 +21,18 @@ from loqua_host.dev.scripts import CONVERSATION
 LINES = tuple(Line(text, CONVERSATION.language) for text in CONVERSATION.lines[:3])
 
 
-async def attend(url: str, token: str, speech_url: str) -> list[float]:
-    """Say three lines; return how long each reply took. Nothing is heard where a part is down."""
+async def run(url: str, token: str, speech_url: str) -> list[float]:
+    """Speak three lines; return the delay of each reply, and none while a part is down."""
 
     async def speak(line: Line) -> bytes:
         return await synthesise_line(f"{speech_url}/v1", line.text, line.language)
 
     with suppress(rtc.ConnectError, httpx.HTTPError):
-        heard = await SyntheticLearner(url, token, speak, Script(LINES)).attend()
+        heard = await SyntheticLearner(url, token, speak, Script(LINES)).run()
         return [seconds for seconds in heard.reply_latencies if seconds is not None]
     return []
 
 
 if __name__ == "__main__":
     given = (os.environ[name] for name in ("LEARNER_URL", "LEARNER_TOKEN", "SPEECH_URL"))
-    sys.stdout.write(json.dumps(asyncio.run(attend(*given))))
+    sys.stdout.write(json.dumps(asyncio.run(run(*given))))

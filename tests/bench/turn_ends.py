@@ -1,4 +1,4 @@
-"""How long the end of a turn is waited for, and how often a pause is taken for an end.
+"""The delay before the end of a turn is detected, and how often a pause is taken for one.
 
 Run from the project's root with `python -m tests.bench.turn_ends CORPUS LABELS [COUNT [SKIP]]`: the
 folder `WAVE` of speechocean762 and its labels as JSON lines (id, text), packed with gzip. The rules
@@ -36,7 +36,7 @@ from loqua_speech.audio import HEARING_RATE, Samples, decode, wav
 from loqua_speech.pronunciation.acoustics import normalise
 from loqua_speech.pronunciation.alignment import align
 from loqua_speech.pronunciation.evidence import phone_numbers
-from loqua_speech.pronunciation.lexicon import Lexicon
+from loqua_speech.pronunciation.lexicon import PronunciationLexicon
 from loqua_speech.pronunciation.network import FRAME_SECONDS, PhoneNetwork
 from loqua_speech.voices import SPEAKING_RATE, synthesize, voice_for
 from loqua_tutor_conversation.scenario import load_scenarios
@@ -51,7 +51,7 @@ SHORTEST_PAUSE = 0.6
 
 
 @dataclass(frozen=True, slots=True)
-class Silence:
+class PauseInSpeech:
     """A silence and what precedes it.
 
     Attributes:
@@ -92,11 +92,11 @@ def main(corpus: str, labels: str, count: str = "200", skip: str = "0") -> None:
     print(json.dumps(report, indent=1))  # noqa: T201  # the result
 
 
-def _wait_before(silence: Silence, usual: dict[str, float]) -> float:
+def _wait_before(silence: PauseInSpeech, usual: dict[str, float]) -> float:
     return 0.7 if silence.finished >= 1.35 * usual[silence.language] else 3.0
 
 
-def _wait_after(silence: Silence, usual: dict[str, float]) -> float:
+def _wait_after(silence: PauseInSpeech, usual: dict[str, float]) -> float:
     delays = TurnDelays()
     if is_unfinished(silence.language, silence.words):
         return delays.max_delay
@@ -113,12 +113,12 @@ def _sentences(labels: Path, count: int, skip: int) -> list[dict[str, Any]]:
 
 def _learners(
     detector: EOT, rows: list[dict[str, Any]], corpus: Path
-) -> tuple[list[Silence], list[Silence]]:
+) -> tuple[list[PauseInSpeech], list[PauseInSpeech]]:
     """Return the pauses in sentences, and their ends."""
     files = {file.stem: file for file in corpus.rglob("*.WAV")}
-    network, lexicon = PhoneNetwork.packaged(), Lexicon.packaged()
-    pauses: list[Silence] = []
-    ends: list[Silence] = []
+    network, lexicon = PhoneNetwork.packaged(), PronunciationLexicon.packaged()
+    pauses: list[PauseInSpeech] = []
+    ends: list[PauseInSpeech] = []
     for row in rows:
         sound = decode(files[row["id"]].read_bytes())
         text = lexicon.pronounce(row["text"])
@@ -130,9 +130,9 @@ def _learners(
             seconds = bounds[at][0] - bounds[at - 1][1]
             if seconds >= SHORTEST_PAUSE:
                 finished = _finished(detector, sound, bounds[at - 1][1])
-                pauses.append(Silence("en", " ".join(said[:at]), finished, seconds))
+                pauses.append(PauseInSpeech("en", " ".join(said[:at]), finished, seconds))
         if len(sound) / HEARING_RATE - bounds[-1][1] > DETECTED_SECONDS:
-            ends.append(Silence("en", row["text"], _finished(detector, sound, bounds[-1][1])))
+            ends.append(PauseInSpeech("en", row["text"], _finished(detector, sound, bounds[-1][1])))
     return pauses, ends
 
 
@@ -151,7 +151,7 @@ def _finished(detector: EOT, sound: Samples, end: float) -> float:
     return float(detector.predict((np.clip(heard, -1, 1) * 32767).astype(np.int16)))
 
 
-def _voices(detector: EOT) -> Iterator[Silence]:
+def _voices(detector: EOT) -> Iterator[PauseInSpeech]:
     for scenario in load_scenarios():
         for turn in scenario.turns[:2]:
             voice = voice_for(scenario.language)
@@ -161,7 +161,7 @@ def _voices(detector: EOT) -> Iterator[Silence]:
             end = (int(loud[-1]) + 1) / HEARING_RATE
             sound = np.append(sound[: int(loud[-1]) + 1], np.zeros(HEARING_RATE, np.float32))
             finished = _finished(detector, sound, end)
-            yield Silence(scenario.language, turn.model, finished, expected=True)
+            yield PauseInSpeech(scenario.language, turn.model, finished, expected=True)
 
 
 def _spread(seconds: list[float]) -> dict[str, float]:

@@ -30,7 +30,7 @@ LOOKS = 2
 
 async def main() -> None:
     """Measure and print."""
-    async with run_livekit(say=_tell) as server:
+    async with run_livekit(say=_print_progress) as server:
         name = uuid4().hex
         room = await enter(server.url, _token(server, name, "tutor"))
         published = asyncio.Event()
@@ -123,7 +123,7 @@ def _token(server: LiveKitServer, name: str, identity: str) -> str:
     return made.with_grants(grants).to_jwt()
 
 
-def _tell(line: str) -> None:
+def _print_progress(line: str) -> None:
     sys.stderr.write(f"{line}\n")
 
 

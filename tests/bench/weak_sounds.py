@@ -44,7 +44,7 @@ UTTERANCES = 12
 Row = dict[str, Any]
 
 
-class Server:
+class InProcessServer:
     """What the speech server does, without its server."""
 
     def __init__(self) -> None:
@@ -92,7 +92,7 @@ def main(corpus: str, labels: str, speakers: str = str(SPEAKERS)) -> None:
         if row["split"] == "test":
             by_speaker[row["spk"]].append(row)
     chosen = sorted(by_speaker)[:: max(1, len(by_speaker) // int(speakers))][: int(speakers)]
-    server = Server()
+    server = InProcessServer()
     offered: list[tuple[str, float]] = []
     everything: list[float] = []
     scored: list[tuple[float, float]] = []

@@ -60,7 +60,7 @@ async def hold_lesson(browser: Browser, served: Playground, device: str, size: A
 
 
 async def pronounce(served: Playground, microphone: Path) -> None:
-    """Say a sentence, and take pictures of its scores."""
+    """Speak a sentence, and take pictures of its scores."""
     async with chromium(f"--use-file-for-fake-audio-capture={microphone}") as browser:
         visitor = Visitor(await browser.new_page(locale="en-GB"))
         await visitor.open(served.url)

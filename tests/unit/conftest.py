@@ -123,7 +123,7 @@ def a_lesson() -> Callable[..., LessonRow]:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A directory that distributions are installed into."""
+    """Return a directory that distributions are installed into."""
     directory = tmp_path_factory.mktemp("site")
     sys.path.insert(0, str(directory))
     yield directory

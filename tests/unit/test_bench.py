@@ -1,4 +1,4 @@
-"""The bench's own rules: who takes part, how values are kept, and what becomes of them."""
+"""The rules of the bench: which systems take part, and how values are stored and shown."""
 
 import math
 from pathlib import Path
@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 from tests.bench import figures, report
 from tests.bench.__main__ import takes_part
-from tests.bench.charts import Line, draw
+from tests.bench.charts import Series, draw
 from tests.bench.figures import BARE, OURS, WITH_WEBHOOKS
-from tests.bench.parts import PARTS
+from tests.bench.overheads import OVERHEADS
 from tests.bench.scenarios import SCENARIOS
 
 PAGE = report.PAGE.read_text()
 
 
-@pytest.mark.parametrize("name", [*SCENARIOS, *PARTS], ids=str)
+@pytest.mark.parametrize("name", [*SCENARIOS, *OVERHEADS], ids=str)
 def test_each_name_is_explained_on_the_page(name: str) -> None:
     """Who chooses what to measure reads there what it is and how long it takes."""
     assert f"`{name}`" in PAGE
@@ -84,6 +84,6 @@ def test_tables_and_pictures_are_written_from_the_values(
 
 def test_a_picture_shows_each_line_with_its_name() -> None:
     """Colours alone do not tell who is who."""
-    picture = draw("cost", [Line("ours", [(1, 2), (10, 4)]), Line("theirs", [(1, 3)])])
+    picture = draw("cost", [Series("ours", [(1, 2), (10, 4)]), Series("theirs", [(1, 3)])])
     assert ">ours<" in picture
     assert ">theirs<" in picture

@@ -172,11 +172,11 @@ def test_notes_of_an_exception_are_hidden() -> None:
 def test_what_a_model_refuses_is_hidden() -> None:
     """Pydantic quotes the input."""
 
-    class Answer(BaseModel):
+    class ModelAnswer(BaseModel):
         number: int
 
     with pytest.raises(ValueError, match="quokka") as caught:
-        Answer.model_validate({"number": SAID})
+        ModelAnswer.model_validate({"number": SAID})
     assert "quokka" not in format_exception(caught.value)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from loqua_host.announcements.announcer import Announcer, Player, Sounds, Voice
+from loqua_host.announcements.announcer import AnnouncementVoice, Announcer, Player, Sounds
 from loqua_host.announcements.synthesis import synthesise
 from loqua_host.capacity.admission import Headroom
 from loqua_host.capacity.capacity import CapacityMonitor
@@ -98,7 +98,7 @@ class _Lifecycle:
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """What is open for as long as the host runs."""
+    """The resources that are open while the host runs."""
 
     lifecycle: _Lifecycle
     metrics: HostMetrics
@@ -261,7 +261,7 @@ class _Voices:
 
     parts: _Parts
 
-    def voice_of(self, tutor: str) -> Voice | None:
+    def voice_of(self, tutor: str) -> AnnouncementVoice | None:
         found = self.parts.running.tutors.get(tutor)
         return _voice(found) if found and tutor in self.parts.registry.tutors else None
 
@@ -269,10 +269,10 @@ class _Voices:
         return await self.parts.lessons.language_for(room, tutor, identity)
 
 
-def _voice(tutor: RunningTutor) -> Voice:
+def _voice(tutor: RunningTutor) -> AnnouncementVoice:
     engines = tutor.job.engines
     secrets = {name: tutor.secrets[name] for name in engine_secrets(engines) & tutor.secrets.keys()}
-    return Voice(tutor.language, engines, secrets, tutor.job.messages.tutors_busy)
+    return AnnouncementVoice(tutor.language, engines, secrets, tutor.job.messages.tutors_busy)
 
 
 def _certificate(settings: HostSettings, clock: Clock) -> ServedCertificate | None:

@@ -1,4 +1,4 @@
-"""All that a host counts, in one registry."""
+"""All metrics of a host, in one registry."""
 
 from collections.abc import Callable
 

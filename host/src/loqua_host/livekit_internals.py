@@ -1,4 +1,4 @@
-"""What is not LiveKit's public API and is used or changed here, all of it.
+"""All private names of LiveKit that the host uses or patches.
 
 `INTERNALS` names each part with the reason and the version it was seen in. When a release of
 LiveKit changes the source of one, its test fails: read the new source, change what is here, and
@@ -736,7 +736,7 @@ class _Library:
 
 
 class _Start:
-    """What starts the library, a C function that takes its arguments' types as an attribute."""
+    """The C function that starts the library and takes its arguments' types as an attribute."""
 
     def __init__(self, start: Any) -> None:
         self._start = start

@@ -52,7 +52,7 @@ def scored(request: httpx.Request) -> httpx.Response:
     )
 
 
-class Server:
+class CountingServer:
     """A speech server that counts what it is asked, and answers when it may.
 
     Attributes:
@@ -74,10 +74,10 @@ class Server:
         return self.respond(request)
 
 
-Spoken = Callable[..., AbstractAsyncContextManager["Speaker"]]
+Spoken = Callable[..., AbstractAsyncContextManager["RunningLesson"]]
 
 
-class Speaker:
+class RunningLesson:
     """A learner who says `SAID` with sound in a running lesson.
 
     Args:
@@ -85,13 +85,13 @@ class Speaker:
         server: What scores the sound.
     """
 
-    def __init__(self, room: Any, server: Server) -> None:
+    def __init__(self, room: Any, server: CountingServer) -> None:
         self.room = room
         self.server = server
         self.tutor: ConversationTutor = room.lesson.get_agent(ConversationTutor)
 
     async def speak(self, *, sure: float = 0.95, learner: Learner | None = None) -> str:
-        """Say it, and return the reply."""
+        """Speak the sentence, and return the reply."""
         scoring = self.tutor._scoring
         assert scoring is not None
         scoring.begin()
@@ -112,12 +112,12 @@ def spoken(make_lesson: MakeLesson, taught: Taught, monkeypatch: pytest.MonkeyPa
     """Run an English lesson whose sound a fake server scores."""
 
     @asynccontextmanager
-    async def run(**fields: Any) -> AsyncIterator[Speaker]:
-        server = Server()
+    async def run(**fields: Any) -> AsyncIterator[RunningLesson]:
+        server = CountingServer()
         client = partial(httpx.AsyncClient, transport=httpx.MockTransport(server))
         monkeypatch.setattr(loqua_tutor_conversation, "AsyncClient", client)
         async with taught(make_lesson(**{"language": "en", "settings": SETTINGS} | fields)) as room:
-            yield Speaker(room, server)
+            yield RunningLesson(room, server)
 
     return run
 

@@ -13,7 +13,7 @@ from loqua_tutor_conversation.bilingual_voice import BilingualVoice
 NATIVE = "Say your name."
 
 
-class Voice:
+class EchoVoice:
     """A voice whose sound is the text, and that may refuse."""
 
     def __init__(self, *, refuses: bool = False) -> None:
@@ -57,7 +57,7 @@ async def speak(voice: BilingualVoice, *pieces: str) -> list[Any]:
 
 async def test_the_marked_part_has_the_native_voice_once() -> None:
     """However the reply is cut into pieces; the next one has the usual voice."""
-    voice = bilingual(Voice())
+    voice = bilingual(EchoVoice())
     said = "¿Qué? ", "Say your", " name. ", "Puedes decir: Ana."
 
     assert await speak(voice, *said) == [
@@ -68,7 +68,7 @@ async def test_the_marked_part_has_the_native_voice_once() -> None:
     assert await speak(voice, NATIVE) == [f"usual {NATIVE}"]
 
 
-@pytest.mark.parametrize("native", [None, Voice(refuses=True)], ids=["none", "refused"])
+@pytest.mark.parametrize("native", [None, EchoVoice(refuses=True)], ids=["none", "refused"])
 async def test_without_a_native_voice_the_usual_one_speaks(native: Any) -> None:
     """Nothing of the help is lost."""
     assert await speak(bilingual(native), f"{NATIVE} Ana.") == [f"usual {NATIVE}", "usual  Ana."]
@@ -76,4 +76,6 @@ async def test_without_a_native_voice_the_usual_one_speaks(native: Any) -> None:
 
 async def test_a_reply_without_the_marked_part_is_spoken_as_usual() -> None:
     """A model may have put it in other words."""
-    assert await speak(bilingual(Voice()), "Tell me ", "your name.") == ["usual Tell me your name."]
+    assert await speak(bilingual(EchoVoice()), "Tell me ", "your name.") == [
+        "usual Tell me your name."
+    ]

@@ -15,7 +15,7 @@ from loqua_tutor_conversation.replies import help_in_silence, question
 from loqua_tutor_conversation.report import progress, report
 from loqua_tutor_conversation.selection import choose
 from loqua_tutor_conversation.state import MAX_CORRECTIONS, ConversationState, OpenQuestion
-from loqua_tutor_conversation.steps import Heard, Step
+from loqua_tutor_conversation.steps import LearnerUtterance, UtteranceResult
 from loqua_tutor_conversation.triggers import HelpRequest
 
 SPECIALISTS: dict[Speciality, str] = {"grammar": "g", "pronunciation": "p"}
@@ -31,20 +31,24 @@ TURNS = (
 )
 
 
-def talk(*turns: str, course: Course = COURSE, start: ConversationState = START) -> Step:
+def talk(*turns: str, course: Course = COURSE, start: ConversationState = START) -> UtteranceResult:
     """Return the last step of these turns."""
-    return talk_heard(*map(Heard, turns), course=course, start=start)
+    return talk_heard(*map(LearnerUtterance, turns), course=course, start=start)
 
 
-def talk_heard(*turns: Heard, course: Course = COURSE, start: ConversationState = START) -> Step:
+def talk_heard(
+    *turns: LearnerUtterance, course: Course = COURSE, start: ConversationState = START
+) -> UtteranceResult:
     """Return the last step of these turns."""
     *_, step = accumulate(
-        turns, lambda step, heard: advance(step.state, course, heard), initial=Step(start, ())
+        turns,
+        lambda step, heard: advance(step.state, course, heard),
+        initial=UtteranceResult(start, ()),
     )
     return step
 
 
-def shown(step: Step) -> list[str]:
+def shown(step: UtteranceResult) -> list[str]:
     """Return the topics of the answers so far."""
     return [it.what for it in step.state.answers]
 
@@ -147,7 +151,9 @@ def test_a_misheard_name_is_no_name(misheard: str) -> None:
 
 def test_an_answer_that_the_recogniser_is_unsure_of_is_asked_back() -> None:
     """It counts once confirmed; an unknown confidence is no doubt."""
-    asked = talk_heard(Heard(TURNS[0]), Heard("Una mesa para dos.", confidence=0.3))
+    asked = talk_heard(
+        LearnerUtterance(TURNS[0]), LearnerUtterance("Una mesa para dos.", confidence=0.3)
+    )
     assert asked.reply == "¿Has dicho: Una mesa para dos?"
     assert shown(asked) == ["greetings"]
     confirmed = talk("Sí, eso es.", start=asked.state)
@@ -161,20 +167,20 @@ def test_an_answer_that_the_recogniser_is_unsure_of_is_asked_back() -> None:
 def test_a_misheard_name_is_asked_back_as_the_app_knows_it(text: str) -> None:
     """As Whisper heard "Me llamo Ana.", unsure of it; in the app the learner is Ana."""
     course = replace(COURSE, learner=LearnerProfile("en", name="Ana"))
-    asked = talk_heard(Heard(text, confidence=0.3), course=course)
+    asked = talk_heard(LearnerUtterance(text, confidence=0.3), course=course)
     assert asked.reply == "¿Te llamas Ana?"
     confirmed = talk("Sí.", start=asked.state, course=course)
     assert (confirmed.state.name, shown(confirmed)) == ("Ana", ["greetings"])
     denied = talk("No.", start=asked.state, course=course)
     assert (denied.state.name, shown(denied)) == ("", [])
-    sure = talk_heard(Heard("Me llamaba.", confidence=0.9), course=course)
+    sure = talk_heard(LearnerUtterance("Me llamaba.", confidence=0.9), course=course)
     assert sure.state.open_question is None
 
 
 def test_a_name_that_the_recogniser_is_unsure_of_is_asked_back() -> None:
     """The word alone: the rest of the sentence was clear."""
     words = (RecognizedWord("Me", 0.9), RecognizedWord("llamo", 0.8), RecognizedWord("Liz.", 0.2))
-    asked = talk_heard(Heard("Me llamo Liz.", confidence=0.6, words=words))
+    asked = talk_heard(LearnerUtterance("Me llamo Liz.", confidence=0.6, words=words))
     assert asked.reply == "¿Te llamas Liz?"
     corrected = talk("No, me llamo Luis.", start=asked.state)
     assert corrected.state.name == "Luis"
@@ -182,13 +188,20 @@ def test_a_name_that_the_recogniser_is_unsure_of_is_asked_back() -> None:
 
 def test_one_word_is_an_answer_unless_nobody_could_make_it_out() -> None:
     """Whisper is sure of no single word, but the question leaves few."""
-    assert shown(talk_heard(Heard(TURNS[0]), Heard("Dos.", confidence=0.28)))[-1] == "restaurant"
-    assert talk_heard(Heard(TURNS[0]), Heard("Dos.", confidence=0.1)).state.open_question
+    assert (
+        shown(talk_heard(LearnerUtterance(TURNS[0]), LearnerUtterance("Dos.", confidence=0.28)))[-1]
+        == "restaurant"
+    )
+    assert talk_heard(
+        LearnerUtterance(TURNS[0]), LearnerUtterance("Dos.", confidence=0.1)
+    ).state.open_question
 
 
 def test_what_may_be_misheard_is_neither_corrected_nor_repeated() -> None:
     """A recast of a mistake that nobody made teaches doubt."""
-    step = talk_heard(Heard(TURNS[0]), Heard("Yo tiene hambre hoy", confidence=0.2))
+    step = talk_heard(
+        LearnerUtterance(TURNS[0]), LearnerUtterance("Yo tiene hambre hoy", confidence=0.2)
+    )
     assert step.state.corrections == ()
     assert "hambre" not in step.reply
     assert step.reply.startswith("Perdona, no te he entendido bien.")
@@ -197,15 +210,15 @@ def test_what_may_be_misheard_is_neither_corrected_nor_repeated() -> None:
 @pytest.mark.parametrize(
     "heard",
     [
-        Heard("I would like a table for two.", confidence=0.8, language="en"),
-        Heard("Ich möchte einen Tisch, bitte.", confidence=0.8, language="de"),
-        Heard("I would like a table for two."),
+        LearnerUtterance("I would like a table for two.", confidence=0.8, language="en"),
+        LearnerUtterance("Ich möchte einen Tisch, bitte.", confidence=0.8, language="de"),
+        LearnerUtterance("I would like a table for two."),
     ],
     ids=["native by sound", "third by sound", "native by words"],
 )
-def test_another_language_is_led_back_from(heard: Heard) -> None:
+def test_another_language_is_led_back_from(heard: LearnerUtterance) -> None:
     """With the question, and help in the native language; nothing of it counts."""
-    step = talk_heard(Heard(TURNS[0]), heard)
+    step = talk_heard(LearnerUtterance(TURNS[0]), heard)
     assert step.reply == (
         "Vamos a intentarlo en español. ¿Para cuántas personas quieres la mesa? "
         "Ask for a table and say for how many people. Puedes decir: Una mesa para dos, por favor."
@@ -223,13 +236,16 @@ def test_names_loanwords_and_mistakes_are_no_other_language() -> None:
 
 def test_who_takes_leave_in_the_native_language_is_asked_too() -> None:
     """A goodbye is a goodbye."""
-    assert talk_heard(Heard(TURNS[0]), Heard("Goodbye!")).reply == "¿Quieres terminar por hoy?"
+    assert (
+        talk_heard(LearnerUtterance(TURNS[0]), LearnerUtterance("Goodbye!")).reply
+        == "¿Quieres terminar por hoy?"
+    )
 
 
 def test_doubt_does_not_go_on_for_ever() -> None:
     """After it was asked back three times, the talk goes on without the answer."""
-    unsure = [Heard("Una mesa para dos.", confidence=0.1)] * 4
-    step = talk_heard(Heard(TURNS[0]), *unsure)
+    unsure = [LearnerUtterance("Una mesa para dos.", confidence=0.1)] * 4
+    step = talk_heard(LearnerUtterance(TURNS[0]), *unsure)
     assert step.state.plan[step.state.position] == "cafe.order"
     assert shown(step) == ["greetings"]
 
@@ -259,12 +275,14 @@ def test_another_scenario_is_offered_when_there_is_time() -> None:
     family = choose("es", "family", LearnerContext())
     start = ConversationState(scenario="family", plan=turns_of(family), position=4, name="Ana")
     course = replace(COURSE, scenarios=("family", "job"))
-    offered = talk_heard(Heard("Sí, un perro.", has_time=True), start=start, course=course)
+    offered = talk_heard(
+        LearnerUtterance("Sí, un perro.", has_time=True), start=start, course=course
+    )
     assert offered.reply.endswith("¿Quieres hablar también de una entrevista de trabajo?")
     begun = talk("Sí.", start=offered.state, course=course)
     assert begun.reply == "Hoy tienes una entrevista de trabajo conmigo. ¿Qué experiencia tienes?"
     assert talk("No.", start=offered.state, course=course).state.over
-    farewell = talk_heard(*(Heard(turn, has_time=True) for turn in TURNS))
+    farewell = talk_heard(*(LearnerUtterance(turn, has_time=True) for turn in TURNS))
     assert farewell.state.over
 
 
@@ -317,9 +335,13 @@ def test_a_kind_of_mistake_that_returns_has_a_specialist_offered() -> None:
 
 def test_sounds_that_are_hard_to_recognise_have_a_specialist_offered() -> None:
     """After two answers that were asked back."""
-    unsure = Heard("Una mesa para dos.", confidence=0.3)
+    unsure = LearnerUtterance("Una mesa para dos.", confidence=0.3)
     step = talk_heard(
-        Heard(TURNS[0]), unsure, Heard("Sí."), replace(unsure, text="Quiero un té."), Heard("Sí.")
+        LearnerUtterance(TURNS[0]),
+        unsure,
+        LearnerUtterance("Sí."),
+        replace(unsure, text="Quiero un té."),
+        LearnerUtterance("Sí."),
     )
     assert step.state.open_question == OpenQuestion(
         kind="specialist", help=HelpRequest(speciality="pronunciation", words=("mesa", "té"))
@@ -411,7 +433,7 @@ def test_only_the_latest_mistakes_are_kept() -> None:
 
 UTTERANCES = st.lists(
     st.builds(
-        Heard,
+        LearnerUtterance,
         st.text(max_size=80)
         | st.sampled_from(
             [*TURNS, "sí", "no", "adiós", "Ana", "yo es Ana", "el perro", "mi gramática"]
@@ -424,11 +446,15 @@ UTTERANCES = st.lists(
 
 
 @given(UTTERANCES)
-def test_evidence_only_grows_and_has_its_utterance_whatever_is_said(turns: list[Heard]) -> None:
+def test_evidence_only_grows_and_has_its_utterance_whatever_is_said(
+    turns: list[LearnerUtterance],
+) -> None:
     """And the tutor always has something to say."""
     steps = list(
         accumulate(
-            turns, lambda step, heard: advance(step.state, COURSE, heard), initial=Step(START, ())
+            turns,
+            lambda step, heard: advance(step.state, COURSE, heard),
+            initial=UtteranceResult(START, ()),
         )
     )
     for before, after in pairwise(steps):
@@ -442,7 +468,7 @@ def test_evidence_only_grows_and_has_its_utterance_whatever_is_said(turns: list[
 
 
 @given(UTTERANCES)
-def test_the_state_survives_json(turns: list[Heard]) -> None:
+def test_the_state_survives_json(turns: list[LearnerUtterance]) -> None:
     """What is kept for resuming is what there was."""
     state = talk_heard(*turns).state
     assert ConversationState.model_validate_json(state.model_dump_json()) == state
@@ -463,15 +489,21 @@ def test_an_answer_to_what_was_asked_is_whole() -> None:
 @pytest.mark.parametrize(
     ("heard", "seen"),
     [
-        (Heard("¿De qué color es?", has_picture=True, colour="red"), "Veo algo de color rojo."),
-        (Heard("Mira esto.", has_picture=True), "No distingo qué color es: acércalo a la cámara."),
-        (Heard("¿Qué ves?"), "No te veo: enciende la cámara."),
+        (
+            LearnerUtterance("¿De qué color es?", has_picture=True, colour="red"),
+            "Veo algo de color rojo.",
+        ),
+        (
+            LearnerUtterance("Mira esto.", has_picture=True),
+            "No distingo qué color es: acércalo a la cámara.",
+        ),
+        (LearnerUtterance("¿Qué ves?"), "No te veo: enciende la cámara."),
     ],
     ids=["red", "unclear", "no picture"],
 )
-def test_the_tutor_says_what_it_sees_and_asks_again(heard: Heard, seen: str) -> None:
+def test_the_tutor_says_what_it_sees_and_asks_again(heard: LearnerUtterance, seen: str) -> None:
     """It is no attempt to answer, and the tutor says so when it cannot tell."""
-    step = talk_heard(Heard(TURNS[0]), heard)
+    step = talk_heard(LearnerUtterance(TURNS[0]), heard)
     assert step.reply.startswith(f"{seen} ")
-    assert step.parts[-1] == talk_heard(Heard(TURNS[0])).parts[-1]
+    assert step.parts[-1] == talk_heard(LearnerUtterance(TURNS[0])).parts[-1]
     assert step.state.attempts == 0

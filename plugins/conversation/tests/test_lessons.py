@@ -17,7 +17,7 @@ from loqua_tutor_conversation.replies import help_in_silence, question
 from loqua_tutor_conversation.report import report
 from loqua_tutor_conversation.selection import choose
 from loqua_tutor_conversation.state import ConversationState
-from loqua_tutor_conversation.steps import Heard
+from loqua_tutor_conversation.steps import LearnerUtterance
 from loqua_tutor_conversation.vocabulary import find_words
 
 GOLDEN = Path(__file__).parent / "lessons"
@@ -130,7 +130,9 @@ LESSONS = {
 }
 
 
-def play(said: Said, hear: Callable[[str], Heard] = Heard) -> tuple[ConversationState, str]:
+def play(
+    said: Said, hear: Callable[[str], LearnerUtterance] = LearnerUtterance
+) -> tuple[ConversationState, str]:
     """Return the end of a lesson, and its transcript with the report.
 
     Args:

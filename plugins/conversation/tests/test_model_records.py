@@ -14,7 +14,7 @@ from loqua_tutor_conversation.course import Course, LearnerProfile, turns_of
 from loqua_tutor_conversation.model_records import record_answer, record_mistake, record_word
 from loqua_tutor_conversation.scenario import load_scenarios
 from loqua_tutor_conversation.state import ConversationState
-from loqua_tutor_conversation.steps import Heard
+from loqua_tutor_conversation.steps import LearnerUtterance
 
 MakeLesson = Callable[..., Lesson]
 Taught = Callable[[Lesson], AbstractAsyncContextManager[Any]]
@@ -143,7 +143,7 @@ async def test_what_a_model_records_is_in_the_report_with_its_utterance(
 
 def test_an_utterance_is_one_answer_at_most() -> None:
     """What the rules counted, and a name, are not counted again."""
-    heard = Heard("Venimos mi suegra y yo.")
+    heard = LearnerUtterance("Venimos mi suegra y yo.")
     step = record_answer(AT_TABLE, AFTER, COURSE, heard)
 
     assert step is not None

@@ -11,7 +11,7 @@ from loqua_tutor_conversation.course import Course, LearnerProfile, current_turn
 from loqua_tutor_conversation.language import load_language
 from loqua_tutor_conversation.scenario import LEVELS, Scenario, load_scenarios, parse_scenario
 from loqua_tutor_conversation.state import ConversationState
-from loqua_tutor_conversation.steps import Heard, Step
+from loqua_tutor_conversation.steps import LearnerUtterance, UtteranceResult
 from loqua_tutor_conversation.toml_data import DataError
 
 LANGUAGES = sorted({scenario.language for scenario in load_scenarios()})
@@ -60,7 +60,7 @@ def test_model_answers_lead_to_the_end_and_all_count(scenario: Scenario) -> None
     state, course = begin(scenario)
     steps = 0
     while (turn := current_turn(state, course)) is not None and not state.over:
-        state = advance(state, course, Heard(turn.model)).state
+        state = advance(state, course, LearnerUtterance(turn.model)).state
         steps += 1
         assert (state.answers[-1].what, state.answers[-1].utterance) == (turn.topic, steps)
         assert state.attempts == 0
@@ -95,7 +95,7 @@ def said_to_the_end(scenario: Scenario, text: str) -> tuple[ConversationState, l
     state, course = begin(scenario)
     replies = []
     while not state.over:
-        step = advance(state, course, Heard(text))
+        step = advance(state, course, LearnerUtterance(text))
         state = step.state
         replies.append(step.reply)
         assert len(replies) < 50
@@ -116,11 +116,11 @@ def test_branches_recasts_and_words_are_answers(scenario: Scenario) -> None:
             assert answered(scenario, turn.id, wrong).reply.startswith(right.says), (turn.id, wrong)
 
 
-def answered(scenario: Scenario, turn: str, text: str) -> Step:
+def answered(scenario: Scenario, turn: str, text: str) -> UtteranceResult:
     """Return the step from an answer to one turn."""
     state, course = begin(scenario)
     position = state.plan.index(f"{scenario.name}.{turn}")
-    return advance(state.model_copy(update={"position": position}), course, Heard(text))
+    return advance(state.model_copy(update={"position": position}), course, LearnerUtterance(text))
 
 
 @for_each

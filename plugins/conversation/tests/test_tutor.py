@@ -34,7 +34,7 @@ from loqua_tutor_conversation import (
     register_tutor,
 )
 from loqua_tutor_conversation.lesson_clock import LessonClock
-from loqua_tutor_conversation.scripted_llm import ScriptedLLM
+from loqua_tutor_conversation.scripted_llm import ScriptReplyLLM
 from loqua_tutor_conversation.state import ConversationState
 from loqua_tutor_conversation.tutor import ConversationTutor
 
@@ -79,7 +79,7 @@ class AttentiveModel(llm.LLM[Never]):
     def chat(self, *, chat_ctx: llm.ChatContext, **kwargs: Any) -> llm.LLMStream:
         """Keep the context."""
         self.asked.append(chat_ctx.copy())
-        return ScriptedLLM(lambda: "De acuerdo.").chat(chat_ctx=chat_ctx, **kwargs)
+        return ScriptReplyLLM(lambda: "De acuerdo.").chat(chat_ctx=chat_ctx, **kwargs)
 
 
 def test_the_tutor_joins_every_room() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loqua_tutor_grammar.check import Checker
-from loqua_tutor_grammar.correction import Correction, correct_text
+from loqua_tutor_grammar.correction import GrammarCorrection, correct_text
 from loqua_tutor_grammar.explanation import explain, explain_with_example, message_keys
 from loqua_tutor_grammar.rules import RuleEngine, load_rules, points_of, rule_languages
 
@@ -64,7 +64,7 @@ RIGHT = {
 }
 
 
-def check(text: str, language: str) -> list[Correction]:
+def check(text: str, language: str) -> list[GrammarCorrection]:
     """Check with the rules alone: figures of other engines are theirs."""
     return asyncio.run(Checker((RuleEngine(),)).check(text, language))
 
@@ -147,23 +147,23 @@ def test_whatever_is_said_corrections_are_in_order_and_within_it(text: str, lang
     json.dumps(correct_text(text, check(text, language)))
 
 
-class Says:
+class FixedEngine:
     """An engine that finds what it is told to."""
 
-    def __init__(self, *found: Correction) -> None:
+    def __init__(self, *found: GrammarCorrection) -> None:
         self._found = found
 
-    async def find(self, text: str, language: str) -> Sequence[Correction]:  # noqa: ARG002
+    async def find(self, text: str, language: str) -> Sequence[GrammarCorrection]:  # noqa: ARG002
         """Return it."""
         return self._found
 
 
-def correction(start: int, end: int, *right: str, source: str = "rules") -> Correction:
+def correction(start: int, end: int, *right: str, source: str = "rules") -> GrammarCorrection:
     """Return a correction with what matters here."""
-    return Correction(start, end, "usage", "", "", right, "error", source, "", 1.0)
+    return GrammarCorrection(start, end, "usage", "", "", right, "error", source, "", 1.0)
 
 
-def merged(*engines: Says) -> list[tuple[int, int, tuple[str, ...], str]]:
+def merged(*engines: FixedEngine) -> list[tuple[int, int, tuple[str, ...], str]]:
     """Return what engines find together."""
     found = asyncio.run(Checker(engines).check("", "es"))
     return [(each.start, each.end, each.replacements, each.source) for each in found]
@@ -171,12 +171,15 @@ def merged(*engines: Says) -> list[tuple[int, int, tuple[str, ...], str]]:
 
 def test_the_first_engine_has_the_right_of_way() -> None:
     """Of two findings that overlap, the later engine's is dropped; others join in order."""
-    rules = Says(correction(5, 9, "a"))
-    other = Says(correction(8, 12, "b", source="llm"), correction(0, 2, "c", source="llm"))
+    rules = FixedEngine(correction(5, 9, "a"))
+    other = FixedEngine(correction(8, 12, "b", source="llm"), correction(0, 2, "c", source="llm"))
     assert merged(rules, other) == [(0, 2, ("c",), "llm"), (5, 9, ("a",), "rules")]
 
 
 def test_replacements_for_the_same_words_are_put_together() -> None:
     """The first engine's come first, each once."""
-    rules, other = Says(correction(5, 9, "a")), Says(correction(5, 9, "b", "a", source="llm"))
+    rules, other = (
+        FixedEngine(correction(5, 9, "a")),
+        FixedEngine(correction(5, 9, "b", "a", source="llm")),
+    )
     assert merged(rules, other) == [(5, 9, ("a", "b"), "rules")]

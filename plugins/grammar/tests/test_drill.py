@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from loqua_tutor_grammar.check import Checker
-from loqua_tutor_grammar.drill import Exercise, load_drill, select_exercise
+from loqua_tutor_grammar.drill import GrammarExercise, load_drill, select_exercise
 from loqua_tutor_grammar.explanation import message_keys
 from loqua_tutor_grammar.rules import RuleEngine
 
@@ -20,7 +20,7 @@ EXERCISES = [
 
 
 @pytest.mark.parametrize(("language", "exercise"), EXERCISES)
-def test_the_right_answer_is_right(language: str, exercise: Exercise) -> None:
+def test_the_right_answer_is_right(language: str, exercise: GrammarExercise) -> None:
     """It has what is expected, the engines find nothing in it, and its message is known."""
     assert exercise.is_answered_by(exercise.model)
     assert exercise.message in message_keys()
@@ -36,7 +36,7 @@ def test_questions_are_asked_once(language: str) -> None:
 
 def test_an_answer_is_judged_by_its_words() -> None:
     """Not by case, punctuation or what is around them."""
-    exercise = Exercise(
+    exercise = GrammarExercise(
         topic="t",
         grammar_point="p",
         ask="?",
@@ -60,7 +60,7 @@ def test_an_answer_is_judged_by_its_words() -> None:
 def test_an_exercise_that_cannot_be_judged_is_refused(fields: dict[str, object]) -> None:
     """With what to write."""
     with pytest.raises(ValidationError, match="write"):
-        Exercise.model_validate({"topic": "t", "grammar_point": "p", "ask": "?"} | fields)
+        GrammarExercise.model_validate({"topic": "t", "grammar_point": "p", "ask": "?"} | fields)
 
 
 def test_a_language_without_exercises_is_refused_with_what_to_do() -> None:

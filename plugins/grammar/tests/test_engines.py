@@ -95,7 +95,7 @@ async def test_without_its_server_the_other_engines_go_on(answer: Answer) -> Non
     ]
 
 
-class Model(llm.LLM):
+class FixedLLM(llm.LLM):
     """A language model that answers one thing, or fails."""
 
     def __init__(self, answer: str | Exception) -> None:
@@ -117,7 +117,7 @@ class Model(llm.LLM):
 
 async def answered(answer: str | Exception, text: str = "Yo bailo con el mañana") -> list[str]:
     """Return the replacements of what a model finds."""
-    found = await LanguageModelEngine(Model(answer)).find(text, "es")
+    found = await LanguageModelEngine(FixedLLM(answer)).find(text, "es")
     return [each.replacements[0] for each in found]
 
 
@@ -128,7 +128,7 @@ def finding(wrong: str, right: str, point: str = "prepositions") -> dict[str, st
 
 async def test_what_a_model_finds_has_its_place_and_our_message() -> None:
     """Its words are looked up in the sentence; the message is that of the point."""
-    model = Model(json.dumps([finding("con el", "por la")]))
+    model = FixedLLM(json.dumps([finding("con el", "por la")]))
     (found,) = await LanguageModelEngine(model).find("Yo bailo con el mañana", "es")
     assert (found.start, found.end, found.replacements) == (9, 15, ("por la",))
     assert (found.message, found.source) == ("preposition", "llm")

@@ -11,7 +11,7 @@ from loqua_host import LessonReport, Performance
 from loqua_tutor_grammar.correction import merge_corrections
 from loqua_tutor_grammar.drill import load_drill
 from loqua_tutor_grammar.practice import (
-    PracticeState,
+    GrammarPracticeState,
     advance,
     begin,
     greeting,
@@ -28,12 +28,12 @@ DRILL = load_drill("es", 3)
 START = begin(DRILL)
 
 
-def say(state: PracticeState, text: str) -> PracticeState:
+def say(state: GrammarPracticeState, text: str) -> GrammarPracticeState:
     """Return the state after one more turn."""
     return advance(state, DRILL, text, merge_corrections(load_rules("es").find(text)))
 
 
-def practice(*turns: str) -> PracticeState:
+def practice(*turns: str) -> GrammarPracticeState:
     """Return the state after these turns."""
     return reduce(say, turns, START)
 
@@ -158,13 +158,13 @@ def test_counts_never_fall_whatever_is_said(turns: list[str]) -> None:
         assert after.points[: len(before.points)] == before.points
         assert line(after, DRILL)
         assert greeting(after, DRILL)
-    assert PracticeState.model_validate_json(steps[-1].model_dump_json()) == steps[-1]
+    assert GrammarPracticeState.model_validate_json(steps[-1].model_dump_json()) == steps[-1]
 
 
 FOCUSED = load_drill("es", 4, "ser_estar")
 
 
-def answer(state: PracticeState, *turns: str) -> PracticeState:
+def answer(state: GrammarPracticeState, *turns: str) -> GrammarPracticeState:
     """Return the state of a practice of the focus, in which only the exercises judge."""
     return reduce(lambda before, text: advance(before, FOCUSED, text, ()), turns, state)
 

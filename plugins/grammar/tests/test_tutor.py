@@ -118,7 +118,7 @@ async def test_a_language_may_have_exercises_alone(make_lesson: MakeLesson, taug
         assert "Très bien !" in await room.say("La maison.")
 
 
-class Model(llm.LLM[Any]):
+class OneMistakeLLM(llm.LLM[Any]):
     """A language model that finds one mistake."""
 
     def chat(self, **_: Any) -> Any:
@@ -136,7 +136,7 @@ async def test_the_lessons_language_model_is_asked_too(
     make_lesson: MakeLesson, taught: Taught
 ) -> None:
     """What it finds is corrected like what the rules find."""
-    lesson = make_lesson(session=AgentSession(llm=Model()))
+    lesson = make_lesson(session=AgentSession(llm=OneMistakeLLM()))
     async with taught(lesson) as room:
         said = await room.say("Soy estudiante en la mañana.")
         assert "Soy estudiante por la mañana. Aquí va otra preposición." in said

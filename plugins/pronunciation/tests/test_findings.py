@@ -19,7 +19,7 @@ TEXT = START.exercises[0].text
 def phoneme(
     expected: str, score: float, heard: str | None = None, substitution: float = 0
 ) -> dict[str, Any]:
-    """A sound as the server describes it."""
+    """Return a sound as the server describes it."""
     return {
         "Phoneme": expected,
         "AccuracyScore": score,
@@ -29,7 +29,7 @@ def phoneme(
 
 
 def said(*phonemes: dict[str, Any], word: str = "ship", accuracy: float = 30) -> Assessment:
-    """An assessment of one word with these sounds."""
+    """Return an assessment of one word with these sounds."""
     words = [{"Word": word, "AccuracyScore": accuracy, "Phonemes": phonemes}]
     return Assessment.model_validate({"PronScore": 60, "Words": words})
 

@@ -28,7 +28,7 @@ DOG, HOUSE = (exercise.text for exercise in START.exercises)
 
 
 def practice(*tries: str) -> PracticeState:
-    """The state after these tries."""
+    """Return the state after these attempts."""
     *_, state = accumulate(tries, lambda state, text: advance(state, SPANISH, text), initial=START)
     return state
 

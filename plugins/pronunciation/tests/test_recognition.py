@@ -8,7 +8,7 @@ from loqua_tutor_pronunciation.recognition import compare
 
 
 def missed(expected: str, heard: str) -> list[str]:
-    """The words that were not recognised."""
+    """Return the words that were not recognised."""
     return [word.text for word in compare(expected, heard) if not word.recognised]
 
 

@@ -17,12 +17,12 @@ VOICE, TRY = 100, 8000
 
 
 def tone(level: int, seconds: float, rate: int = RATE) -> rtc.AudioFrame:
-    """A frame of samples of one level."""
+    """Return a frame of samples of one level."""
     count = round(seconds * rate)
     return rtc.AudioFrame(level.to_bytes(2, "little") * count, rate, 1, count)
 
 
-class Voice(tts.TTS[Any]):
+class OneSecondTTS(tts.TTS[Any]):
     """Says everything in a second."""
 
     def __init__(self) -> None:
@@ -73,7 +73,7 @@ class Speaker(AudioOutput):
             self.on_playback_finished(playback_position=seconds, interrupted=False)
 
     def clear_buffer(self) -> None:
-        """Nothing waits."""
+        """Do nothing: no sound waits."""
 
 
 async def test_the_learner_hears_the_model_and_then_their_own_try(
@@ -81,7 +81,7 @@ async def test_the_learner_hears_the_model_and_then_their_own_try(
     taught: Callable[[Lesson], AbstractAsyncContextManager[Any]],
 ) -> None:
     """At the session's rate, and without a trace in the history."""
-    session: AgentSession[None] = AgentSession(tts=Voice())
+    session: AgentSession[None] = AgentSession(tts=OneSecondTTS())
     session.output.audio = speaker = Speaker()
     lesson = make_lesson(session=session)
     async with taught(lesson) as room:

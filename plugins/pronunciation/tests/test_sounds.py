@@ -11,7 +11,7 @@ NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
 
 def past(days: float, *topics: str) -> PastSession:
-    """A session so many days ago."""
+    """Return a session so many days ago."""
     return PastSession(
         session_id=f"s{days}", date=NOW - timedelta(days=days), topics_covered=topics
     )

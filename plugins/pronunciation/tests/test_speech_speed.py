@@ -31,7 +31,7 @@ def test_a_sentence_is_a_try(text: str) -> None:
     assert not asks_for_slower(text, load_language("en"))
 
 
-class Voice:
+class AdjustableVoice:
     """A voice whose engine takes a speed."""
 
     speed = 1.0
@@ -43,7 +43,7 @@ class Voice:
 
 def test_a_voice_that_can_be_told_speaks_slowly() -> None:
     """Others speak as they do."""
-    voice = Voice()
+    voice = AdjustableVoice()
     speak_slowly(voice)
     speak_slowly(object())
     speak_slowly(None)

@@ -26,7 +26,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def whisper(scorer: Scorer) -> Whisper:
-    """The packaged model."""
+    """Yield the packaged model."""
     rescorer = Rescorer(scorer.network, scorer.lexicon)
     with packaged_weights() as weights:
         return Whisper(weights, threads=2, rescorer=rescorer)
@@ -34,7 +34,7 @@ def whisper(scorer: Scorer) -> Whisper:
 
 @pytest.fixture(scope="session")
 def say() -> Say:
-    """Speaks a text in a language; a WAV file."""
+    """Return a function that speaks a text in a language; it returns a WAV file."""
 
     def spoken(text: str, language: str) -> bytes:
         return wav(b"".join(synthesize(text, voice=voice_for(language))), rate=SPEAKING_RATE)
@@ -44,27 +44,27 @@ def say() -> Say:
 
 @pytest.fixture
 def recogniser(whisper: Whisper) -> Iterator[Recogniser]:
-    """A queue before the packaged model."""
+    """Yield a queue before the packaged model."""
     with Recogniser(whisper) as recogniser:
         yield recogniser
 
 
 @pytest.fixture(scope="session")
 def scorer() -> Scorer:
-    """The packaged pronunciation scorer."""
+    """Yield the packaged pronunciation scorer."""
     return Scorer.packaged()
 
 
 @pytest.fixture
 def scoring(scorer: Scorer) -> Iterator[ScoringQueue]:
-    """A queue before the packaged scorer."""
+    """Yield a queue before the packaged scorer."""
     with ScoringQueue(scorer) as scoring:
         yield scoring
 
 
 @pytest.fixture
 async def client(recogniser: Recogniser, scoring: ScoringQueue) -> AsyncIterator[httpx.AsyncClient]:
-    """Talks to the application without a socket; a fault in it is a 500, as over one."""
+    """Yield a client of the application without a socket; a fault is a 500, as over one."""
     transport = httpx.ASGITransport(create_app(recogniser, scoring), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://speech") as client:
         yield client

@@ -13,7 +13,7 @@ from loqua_speech.audio import wav
 from loqua_speech.pronunciation.queue import ScoringQueue
 from loqua_speech.pronunciation.scorer import Scorer
 from loqua_speech.recogniser import Recogniser
-from loqua_speech.recognition import Passage, RecognisedWord, Whisper
+from loqua_speech.recognition import Passage, TimedWord, Whisper
 
 RECORDING = Path(__file__).parent / "pronunciation" / "recordings" / "020360136.flac"
 TEXT = "This will be so good."
@@ -21,7 +21,7 @@ TEXT = "This will be so good."
 
 @pytest.fixture
 async def scoring_client(scoring: ScoringQueue) -> AsyncIterator[httpx.AsyncClient]:
-    """Talks to the application, which has no recogniser."""
+    """Yield a client of the application, which has no recogniser."""
     async with _client(scoring) as client:
         yield client
 
@@ -112,7 +112,7 @@ class ScriptedWhisper:
 
     def hear(self, *_: object) -> Passage:
         """Return the script."""
-        words = tuple(RecognisedWord(text, 0.0, 1.0, sure) for text, sure in self.words)
+        words = tuple(TimedWord(text, 0.0, 1.0, sure) for text, sure in self.words)
         return Passage(" ".join(word.text for word in words), self.spoken, words=words)
 
 

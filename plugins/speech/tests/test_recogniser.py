@@ -23,11 +23,11 @@ class SlowWhisper:
         self.go_on = threading.Event()
 
     def language(self, code: str) -> str:
-        """Any."""
+        """Return an arbitrary language."""
         return code
 
     def hear(self, audio: Samples, language: str | None, prompt: str = "") -> Passage:
-        """The length of the audio in samples."""
+        """Return the length of the audio in samples."""
         del prompt
         self.started.set()
         assert self.go_on.wait(10)

@@ -12,7 +12,7 @@ from loqua_speech import recognition
 from loqua_speech.audio import decode
 from loqua_speech.errors import UnknownLanguageError, WeightsError
 from loqua_speech.recognition import Passage, Whisper
-from loqua_speech.voice_activity import Voice
+from loqua_speech.voice_activity import VoiceActivity
 from loqua_speech.weights import Weights
 
 Say = Callable[[str, str], bytes]
@@ -93,17 +93,17 @@ def test_a_soft_word_between_silences_is_heard(
 @pytest.mark.parametrize(
     ("voice", "no_speech", "log_probability", "is_silence"),
     [
-        (Voice(0.3, 0.2), 0.5, -1.5, False),
-        (Voice(0.3, 0.0), 0.5, -1.5, True),
-        (Voice(3.0, 2.5), 0.5, -1.3, True),
-        (Voice(0.3, 0.2), 0.7, -1.5, True),
-        (Voice(0.3, 0.2), 0.5, -2.5, True),
-        (Voice(0.05, 0.0), 0.3, -0.5, True),
+        (VoiceActivity(0.3, 0.2), 0.5, -1.5, False),
+        (VoiceActivity(0.3, 0.0), 0.5, -1.5, True),
+        (VoiceActivity(3.0, 2.5), 0.5, -1.3, True),
+        (VoiceActivity(0.3, 0.2), 0.7, -1.5, True),
+        (VoiceActivity(0.3, 0.2), 0.5, -2.5, True),
+        (VoiceActivity(0.05, 0.0), 0.3, -0.5, True),
     ],
     ids=["word", "unclear", "background", "no speech", "unlikely", "no voice"],
 )
 def test_a_short_clear_voice_is_believed(
-    voice: Voice, no_speech: float, log_probability: float, is_silence: bool
+    voice: VoiceActivity, no_speech: float, log_probability: float, is_silence: bool
 ) -> None:
     """Within bounds: what goes on may be people in the background."""
     heard = Passage("Sí.", "es", no_speech=no_speech, log_probability=log_probability, voice=voice)

@@ -16,7 +16,7 @@ Say = Callable[[str, str], bytes]
 
 @pytest.fixture
 def rescorer(scorer: Scorer) -> Rescorer:
-    """The packaged network and dictionary."""
+    """Return the packaged network and dictionary."""
     return Rescorer(scorer.network, scorer.lexicon)
 
 

@@ -32,13 +32,13 @@ _LIVEKITS_READ_TIMEOUT = 5.0  # of the clients that livekit-plugins-openai makes
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the running server logs to."""
+    """Return the log file of the running server."""
     return tmp_path_factory.mktemp("speech") / "log"
 
 
 @pytest.fixture
 def transcribed(log: Path) -> Callable[[], int]:
-    """Counts the turns that the running server has transcribed."""
+    """Return a function that counts the turns that the running server has transcribed."""
     return lambda: log.read_text().count("speech.transcribed")
 
 

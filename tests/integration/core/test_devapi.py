@@ -31,7 +31,7 @@ QUICK = {
 
 
 @dataclass(frozen=True)
-class DevApi:
+class ServedDevApi:
     """A dev API that is served, and its agent's secrets."""
 
     url: str
@@ -50,7 +50,7 @@ class DevApi:
 
 
 @pytest.fixture
-async def devapi() -> AsyncIterator[DevApi]:
+async def devapi() -> AsyncIterator[ServedDevApi]:
     """Serve a dev API for one test."""
     settings = DevApiSettings(
         shared_secret=SecretStr("a shared secret"),
@@ -64,13 +64,13 @@ async def devapi() -> AsyncIterator[DevApi]:
         "SHARED_SECRET": "a shared secret",
         "AGENT_JWT_TOKEN": settings.mint_agent_jwt(CALLER.agent_id),
     }
-    yield DevApi(await ready, environ)
+    yield ServedDevApi(await ready, environ)
     serving.cancel()
     await asyncio.wait([serving])
 
 
 @pytest.fixture
-async def api(devapi: DevApi) -> AsyncIterator[LoquaApi]:
+async def api(devapi: ServedDevApi) -> AsyncIterator[LoquaApi]:
     """Open the core towards it."""
     settings = CoreSettings.model_validate({"api_base_url": devapi.url, **QUICK})
     async with LoquaApi.open(settings, EnvironmentSecrets(devapi.environ)) as api:
@@ -89,7 +89,7 @@ async def lesson(api: LoquaApi) -> Mode:
     return api.mode(CALLER)
 
 
-async def test_a_whole_lesson(devapi: DevApi, api: LoquaApi) -> None:
+async def test_a_whole_lesson(devapi: ServedDevApi, api: LoquaApi) -> None:
     """Every endpoint of the guide, and the record is in the history."""
     assert await lesson(api) is Mode.FULL
     assert await api.session_known(CALLER, "sess_1")
@@ -118,7 +118,7 @@ async def test_a_whole_lesson(devapi: DevApi, api: LoquaApi) -> None:
     ids=lambda fault: fault["kind"],
 )
 async def test_a_learner_notices_nothing(
-    devapi: DevApi, api: LoquaApi, fault: dict[str, object]
+    devapi: ServedDevApi, api: LoquaApi, fault: dict[str, object]
 ) -> None:
     """The lesson is taught in full and its record arrives."""
     await devapi.misbehave(**fault)
@@ -138,7 +138,7 @@ async def test_a_learner_notices_nothing(
     ids=["wrong_ciphertext", "expired", "no_such_user", "agent_refused", "fewer_permissions"],
 )
 async def test_a_lesson_is_refused_with_its_cause(
-    devapi: DevApi, api: LoquaApi, fault: dict[str, object], refusal: str
+    devapi: ServedDevApi, api: LoquaApi, fault: dict[str, object], refusal: str
 ) -> None:
     """Refused never degrades; nothing arrives."""
     await devapi.misbehave(**fault)
@@ -148,7 +148,7 @@ async def test_a_lesson_is_refused_with_its_cause(
 
 
 async def test_a_lost_answer_to_a_record_is_cleared_up_by_the_history(
-    devapi: DevApi, api: LoquaApi
+    devapi: ServedDevApi, api: LoquaApi
 ) -> None:
     """v1 ignores the key, so the record is not sent again blindly: it has arrived."""
     await devapi.misbehave(kind="lost_answer", endpoint="sessions")

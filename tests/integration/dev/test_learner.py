@@ -15,7 +15,7 @@ import pytest
 from livekit import api, rtc
 from livekit.rtc import _ffi_client
 
-from loqua_host.dev.hearing import LEARNER, Heard, LessonHeard
+from loqua_host.dev.hearing import LEARNER, LessonHeard, TranscriptSegment
 from loqua_host.dev.learner import Line, Script, SyntheticLearner
 from loqua_host.dev.livekit import LiveKitServer
 
@@ -33,7 +33,7 @@ def tone(seconds: float, pitch: float) -> bytes:
 
 
 async def speak(line: Line) -> bytes:
-    """Say any line as half a second of sound between two tenths of silence."""
+    """Synthesise any line as half a second of sound between two tenths of silence."""
     del line
     return bytes(4800) + tone(0.5, 440) + bytes(4800)
 
@@ -46,7 +46,7 @@ def token(server: LiveKitServer, room: str, identity: str, *, agent: bool = Fals
 
 
 @dataclass
-class Tutor:
+class ToneTutor:
     """A tutor that greets and answers each utterance with a tone and a text."""
 
     room: rtc.Room
@@ -116,7 +116,7 @@ async def tutor(
     *replies: str,
     leave_after_replies: bool = False,
     named_late: bool = False,
-) -> AsyncIterator[Tutor]:
+) -> AsyncIterator[ToneTutor]:
     """Keep a tutor in the room for the duration of a block."""
     room = rtc.Room()
     tracks: asyncio.Queue[tuple[rtc.Track, str]] = asyncio.Queue()
@@ -127,7 +127,7 @@ async def tutor(
     await room.local_participant.publish_track(
         track, rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
     )
-    teaching = Tutor(
+    teaching = ToneTutor(
         room,
         source,
         list(replies),
@@ -160,7 +160,7 @@ def learner(
     script: Script = TWO_LINES,
     patience: float = 5.0,
     limit: float = 30.0,
-    on_heard: Callable[[Heard], None] = lambda _: None,
+    on_heard: Callable[[TranscriptSegment], None] = lambda _: None,
 ) -> SyntheticLearner:
     """Return a learner with quick manners."""
     return SyntheticLearner(
@@ -212,9 +212,9 @@ def texts(heard: LessonHeard) -> list[tuple[str, str]]:
 
 async def test_a_lesson_goes_turn_by_turn(livekit_server: LiveKitServer, room: str) -> None:
     """Greeting, two lines, two replies are heard, and told as they are, in that order."""
-    told: list[Heard] = []
+    told: list[TranscriptSegment] = []
     async with tutor(livekit_server, room, "buenos días", "muy bien", "hasta luego"):
-        heard = await learner(livekit_server, room, on_heard=told.append).attend()
+        heard = await learner(livekit_server, room, on_heard=told.append).run()
     assert tuple(told) == heard.transcript
     assert texts(heard) == [
         ("conversation", "buenos días"),
@@ -233,7 +233,7 @@ async def test_latencies_are_those_of_the_sound_itself(livekit_server: LiveKitSe
     for _ in range(5):  # a machine that stalls blurs a lesson
         room = f"measured-{uuid4().hex}"
         async with tutor(livekit_server, room, "buenos días", "muy bien"):
-            heard = await learner(livekit_server, room, script=ONE_LINE).attend()
+            heard = await learner(livekit_server, room, script=ONE_LINE).run()
         if is_exact(heard):
             return
     pytest.fail(f"of five lessons none was measured well: {heard}")
@@ -255,7 +255,7 @@ async def test_a_tutor_who_says_nothing_does_not_hold_the_learner_up(
 ) -> None:
     """Out of patience, the learner speaks its lines all the same, and then leaves."""
     async with tutor(livekit_server, room):
-        heard = await learner(livekit_server, room, patience=0.5).attend()
+        heard = await learner(livekit_server, room, patience=0.5).run()
     assert (heard.join_to_greeting, heard.reply_latencies) == (None, (None, None))
     assert heard.ended_by == "learner"
 
@@ -263,7 +263,7 @@ async def test_a_tutor_who_says_nothing_does_not_hold_the_learner_up(
 async def test_the_learner_leaves_after_its_tutor(livekit_server: LiveKitServer, room: str) -> None:
     """A tutor who goes and does not come back ends the lesson, whatever is unsaid."""
     async with tutor(livekit_server, room, "buenos días", leave_after_replies=True):
-        heard = await learner(livekit_server, room, patience=3.0).attend()
+        heard = await learner(livekit_server, room, patience=3.0).run()
     assert (heard.ended_by, heard.reply_latencies) == ("tutor", (None,))
 
 
@@ -271,11 +271,11 @@ async def test_the_lesson_goes_on_with_a_tutor_who_was_restored(
     livekit_server: LiveKitServer, room: str
 ) -> None:
     """Within its patience, the learner waits for the next tutor and goes on with its script."""
-    attending = asyncio.create_task(learner(livekit_server, room).attend())
+    running = asyncio.create_task(learner(livekit_server, room).run())
     async with tutor(livekit_server, room, "buenos días", leave_after_replies=True) as first:
         await first.gone.wait()
     async with tutor(livekit_server, room, "seguimos", "hasta luego"):
-        heard = await attending
+        heard = await running
     said = [text for speaker, text in texts(heard) if speaker == "conversation"]
     assert said == ["buenos días", "seguimos", "hasta luego"]
     assert heard.ended_by == "learner"
@@ -286,7 +286,7 @@ async def test_a_tutor_who_is_named_while_it_speaks_is_called_by_its_name(
 ) -> None:
     """Text may arrive before the news of who sends it."""
     async with tutor(livekit_server, room, "buenos días", named_late=True):
-        heard = await learner(livekit_server, room, script=Script(())).attend()
+        heard = await learner(livekit_server, room, script=Script(())).run()
     assert texts(heard) == [("conversation", "buenos días")]
 
 
@@ -300,16 +300,16 @@ async def test_a_closed_room_ends_the_lesson_at_once(
             livekit_server.url, livekit_server.api_key, livekit_server.api_secret
         ) as livekit,
     ):
-        attending = asyncio.create_task(learner(livekit_server, room, patience=60).attend())
+        running = asyncio.create_task(learner(livekit_server, room, patience=60).run())
         await teaching.met.wait()
         await livekit.room.delete_room(api.DeleteRoomRequest(room=room))
-        heard = await asyncio.wait_for(attending, PATIENCE)
+        heard = await asyncio.wait_for(running, PATIENCE)
     assert heard.ended_by == "tutor"
 
 
 async def test_the_limit_ends_the_lesson(livekit_server: LiveKitServer, room: str) -> None:
     """Whatever happens, the learner leaves when its time is over, and says so."""
-    heard = await learner(livekit_server, room, patience=60, limit=1.0).attend()
+    heard = await learner(livekit_server, room, patience=60, limit=1.0).run()
     assert heard.ended_by == "timeout"
 
 
@@ -320,11 +320,11 @@ async def test_a_cancelled_learner_leaves_nothing_behind(
     """Cancelled at any time, it is out of the room and none of its tasks runs."""
     tasks = asyncio.all_tasks()
     async with tutor(livekit_server, room, "buenos días"):
-        attending = asyncio.create_task(learner(livekit_server, room).attend())
+        running = asyncio.create_task(learner(livekit_server, room).run())
         await asyncio.sleep(after)
-        attending.cancel()
+        running.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await attending
+            await running
         await left_by_ana(livekit_server, room)
     await done(asyncio.all_tasks() - tasks)
 
@@ -388,7 +388,7 @@ async def test_a_lesson_leaves_no_native_handle_behind(
     """Room, tracks, streams and subscriptions are given back."""
     before = native()
     async with tutor(livekit_server, room, "buenos días"):
-        await learner(livekit_server, room, script=ONE_LINE, patience=1.0).attend()
+        await learner(livekit_server, room, script=ONE_LINE, patience=1.0).run()
     async with asyncio.timeout(30):
         while native() > before:  # noqa: ASYNC110  # the last callbacks hold on until they have run
             await asyncio.sleep(0.1)
@@ -399,10 +399,10 @@ async def test_a_refused_token_is_one_error_that_hides_it(
 ) -> None:
     """The caller gets LiveKit's own error, bare, without the token."""
     forged = LiveKitServer(livekit_server.url, livekit_server.api_key, "x" * 40)
-    attending = learner(forged, room)
+    running = learner(forged, room)
     with pytest.raises(rtc.ConnectError) as caught:
-        await attending.attend()
-    assert attending.token not in str(caught.value) + repr(attending)
+        await running.run()
+    assert running.token not in str(caught.value) + repr(running)
 
 
 async def test_a_failing_callback_fails_the_lesson(
@@ -410,10 +410,10 @@ async def test_a_failing_callback_fails_the_lesson(
 ) -> None:
     """What the callback raises reaches whoever started the lesson, and the room is left."""
 
-    def fail(heard: Heard) -> None:
+    def fail(heard: TranscriptSegment) -> None:
         raise ZeroDivisionError(heard.text)
 
     async with tutor(livekit_server, room, "buenos días"):
         with pytest.raises(ZeroDivisionError, match="buenos días"):
-            await learner(livekit_server, room, on_heard=fail).attend()
+            await learner(livekit_server, room, on_heard=fail).run()
         await left_by_ana(livekit_server, room)

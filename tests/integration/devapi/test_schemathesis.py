@@ -26,7 +26,7 @@ class Tokens:
     """The agent's JWT for the exchange, Ana's for all else."""
 
     def get(self, case: Any, _context: Any) -> str:
-        """The token that this operation asks for."""
+        """Return the token that this operation needs."""
         if case.operation.path.endswith("user-token"):
             return SETTINGS.mint_agent_jwt(AGENT)
         claims = UserClaims(
@@ -41,7 +41,7 @@ class Tokens:
         return sign(claims, SETTINGS.user_signing_secret.get_secret_value())
 
     def set(self, case: Any, data: str, _context: Any) -> None:
-        """Puts the token where the guide has it."""
+        """Set the token where the guide has it."""
         case.headers["Authorization"] = f"Bearer {data}"
 
 
@@ -61,7 +61,7 @@ def schema() -> Any:
 
 
 def from_my_agent(case: Any) -> None:
-    """Makes a valid request come from Ana's agent, so that it gets past 403 and 404."""
+    """Change a valid request so that it comes from Ana's agent and gets past 403 and 404."""
     for place in (case.body, case.path_parameters):
         if isinstance(place, dict):
             place.update({name: mine for name, mine in MINE.items() if name in place})

@@ -16,7 +16,7 @@ JOIN = {"user_id": "user_ana"}
 
 
 def settings(**changes: object) -> DevApiSettings:
-    """Settings as a developer has them."""
+    """Return settings as a developer has them."""
     return DevApiSettings.model_validate(
         {
             "shared_secret": "a shared secret",
@@ -30,7 +30,7 @@ def settings(**changes: object) -> DevApiSettings:
 
 @asynccontextmanager
 async def served(**changes: object) -> AsyncIterator[str]:
-    """Serves the API for as long as the block lasts; return its base URL."""
+    """Serve the API for the duration of a block; yield its base URL."""
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(serve(settings(**changes), ready=ready.set_result))
     await asyncio.wait({ready, serving}, return_when=asyncio.FIRST_COMPLETED)
@@ -44,18 +44,18 @@ async def served(**changes: object) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    """A client of an API that is served for this test."""
+    """Yield a client of an API that is served for this test."""
     async with served() as url, httpx.AsyncClient(base_url=url, timeout=30) as client:
         yield client
 
 
 async def health(client: httpx.AsyncClient) -> httpx.Response:
-    """Asks for health, without a token."""
+    """Request health, without a token."""
     return await client.post("/api/v1/agent/health", json={"userId": "user_ana"})
 
 
 async def misbehave(client: httpx.AsyncClient, **fault: object) -> None:
-    """Puts one fault in force."""
+    """Activate one fault."""
     await client.put("/dev/faults", json={"faults": [fault]})
 
 
@@ -149,7 +149,7 @@ async def test_events_arrive_as_they_happen(client: httpx.AsyncClient) -> None:
 
 
 async def first_event(stream: httpx.Response) -> tuple[str, str, str]:
-    """The kind, id and room of the next event on the stream."""
+    """Return the kind, id and room of the next event on the stream."""
     fields: dict[str, str] = {}
     async for line in stream.aiter_lines():
         if not line and fields:

@@ -68,7 +68,7 @@ CHATTER = re.compile(r'"event": ?"(api\.called|probe\.tick|progress\.made)"')
 
 
 @dataclass(slots=True)
-class Log:
+class HostLogLines:
     """A host's log lines as they come, as mappings.
 
     A test sees those that were written since it began: what a test before it has waited for is not
@@ -136,7 +136,7 @@ class HostProcess:
     """A host process that runs, or has ended."""
 
     process: Process | ForkedHost
-    log: Log
+    log: HostLogLines
     directory: Path
 
     @property
@@ -184,7 +184,7 @@ class HostProcess:
 
 
 @dataclass(frozen=True, slots=True)
-class Api:
+class DevApiClient:
     """The dev API, as a test asks it."""
 
     settings: DevApiSettings
@@ -234,7 +234,7 @@ class Api:
 
 
 @dataclass(frozen=True, slots=True)
-class Visitor:
+class SilentLearner:
     """A learner in a room, without a voice."""
 
     room: rtc.Room
@@ -284,10 +284,10 @@ class Deployment:
     """All that a test of the host process stands on."""
 
     livekit: LiveKitServer
-    api: Api
+    api: DevApiClient
     plugins: Path
     directory: Path
-    logs: list[Log] = field(default_factory=list)
+    logs: list[HostLogLines] = field(default_factory=list)
     warm: WarmHosts | None = None
 
     def environ(self) -> dict[str, str]:
@@ -343,7 +343,7 @@ class Deployment:
             process, stream = await _start_cold(wrapper or (), arguments, variables)
         else:
             process, stream = await self.warm.start(arguments, variables)
-        log = Log()
+        log = HostLogLines()
         async with background() as tasks:
             tasks.create_task(log.read(stream))
             self.logs.append(log)
@@ -359,7 +359,7 @@ class Deployment:
     @asynccontextmanager
     async def visit(
         self, room: str | None = None, *, user_id: str | None = None, agent_name: str | None = None
-    ) -> AsyncIterator[Visitor]:
+    ) -> AsyncIterator[SilentLearner]:
         """Keep a new learner in a room, with a token of the API's /rooms/join."""
         room, user_id = room or new_room(), user_id or f"user_{uuid4().hex[:12]}"
         (await self.api.client.put(f"/dev/learners/{user_id}", json={})).raise_for_status()
@@ -372,7 +372,9 @@ class Deployment:
             yield visitor
 
     @asynccontextmanager
-    async def enter(self, token: str, user_id: str, session_id: str) -> AsyncIterator[Visitor]:
+    async def enter(
+        self, token: str, user_id: str, session_id: str
+    ) -> AsyncIterator[SilentLearner]:
         """Keep a participant in a room, with any token."""
         changed = asyncio.Event()
         async with joined(self.livekit.url, token) as room:
@@ -382,7 +384,7 @@ class Deployment:
                 "participant_attributes_changed",
             ):
                 room.on(event, lambda *_: changed.set())
-            yield Visitor(room, user_id, session_id, token, changed)
+            yield SilentLearner(room, user_id, session_id, token, changed)
 
     def token(self, room: str, attributes: dict[str, str], **grants: Any) -> str:
         """Return a learner's token as somebody else than the API would issue it."""
@@ -539,14 +541,14 @@ def third_party(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def dev_api(livekit_server: LiveKitServer) -> AsyncIterator[Api]:
+async def dev_api(livekit_server: LiveKitServer) -> AsyncIterator[DevApiClient]:
     """Yield a dev API whose secrets the test session knows."""
     async with dev_api_for(livekit_server) as served:
         yield served
 
 
 @asynccontextmanager
-async def dev_api_for(livekit: LiveKitServer) -> AsyncIterator[Api]:
+async def dev_api_for(livekit: LiveKitServer) -> AsyncIterator[DevApiClient]:
     """Yield a dev API of its own for the length of a block."""
     settings = DevApiSettings.model_validate(
         {
@@ -564,7 +566,7 @@ async def dev_api_for(livekit: LiveKitServer) -> AsyncIterator[Api]:
             httpx.AsyncClient(base_url=url, timeout=PATIENCE, limits=FRESH) as client,
             background() as followers,
         ):
-            served = Api(settings, url, client)
+            served = DevApiClient(settings, url, client)
             followers.create_task(served.follow())
             yield served
 
@@ -572,7 +574,7 @@ async def dev_api_for(livekit: LiveKitServer) -> AsyncIterator[Api]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def deployment(
     livekit_server: LiveKitServer,
-    dev_api: Api,
+    dev_api: DevApiClient,
     third_party: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Deployment]:

@@ -13,7 +13,7 @@ from tests.integration.host.conftest import (
     PATIENCE,
     Deployment,
     HostProcess,
-    Visitor,
+    SilentLearner,
     explicit,
     new_room,
 )
@@ -121,7 +121,7 @@ async def test_a_machine_that_is_measured_serves_all_who_come(
 
 
 async def _stay(deployment: Deployment, host: HostProcess, agent_name: str = AGENT) -> Stay:
-    """Come, wait until a lesson begins, stay for a while, and leave."""
+    """Enter, wait until a lesson begins, stay for a while, and leave."""
     stay = Stay()
     async with deployment.visit(new_room(), agent_name=agent_name) as visitor:
         _watch(visitor, stay)
@@ -134,7 +134,7 @@ async def _stay(deployment: Deployment, host: HostProcess, agent_name: str = AGE
     return stay
 
 
-def _watch(visitor: Visitor, stay: Stay) -> None:
+def _watch(visitor: SilentLearner, stay: Stay) -> None:
     """Note when the learner is shown that they wait, and first gets the sound of it."""
 
     def on_attributes(changed: dict[str, str], who: rtc.Participant) -> None:

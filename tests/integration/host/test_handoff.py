@@ -10,7 +10,7 @@ from livekit import rtc
 from tests.integration.host.conftest import (
     Deployment,
     HostProcess,
-    Visitor,
+    SilentLearner,
     dev_api_for,
     explicit,
     new_room,
@@ -29,7 +29,7 @@ def floors(tutors: list[rtc.RemoteParticipant]) -> dict[str, str | None]:
     return {it.get("loqua.tutor", "not told"): it.get("loqua.floor") for it in told}
 
 
-async def shown(learner: Visitor, **told: str) -> None:
+async def shown(learner: SilentLearner, **told: str) -> None:
     """Wait until the room is told so who has the floor."""
     wanted = {name.replace("_", "-"): floor for name, floor in told.items()}
     await learner.until(lambda tutors: floors(tutors) == wanted)
@@ -126,7 +126,7 @@ async def test_a_specialist_that_nobody_hosts_is_a_clear_error(
 
 
 @asynccontextmanager
-async def own_house(deployment: Deployment) -> AsyncIterator[Deployment]:
+async def own_deployment(deployment: Deployment) -> AsyncIterator[Deployment]:
     """Yield a deployment whose rooms the shared host does not serve."""
     async with run_livekit() as livekit, dev_api_for(livekit) as api:
         yield replace(deployment, livekit=livekit, api=api)
@@ -140,7 +140,7 @@ async def test_a_specialist_whose_places_are_taken_is_absent_after_ten_seconds(
     tutors |= explicit(SPECIALIST)
     tutors[SPECIALIST]["max_concurrent_jobs"] = 1
     room = new_room()
-    async with own_house(deployment) as own, own.host(tmp_path, tutors) as host:
+    async with own_deployment(deployment) as own, own.host(tmp_path, tutors) as host:
         host.script(room, calls=SPECIALIST)
         async with own.visit(agent_name=SPECIALIST) as first:
             await host.log.until("lesson.opened", room=first.name)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pytest
 import pytest_asyncio
-from tests.bench.cluster import AUTOMATIC, Cluster, Member, run_cluster
-from tests.integration.host.conftest import Visitor, explicit, new_room
+from tests.bench.cluster import AUTOMATIC, HostCluster, Member, run_cluster
+from tests.integration.host.conftest import SilentLearner, explicit, new_room
 
 from loqua_host.dev.postgres import PostgresUnavailableError
 
@@ -17,10 +17,10 @@ MADE = [{"words_learned": 30}]
 
 
 @dataclass(frozen=True, slots=True)
-class Hosts:
+class TwoHosts:
     """Two hosts: one has the automatic tutor, the other the specialist."""
 
-    cluster: Cluster
+    cluster: HostCluster
 
     @property
     def caller(self) -> Member:
@@ -33,7 +33,7 @@ class Hosts:
         return self.cluster.members[1]
 
     def script(self, room: str, **specialist: object) -> None:
-        """Have the tutor call the specialist, who makes progress."""
+        """Write a script in which the tutor calls the specialist, who makes progress."""
         self.caller.running.script(room, calls=SPECIALIST)
         self.end(room, **specialist)
 
@@ -42,8 +42,8 @@ class Hosts:
         lines = {"progress": MADE, **specialist}
         self.called.running.script(room, tutor=SPECIALIST, **lines)
 
-    async def one_record_each(self, learner: Visitor) -> None:
-        """See that both lessons of a learner who has left have their record, once."""
+    async def one_record_each(self, learner: SilentLearner) -> None:
+        """Check that both lessons of a learner who has left have one record each."""
         api = self.cluster.deployments[0].api
         await api.until("sessions", learner.user_id, count=2)
         records = await api.arrivals("sessions", learner.user_id)
@@ -55,18 +55,18 @@ class Hosts:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def hosts() -> AsyncIterator[Hosts]:
+async def hosts() -> AsyncIterator[TwoHosts]:
     """Yield the hosts on one LiveKit server and one ledger in Postgres."""
     try:
         async with run_cluster(2, 1, (AUTOMATIC, explicit(SPECIALIST))) as cluster:
-            yield Hosts(cluster)
+            yield TwoHosts(cluster)
     except PostgresUnavailableError as missing:
         pytest.skip(str(missing))
 
 
 @pytest.mark.parametrize("crash", [{}, {"killed_at": 1}], ids=["lives", "crashes once"])
 async def test_the_report_of_a_specialist_on_another_host_returns(
-    hosts: Hosts, crash: dict[str, object]
+    hosts: TwoHosts, crash: dict[str, object]
 ) -> None:
     """Also if its job crashes on the way and resumes."""
     room = new_room()
@@ -86,7 +86,7 @@ async def test_the_report_of_a_specialist_on_another_host_returns(
 
 
 async def test_a_caller_whose_host_is_killed_meanwhile_gets_the_report_when_it_resumes(
-    hosts: Hosts,
+    hosts: TwoHosts,
 ) -> None:
     """The learner is with the specialist until then, and greeted afterwards."""
     room = new_room()
@@ -106,7 +106,7 @@ async def test_a_caller_whose_host_is_killed_meanwhile_gets_the_report_when_it_r
 
 
 async def test_a_caller_goes_on_when_the_only_host_of_its_specialist_is_killed(
-    hosts: Hosts,
+    hosts: TwoHosts,
 ) -> None:
     """Once LiveKit has dropped the specialist; the host that returns gives it a record."""
     room = new_room()

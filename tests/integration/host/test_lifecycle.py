@@ -9,11 +9,11 @@ from livekit.agents.types import TOPIC_CHAT
 from tests.integration.host.conftest import (
     Deployment,
     HostProcess,
-    Visitor,
+    SilentLearner,
     explicit,
     new_room,
 )
-from tests.integration.host.gate import open_gate
+from tests.integration.host.livekit_proxy import open_livekit_proxy
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -65,11 +65,11 @@ async def test_the_token_is_exchanged_and_the_context_loaded_while_the_job_conne
 ) -> None:
     """The learner is found before the tutor is in the room; then all is asked for once."""
     async with (
-        open_gate(deployment.livekit.url) as gate,
-        deployment.host(tmp_path, explicit("ahead"), environ={"LIVEKIT_URL": gate.url}) as host,
+        open_livekit_proxy(deployment.livekit.url) as proxy,
+        deployment.host(tmp_path, explicit("ahead"), environ={"LIVEKIT_URL": proxy.url}) as host,
         AsyncExitStack() as visits,
     ):
-        with gate.holding("/rtc"):
+        with proxy.hold("/rtc"):
             learner = await visits.enter_async_context(deployment.visit(agent_name="ahead"))
             await host.log.until("learner.found", room=learner.name)
             await deployment.api.until("contexts", learner.user_id)
@@ -314,7 +314,7 @@ async def _has_the_last_progress(deployment: Deployment, host: HostProcess, how:
 
 def _scripted(
     deployment: Deployment, host: HostProcess, hook: str, how: str
-) -> AbstractAsyncContextManager[Visitor]:
+) -> AbstractAsyncContextManager[SilentLearner]:
     room = new_room()
     host.script(room, **{hook: how})
     return deployment.visit(room)

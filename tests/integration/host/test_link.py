@@ -5,13 +5,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 import pytest_asyncio
-from tests.integration.host.conftest import Deployment, HostProcess, Visitor, new_room
+from tests.integration.host.conftest import Deployment, HostProcess, SilentLearner, new_room
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def honest(deployment: Deployment, host: HostProcess) -> AsyncIterator[Visitor]:
+async def honest(deployment: Deployment, host: HostProcess) -> AsyncIterator[SilentLearner]:
     """Yield a learner with an honest tutor, whose record must come out right at the end."""
     room = new_room()
     host.script(room, report={"topics_covered": ["honesty"]})
@@ -27,8 +27,8 @@ async def honest(deployment: Deployment, host: HostProcess) -> AsyncIterator[Vis
 
 @asynccontextmanager
 async def attacked(
-    deployment: Deployment, host: HostProcess, honest: Visitor, attack: str
-) -> AsyncIterator[Visitor]:
+    deployment: Deployment, host: HostProcess, honest: SilentLearner, attack: str
+) -> AsyncIterator[SilentLearner]:
     """Yield the learner of a tutor that attacks.
 
     The honest lesson goes on meanwhile, and the attacker's own has its record.
@@ -44,7 +44,7 @@ async def attacked(
 
 
 async def test_a_second_connection_and_a_stolen_token_are_refused(
-    deployment: Deployment, host: HostProcess, honest: Visitor
+    deployment: Deployment, host: HostProcess, honest: SilentLearner
 ) -> None:
     """A job has one connection, and its token is good in its own process alone."""
     async with attacked(deployment, host, honest, "second") as greedy:
@@ -57,7 +57,7 @@ async def test_a_second_connection_and_a_stolen_token_are_refused(
 
 
 async def test_a_flood_is_slowed_down_and_harms_nobody_else(
-    deployment: Deployment, host: HostProcess, honest: Visitor
+    deployment: Deployment, host: HostProcess, honest: SilentLearner
 ) -> None:
     """Hundreds of messages at once: the host reads them at its own pace, and says so."""
     async with attacked(deployment, host, honest, "flood") as flooder:
@@ -66,7 +66,7 @@ async def test_a_flood_is_slowed_down_and_harms_nobody_else(
 
 
 async def test_an_oversized_message_ends_its_own_lesson_alone(
-    deployment: Deployment, host: HostProcess, honest: Visitor
+    deployment: Deployment, host: HostProcess, honest: SilentLearner
 ) -> None:
     """The connection is closed, and its tutor comes back to behave."""
     async with attacked(deployment, host, honest, "oversized") as sender:
@@ -83,7 +83,7 @@ async def test_an_oversized_message_ends_its_own_lesson_alone(
     ],
 )
 async def test_what_is_no_message_is_refused_by_the_name_of_its_field(
-    deployment: Deployment, host: HostProcess, honest: Visitor, attack: str, fields: list[str]
+    deployment: Deployment, host: HostProcess, honest: SilentLearner, attack: str, fields: list[str]
 ) -> None:
     """The lesson goes on with its last good progress."""
     async with attacked(deployment, host, honest, attack) as sender:
@@ -94,7 +94,7 @@ async def test_what_is_no_message_is_refused_by_the_name_of_its_field(
 
 
 async def test_a_lesson_is_joined_once(
-    deployment: Deployment, host: HostProcess, honest: Visitor
+    deployment: Deployment, host: HostProcess, honest: SilentLearner
 ) -> None:
     """No job becomes another learner's by saying so."""
     async with attacked(deployment, host, honest, "rejoin") as sender:

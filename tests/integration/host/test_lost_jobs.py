@@ -18,7 +18,7 @@ from tests.integration.host.conftest import (
     explicit,
     new_room,
 )
-from tests.integration.host.gate import Gate, open_gate
+from tests.integration.host.livekit_proxy import LiveKitProxy, open_livekit_proxy
 from tests.integration.host.test_jobs import forkserver
 
 from loqua_host.lessons.dispatch_state import JOIN_SECONDS
@@ -29,16 +29,18 @@ AGENT = "losing"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def gate(deployment: Deployment) -> AsyncIterator[Gate]:
+async def proxy(deployment: Deployment) -> AsyncIterator[LiveKitProxy]:
     """Yield a way to LiveKit that workers can be cut off from."""
-    async with open_gate(deployment.livekit.url) as gate:
-        yield gate
+    async with open_livekit_proxy(deployment.livekit.url) as proxy:
+        yield proxy
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def losing(deployment: Deployment, gate: Gate, tmp_path: Path) -> AsyncIterator[HostProcess]:
+async def losing(
+    deployment: Deployment, proxy: LiveKitProxy, tmp_path: Path
+) -> AsyncIterator[HostProcess]:
     """Yield a host with a place for one lesson, whose first job process is warm."""
-    environ, lessons = {"LIVEKIT_URL": gate.url}, {"max_lessons": 1}
+    environ, lessons = {"LIVEKIT_URL": proxy.url}, {"max_lessons": 1}
     hosting = deployment.host(tmp_path, explicit(AGENT), environ=environ, lessons=lessons)
     async with hosting as host:
         yield host
@@ -126,12 +128,12 @@ async def test_a_tutor_whose_identity_another_takes_comes_back(
 
 
 async def test_a_job_that_ends_while_its_worker_has_no_connection_frees_its_place(
-    deployment: Deployment, losing: HostProcess, gate: Gate
+    deployment: Deployment, losing: HostProcess, proxy: LiveKitProxy
 ) -> None:
     """LiveKit may not hear of its end; there is one place (livekit/livekit#4894)."""
     async with deployment.visit(agent_name=AGENT) as first:
         await losing.log.until("lesson.opened", user_id=first.user_id)
-        gate.cut_workers()
+        proxy.cut_workers()
     await deployment.api.until("sessions", first.user_id)
     async with deployment.visit(agent_name=AGENT) as second:
         await losing.log.until("lesson.opened", user_id=second.user_id)

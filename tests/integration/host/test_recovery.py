@@ -11,7 +11,7 @@ from tests.integration.host.conftest import (
     PATIENCE,
     Deployment,
     HostProcess,
-    Visitor,
+    SilentLearner,
     explicit,
     new_room,
 )
@@ -41,7 +41,7 @@ async def test_more_learners_than_places_are_all_served_in_turn_and_none_twice(
 ) -> None:
     """Who has to wait is told so, and that it is over."""
     async with AsyncExitStack() as stack:
-        learners: list[Visitor] = []
+        learners: list[SilentLearner] = []
         for _ in range(LEARNERS):
             room = new_room()
             small.script(room, tutor="probe-specialist", ends_at=5)

@@ -9,7 +9,7 @@ from tests.integration.host.conftest import (
     EMPTY_ROOM,
     Deployment,
     HostProcess,
-    Visitor,
+    SilentLearner,
     explicit,
     new_room,
 )
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def honest(deployment: Deployment, host: HostProcess) -> AsyncIterator[Visitor]:
+async def honest(deployment: Deployment, host: HostProcess) -> AsyncIterator[SilentLearner]:
     """Yield a learner whose lesson goes on beside all refusals."""
     async with deployment.visit() as learner:
         await host.log.until("probe.ready", room=learner.name)
@@ -44,7 +44,7 @@ async def refused_once(host: HostProcess, room: str, cause: str, *hint: str) -> 
     assert not host.log.find("lesson.opened", room=room)
 
 
-async def goes_on(host: HostProcess, honest: Visitor) -> None:
+async def goes_on(host: HostProcess, honest: SilentLearner) -> None:
     """Check that the honest lesson is taught."""
     ticks = len(host.log.find("progress.made", user_id=honest.user_id))
     await host.log.until("progress.made", user_id=honest.user_id, count=ticks + 1)
@@ -65,7 +65,7 @@ async def goes_on(host: HostProcess, honest: Visitor) -> None:
 async def test_a_learner_without_a_sound_user_id_is_turned_away(
     deployment: Deployment,
     host: HostProcess,
-    honest: Visitor,
+    honest: SilentLearner,
     attributes: dict[str, str],
     cause: str,
     hint: str,
@@ -79,7 +79,7 @@ async def test_a_learner_without_a_sound_user_id_is_turned_away(
 
 
 async def test_a_learner_who_could_have_written_its_own_attributes_is_turned_away(
-    deployment: Deployment, host: HostProcess, honest: Visitor
+    deployment: Deployment, host: HostProcess, honest: SilentLearner
 ) -> None:
     """Whoever it says it is: even a learner that the API knows."""
     room = new_room()
@@ -91,7 +91,7 @@ async def test_a_learner_who_could_have_written_its_own_attributes_is_turned_awa
 
 
 async def test_a_token_that_cannot_be_read_ends_the_lesson_with_the_guides_debugging_steps(
-    deployment: Deployment, host: HostProcess, honest: Visitor
+    deployment: Deployment, host: HostProcess, honest: SilentLearner
 ) -> None:
     """Whether ciphertext or key is wrong, nobody can tell; the line says what to compare."""
     async with (
@@ -105,7 +105,7 @@ async def test_a_token_that_cannot_be_read_ends_the_lesson_with_the_guides_debug
 
 
 async def test_an_agent_that_the_api_does_not_take_is_a_named_error(
-    deployment: Deployment, host: HostProcess, honest: Visitor
+    deployment: Deployment, host: HostProcess, honest: SilentLearner
 ) -> None:
     """A 401 to the exchange: it is AGENT_JWT_TOKEN that has to be repaired."""
     fault = {"kind": "error", "status": 401, "code": "X", "endpoint": "user-token"}

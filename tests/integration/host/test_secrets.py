@@ -19,7 +19,7 @@ from tests.integration.host.conftest import (
     explicit,
     new_room,
 )
-from tests.integration.host.rotations import addresses, mount
+from tests.integration.host.rotating_host import addresses, mount
 from tests.integration.host.test_tracing import collector
 
 from loqua_host.system.sandbox import is_possible

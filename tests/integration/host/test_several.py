@@ -7,19 +7,25 @@ from pathlib import Path
 import pytest
 from livekit.agents.types import TOPIC_CHAT
 from livekit.api import AccessToken, VideoGrants
-from tests.integration.host.conftest import Deployment, HostProcess, Visitor, explicit, new_room
+from tests.integration.host.conftest import (
+    Deployment,
+    HostProcess,
+    SilentLearner,
+    explicit,
+    new_room,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 AGENT = "several"
 
 
-async def write(visitor: Visitor, text: str) -> None:
+async def write(visitor: SilentLearner, text: str) -> None:
     """Send a message to the room's chat."""
     await visitor.room.local_participant.send_text(text, topic=TOPIC_CHAT)
 
 
-def strangers(deployment: Deployment, room: str) -> dict[str, str]:
+def other_participants(deployment: Deployment, room: str) -> dict[str, str]:
     """Return the tokens of those in a room whom no tutor is to hear."""
     made = AccessToken(deployment.livekit.api_key, deployment.livekit.api_secret).with_identity(
         "an-agent"
@@ -49,7 +55,7 @@ async def test_a_tutor_that_hears_everyone_is_told_who_of_them_types(
         await host.log.until("probe.ready", room=room)
         async with deployment.visit(room, agent_name=AGENT) as second:
             await host.log.until("probe.tick", room=room, others=1)
-            for name, token in strangers(deployment, room).items():
+            for name, token in other_participants(deployment, room).items():
                 stranger = await stack.enter_async_context(deployment.enter(token, name, ""))
                 await write(stranger, f"from {name}")
             await write(second, "¿Qué tal?")

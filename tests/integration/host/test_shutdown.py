@@ -9,7 +9,13 @@ from pathlib import Path
 import psutil
 import pytest
 from livekit.rtc import DisconnectReason
-from tests.integration.host.conftest import PATIENCE, Deployment, HostProcess, Visitor, explicit
+from tests.integration.host.conftest import (
+    PATIENCE,
+    Deployment,
+    HostProcess,
+    SilentLearner,
+    explicit,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -164,7 +170,9 @@ async def test_a_killed_host_loses_no_lesson(deployment: Deployment, tmp_path: P
             assert record["payload"]["sessionId"] == learner.session_id
 
 
-async def _until_killed(deployment: Deployment, directory: Path, stays: Visitor) -> Visitor:
+async def _until_killed(
+    deployment: Deployment, directory: Path, stays: SilentLearner
+) -> SilentLearner:
     """Kill a host while it teaches one learner and another learner's record is pending."""
     async with deployment.host(directory, explicit("killed")) as host:
         async with deployment.api.misbehaving({"kind": "outage", "endpoint": "sessions"}):

@@ -14,7 +14,7 @@ from tests.integration.host.conftest import (
     explicit,
     new_room,
 )
-from tests.integration.host.gate import open_gate
+from tests.integration.host.livekit_proxy import open_livekit_proxy
 
 from loqua_host.dev.livekit import run_livekit
 
@@ -33,10 +33,10 @@ async def test_livekits_webhook_has_the_lesson_prepared_before_its_job(
     async with (
         run_livekit(webhook=webhook, environ=own) as livekit,
         dev_api_for(livekit) as api,
-        open_gate(livekit.url) as gate,
+        open_livekit_proxy(livekit.url) as proxy,
     ):
         deployment = Deployment(livekit, api, third_party, tmp_path)
-        through = {"LIVEKIT_URL": gate.url}
+        through = {"LIVEKIT_URL": proxy.url}
         async with (
             deployment.host(tmp_path, explicit("foreseen"), environ=through) as host,
             AsyncExitStack() as visits,
@@ -45,7 +45,7 @@ async def test_livekits_webhook_has_the_lesson_prepared_before_its_job(
                 forged = {"event": "participant_joined", "room": {"name": "room"}}
                 assert (await stranger.post(webhook, json=forged)).status_code == 401
             room = new_room()
-            with gate.holding("/agent"):
+            with proxy.hold("/agent"):
                 learner = await visits.enter_async_context(
                     deployment.visit(room, agent_name="foreseen")
                 )

@@ -161,7 +161,7 @@ def serve(channel: socket.socket) -> None:
 
 
 def _become_host(between: int, log: int, arguments: list[str], environ: dict[str, str]) -> None:
-    """Become what `restart_with_clean_environ` makes of a host, as a child of our grandparent."""
+    """Replace this process as `restart_with_clean_environ` does, as our grandparent's child."""
     from loqua_host.__main__ import main  # noqa: PLC0415  # for the process above to import
     from loqua_host.system.environment import ONE_THREAD, STARTUP_ENVIRON, safe_environ  # noqa: PLC0415
 

@@ -20,7 +20,7 @@ RED = rtc.VideoFrame(
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a look take longer than a tutor would wait: a busy machine shows the picture late."""
+    """Extend the time limit of a look: a busy machine shows the picture late."""
     monkeypatch.setattr(module, "LOOK_SECONDS", 30.0)
 
 
@@ -50,7 +50,7 @@ def upcoming(room: rtc.Room, event: Any) -> "asyncio.Future[tuple[Any, ...]]":
 
 
 async def show(source: rtc.VideoSource) -> None:
-    """Hold something red before a camera."""
+    """Publish a camera that shows something red."""
     while True:
         source.capture_frame(RED)
         await asyncio.sleep(0.1)

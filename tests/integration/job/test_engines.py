@@ -42,20 +42,20 @@ def refuses(status: int) -> Answer:
 
 
 async def hangs(_request: web.Request, _body: bytes) -> web.StreamResponse:
-    """Never answer."""
+    """Block without an answer."""
     await asyncio.Event().wait()
     raise AssertionError
 
 
 async def stalls(request: web.Request, body: bytes) -> web.StreamResponse:
-    """Say half of it, and nothing more."""
+    """Send half of the answer, and nothing more."""
     response = await _half(request, body)
     await asyncio.Event().wait()
     return response
 
 
 async def breaks_off(request: web.Request, body: bytes) -> web.StreamResponse:
-    """Say half of it, and close."""
+    """Send half of the answer, and close."""
     response = await _half(request, body)
     await asyncio.sleep(0.1)
     assert request.transport

@@ -20,7 +20,7 @@ FRAME = SPEAKING_RATE // 50
 _QUIET = 200
 
 
-class Microphone(AudioInput):
+class SpeechThenSilence(AudioInput):
     """A microphone in front of a voice, behind which there is digital silence."""
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Microphone(AudioInput):
         self.last_word = 0.0
 
     def speak(self) -> None:
-        """Say the sentence."""
+        """Play the sentence."""
         pcm = np.frombuffer(b"".join(synthesize(EXPECTED, voice=voice_for("es"))), np.int16)
         self._spoken = pcm[: np.flatnonzero(np.abs(pcm) > _QUIET)[-1]]
 
@@ -47,7 +47,7 @@ class Microphone(AudioInput):
         return rtc.AudioFrame(frame.tobytes(), SPEAKING_RATE, 1, FRAME)
 
 
-class Recogniser(stt.STT[Never]):
+class FixedRecogniser(stt.STT[Never]):
     """Hears what it is told to."""
 
     def __init__(self, text: str) -> None:
@@ -59,7 +59,7 @@ class Recogniser(stt.STT[Never]):
         return stt.SpeechEvent(stt.SpeechEventType.FINAL_TRANSCRIPT, alternatives=[heard])
 
 
-class Listener(Agent):
+class SilentAgent(Agent):
     """A tutor that answers nothing."""
 
     def __init__(self) -> None:
@@ -87,7 +87,11 @@ async def test_an_expected_answer_ends_the_turn_and_an_article_does_not(
     """The turn detector takes neither for an end: a synthetic voice has no breath behind it."""
     named = {"use": f"{__name__}:Recogniser", "options": {"text": text}}
     engines = Engines(stt=(Engine.model_validate(named),), turn=DELAYS)
-    session, microphone, tutor = build_session(engines, "es", {}), Microphone(), Listener()
+    session, microphone, tutor = (
+        build_session(engines, "es", {}),
+        SpeechThenSilence(),
+        SilentAgent(),
+    )
     session.input.audio = microphone
     await session.start(tutor, record=False)
     try:

@@ -33,7 +33,7 @@ Command = Callable[..., Awaitable[tuple[int, str, str]]]
 
 
 @dataclass
-class Api:
+class RepairableApi:
     """An API that refuses everything until it is repaired."""
 
     broken: bool = True
@@ -95,9 +95,9 @@ def command(config: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPat
 
 
 @pytest.fixture
-def api() -> Api:
+def api() -> RepairableApi:
     """Return the API."""
-    return Api()
+    return RepairableApi()
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ async def ledger(tmp_path: Path, ledger_url: str | None) -> AsyncIterator[Ledger
 
 @pytest.fixture
 async def delivery(
-    ledger: Ledger, api: Api, monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger, api: RepairableApi, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Delivery]:
     """Yield a delivery that looks at the ledger often."""
     monkeypatch.setattr(delivering, "POLL_INTERVAL", 0.05)
@@ -143,7 +143,7 @@ async def delivery(
 
 
 async def test_what_was_refused_is_listed_and_sent_again_while_the_host_runs(
-    api: Api, delivery: Delivery, command: Command
+    api: RepairableApi, delivery: Delivery, command: Command
 ) -> None:
     """The operator sees why, fixes the API, and the running host notices."""
     status, listed, _ = await command("list", "--dead")
@@ -277,7 +277,7 @@ async def test_a_wrong_key_and_a_missing_ledger_are_told_with_their_hint(
     assert (status, output, "LEDGER_KEY_PREVIOUS" in errors) == (1, "", True)
     if ledger_url is not None:
         status, _, errors = await command("list", LEDGER_URL=f"{ledger_url}elsewhere")
-        assert (status, "holds no ledger" in errors) == (1, True)
+        assert (status, "contains no ledger" in errors) == (1, True)
         return
     (tmp_path / "ledger.db").rename(tmp_path / "elsewhere.db")
     status, _, errors = await command("list")

@@ -94,7 +94,7 @@ async def deliver(
     return [dict(log) for log in logs]
 
 
-class Line(httpx.ASGITransport):
+class CuttableTransport(httpx.ASGITransport):
     """A connection that the API can cut."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -121,7 +121,7 @@ async def test_a_row_without_a_token_gets_a_new_one(
 ) -> None:
     """The learner left hours ago and the host was started anew: it asks for the token again."""
     jwt = settings.mint_agent_jwt("loqua-tutor")
-    logs = await deliver(ledger, Line(app), jwt)
+    logs = await deliver(ledger, CuttableTransport(app), jwt)
     assert [log["event"] for log in logs if "delivered" in str(log["event"])] == [
         "progress.delivered",
         "record.delivered",
@@ -134,7 +134,7 @@ async def test_a_learner_whom_the_api_no_longer_knows_makes_dead_letters(
     """Each with its reason, an error in the log, and nothing is asked again."""
     app.state.api.store.forget("user_ana")
     jwt = settings.mint_agent_jwt("loqua-tutor")
-    logs = await deliver(ledger, Line(app), jwt)
+    logs = await deliver(ledger, CuttableTransport(app), jwt)
     dead = [log for log in logs if str(log["event"]).endswith(".dead")]
     assert [(log["event"], log["log_level"], log["status"]) for log in dead] == [
         ("progress.dead", "error", 404),
@@ -159,7 +159,9 @@ async def test_without_a_new_token_the_agents_own_jwt_creates_the_record_where_c
     """A fresh exchange is refused; then the agent's JWT, if it may; else a dead letter."""
     refused = Error(endpoint="user-token", status=status, code="NOT_IN_ROOM")
     app.state.api.board.replace([refused])
-    logs = await deliver(ledger, Line(app), settings.mint_agent_jwt("loqua-tutor"), access)
+    logs = await deliver(
+        ledger, CuttableTransport(app), settings.mint_agent_jwt("loqua-tutor"), access
+    )
     ends = [(log["event"], log.get("status")) for log in logs if log.get("row")]
     end = ("record.delivered", None) if taken else ("record.dead", status)
     assert ends == [("progress.dead", status), end]
@@ -173,7 +175,7 @@ async def test_with_a_new_token_the_record_is_the_learners_own(
 ) -> None:
     """The agent's JWT stands back for as long as there is a learner's."""
     jwt = settings.mint_agent_jwt("loqua-tutor")
-    logs = await deliver(ledger, Line(app), jwt, "user_then_service")
+    logs = await deliver(ledger, CuttableTransport(app), jwt, "user_then_service")
     events = [log["event"] for log in logs]
     assert "record.delivered" in events
     assert "session.recorded_by_service" not in events
@@ -185,7 +187,7 @@ async def test_what_the_agents_own_jwt_is_refused_is_a_dead_letter(
     """The API knows no such learner, whoever asks."""
     app.state.api.store.forget("user_ana")
     jwt = settings.mint_agent_jwt("loqua-tutor")
-    logs = await deliver(ledger, Line(app), jwt, "user_then_service")
+    logs = await deliver(ledger, CuttableTransport(app), jwt, "user_then_service")
     [dead] = [log for log in logs if log["event"] == "record.dead"]
     assert str(dead["why"]).startswith("sessions: 404")
 
@@ -201,7 +203,7 @@ async def test_an_unclear_end_of_the_agents_own_call_is_repeated_only_where_keys
     ]
     app.state.api.board.replace(faults)
     jwt = settings.mint_agent_jwt("loqua-tutor")
-    logs = await deliver(ledger, Line(app), jwt, "service", honours_keys=honoured)
+    logs = await deliver(ledger, CuttableTransport(app), jwt, "service", honours_keys=honoured)
     ends = [log["event"] for log in logs if log.get("row") == "record"]
     assert ends[-1] == ("record.delivered" if honoured else "record.dead")
     assert len(sessions(app)) == 1

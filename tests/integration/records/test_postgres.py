@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from tests.bench.severed import open_link
+from tests.bench.tcp_proxy import open_tcp_proxy
 from tests.certificates import issue
 
 from loqua_host.contract.records import Progress
@@ -38,16 +38,16 @@ default_pool_size = 2
 
 
 @pytest.fixture(scope="module")
-def servants() -> Iterator[Path]:
-    """Yield a directory of the user that servers run as, as which root's own is not readable."""
+def readable_directory() -> Iterator[Path]:
+    """Yield a directory of the servers' user, which cannot read root's directories."""
     with tempfile.TemporaryDirectory(prefix="loqua-servers-") as name:
         yield own(Path(name))
 
 
 @pytest.fixture(scope="module")
-def server(servants: Path) -> Iterator[tuple[str, int, str]]:
+def server(readable_directory: Path) -> Iterator[tuple[str, int, str]]:
     """Yield a Postgres with TLS: its URL by socket, its port, and who vouches for it."""
-    files = {what: own(Path(file)) for what, file in issue(servants).items()}
+    files = {what: own(Path(file)) for what, file in issue(readable_directory).items()}
     files["key"].chmod(0o600)
     port = free_port()
     settings = {
@@ -62,13 +62,13 @@ def server(servants: Path) -> Iterator[tuple[str, int, str]]:
 
 
 @pytest.fixture(scope="module")
-def pool(server: tuple[str, int, str], servants: Path) -> Iterator[int]:
+def pool(server: tuple[str, int, str], readable_directory: Path) -> Iterator[int]:
     """Yield the port of a pgbouncer in transaction mode before that server."""
     program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
         pytest.skip("pgbouncer is not on PATH; Debian has it in the package pgbouncer")
     url, port, _ = server
-    listen, config = free_port(), servants / "pgbouncer.ini"
+    listen, config = free_port(), readable_directory / "pgbouncer.ini"
     [socket] = psycopg.conninfo.conninfo_to_dict(url)["host"].split(",")
     config.write_text(POOL.format(socket=socket, port=port, listen=listen))
     own(config)
@@ -227,7 +227,7 @@ async def test_a_server_that_hangs_counts_as_out_of_reach(
     monkeypatch.setattr(_Connection, "answer_seconds", 0.5)
     url, port, _ = server
     with new_database(url, "hanging"):
-        async with open_link(("127.0.0.1", port)) as link:
+        async with open_tcp_proxy(("127.0.0.1", port)) as link:
             database = PostgresDatabase(f"postgresql://loqua@{link.address}/hanging")
             async with Ledger.open(database, spool=tmp_path, retry_every=0.1) as ledger:
                 rows = [await ledger.open_lesson(a_lesson(number), "") for number in range(5)]
@@ -237,7 +237,7 @@ async def test_a_server_that_hangs_counts_as_out_of_reach(
                         *(ledger.save_progress(row, 1.0, Progress(), {}) for row in rows)
                     )
                 assert ledger.spooled == len(rows)
-                link.heal()
+                link.restore()
                 assert await ledger.replay() == len(rows)
 
 

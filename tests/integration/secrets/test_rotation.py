@@ -52,7 +52,7 @@ async def keep(place: Place) -> SecretCache:
     return SecretCache(place.source, variables, first, SystemClock(), 3600)
 
 
-class Learner:
+class ReturningLearner:
     """One who leaves and comes back all the time, with a token exchange each time."""
 
     def __init__(self, api: LoquaApi, number: int) -> None:
@@ -82,8 +82,8 @@ class Learner:
             await self._came.wait_for(lambda: self.exchanges >= wanted)
 
 
-async def come_again(learners: list[Learner]) -> None:
-    """Let every learner exchange some more."""
+async def come_again(learners: list[ReturningLearner]) -> None:
+    """Wait until every learner has exchanged some more tokens."""
     await asyncio.gather(*(learner.come_again() for learner in learners))
 
 
@@ -96,7 +96,7 @@ async def test_a_rotation_fails_no_exchange(place: Place) -> None:
     )
     transport = httpx.ASGITransport(app)
     async with LoquaApi.open(settings, await keep(place), transport=transport) as api:
-        learners = [Learner(api, number) for number in range(LEARNERS)]
+        learners = [ReturningLearner(api, number) for number in range(LEARNERS)]
         async with background() as tasks:
             for learner in learners:
                 tasks.create_task(learner.come_and_go())

@@ -40,7 +40,7 @@ def recognised(whisper: Whisper, sound: Samples) -> Turn[None]:
 
 
 async def hear_all(scoring: BackgroundScoring, whisper: Whisper) -> list[str]:
-    """Have all recorded learners speak, one after another, and return what was recognised."""
+    """Play all recorded learners, one after another, and return what was recognised."""
     heard = []
     for number, file in enumerate(sorted(RECORDINGS.glob("*.flac")), 1):
         sound = decode(file.read_bytes())

@@ -22,7 +22,7 @@ from loqua_speech.voices import SPEAKING_RATE, synthesize, voice_for
 from loqua_speech.weights import packaged_weights
 from loqua_tutor_conversation.plain import plain
 from loqua_tutor_conversation.state import ConversationState
-from loqua_tutor_conversation.steps import Heard
+from loqua_tutor_conversation.steps import LearnerUtterance
 from loqua_tutor_conversation.vocabulary import find_words
 
 GOLDEN = Path(__file__).parent / "lessons"
@@ -59,20 +59,20 @@ def load_recogniser() -> Whisper:
 
 @pytest.fixture(scope="module")
 def whisper() -> Whisper:
-    """The speech server's recogniser."""
+    """Return the speech server's recogniser."""
     return load_recogniser()
 
 
-def hearing(whisper: Whisper, language: str) -> Callable[[str], Heard]:
+def hearing(whisper: Whisper, language: str) -> Callable[[str], LearnerUtterance]:
     """Return what speaks a line and recognises it, as `loqua_speech.stt` hands it on."""
 
-    def hear(text: str) -> Heard:
+    def hear(text: str) -> LearnerUtterance:
         voice = voice_for("en" if text.startswith(_OTHER) else language)
         pcm = b"".join(synthesize(text.removeprefix(_OTHER), voice=voice))
         passage = whisper.hear(decode(wav(pcm, rate=SPEAKING_RATE)), language)
         words = tuple(RecognizedWord(it.text, it.probability) for it in passage.words)
         confidence = float(np.exp(passage.log_probability))
-        return Heard(passage.text, confidence, words=words, language=passage.language)
+        return LearnerUtterance(passage.text, confidence, words=words, language=passage.language)
 
     return hear
 

@@ -11,9 +11,9 @@ import structlog
 from loqua_host.announcements.announcer import (
     AGAIN_SECONDS,
     LOOK_UP_SECONDS,
+    AnnouncementVoice,
     Announcer,
     Sounds,
-    Voice,
 )
 from loqua_host.announcements.messages import Announcement, Sound, Wanted
 from loqua_host.announcements.tone import after_tone
@@ -24,11 +24,11 @@ from loqua_host.system.tasks import supervised
 
 SENTENCE = {"en": "One moment.", "es": "Un momento."}
 HUMS = Engines(tts=Engine(use="engine:TTS", secrets={"api_key": "KEY"}))
-VOICE = Voice("es", HUMS, {"KEY": "secret"}, SENTENCE)
+VOICE = AnnouncementVoice("es", HUMS, {"KEY": "secret"}, SENTENCE)
 SPOKEN = Sound(rate=16_000, samples=b"\1\0" * 160)
 
 
-def tell(user_id: str = "maria") -> NotifyWaiting:
+def waiting_notice(user_id: str = "maria") -> NotifyWaiting:
     """Return what a learner is to be told."""
     learner = PresentLearner(user_id, user_id, f"PA_{user_id}", 0.0, 0.0)
     return NotifyWaiting(f"room-{user_id}", learner, waiting=True, tutor="tutor", aloud=True)
@@ -38,7 +38,7 @@ class AnnouncerUnderTest:
     """An announcer with fakes around it."""
 
     def __init__(self, tasks: asyncio.TaskGroup) -> None:
-        self.voice: Voice | None = VOICE
+        self.voice: AnnouncementVoice | None = VOICE
         self.language = "es"
         self.looking_up = self.speaking = 0.0
         self.mute = False
@@ -53,7 +53,7 @@ class AnnouncerUnderTest:
             tasks=tasks,
         )
 
-    def voice_of(self, _tutor: str) -> Voice | None:
+    def voice_of(self, _tutor: str) -> AnnouncementVoice | None:
         """Return the tutor's voice."""
         return self.voice
 
@@ -73,7 +73,7 @@ class AnnouncerUnderTest:
         """Play an announcement."""
         self.played.append(announcement)
 
-    async def told(self, *tells: NotifyWaiting) -> list[Announcement]:
+    async def notify(self, *tells: NotifyWaiting) -> list[Announcement]:
         """Notify learners; return what was played."""
         self.played.clear()
         for one in tells:
@@ -91,8 +91,8 @@ async def under_test() -> AsyncIterator[AnnouncerUnderTest]:
 
 async def test_a_learner_hears_and_reads_that_a_tutor_comes(under_test: AnnouncerUnderTest) -> None:
     """In the language they learn, after a tone; the sentence is spoken once for all of them."""
-    tells = [tell(user_id) for user_id in ("maria", "ana", "li")]
-    played = await under_test.told(*tells)
+    tells = [waiting_notice(user_id) for user_id in ("maria", "ana", "li")]
+    played = await under_test.notify(*tells)
     assert [(one.text, one.sound) for one in played] == [("Un momento.", after_tone(SPOKEN))] * 3
     assert {one.token for one in played} == {"for room-maria", "for room-ana", "for room-li"}
     assert len({one.id for one in played}) == 3
@@ -109,7 +109,7 @@ async def test_a_language_without_a_sentence_hears_the_english_one(
 ) -> None:
     """By an English voice."""
     under_test.language = "pl"
-    [played] = await under_test.told(tell())
+    [played] = await under_test.notify(waiting_notice())
     assert (played.text, under_test.wanted[0].language) == ("One moment.", "en")
 
 
@@ -120,13 +120,13 @@ async def test_nobody_waits_for_an_api_or_a_voice(
     """They hear the tutor's own language, or a tone; the sentence is there for the next."""
     setattr(under_test, late, 5.0)
     under_test.language = "en"
-    [played] = await under_test.told(tell())
+    [played] = await under_test.notify(waiting_notice())
     own = late == "looking_up"
     assert played.text == ("Un momento." if own else "One moment.")
     assert played.sound == after_tone(SPOKEN if own else None)
     await asyncio.sleep(5)
     under_test.looking_up = 0.0
-    [again] = await under_test.told(tell())
+    [again] = await under_test.notify(waiting_notice())
     assert (again.text, again.sound) == ("One moment.", after_tone(SPOKEN))
 
 
@@ -137,12 +137,12 @@ async def test_a_voice_that_fails_is_tried_again_after_a_while(
     under_test.mute = True
     with structlog.testing.capture_logs() as logs:
         for _ in range(3):
-            [played] = await under_test.told(tell())
+            [played] = await under_test.notify(waiting_notice())
             assert (played.text, played.sound) == ("Un momento.", after_tone(None))
     assert [line["event"] for line in logs].count("announcement.without_voice") == 1
     under_test.mute = False
     await asyncio.sleep(AGAIN_SECONDS)
-    [played] = await under_test.told(tell())
+    [played] = await under_test.notify(waiting_notice())
     assert played.sound == after_tone(SPOKEN)
 
 
@@ -150,24 +150,24 @@ async def test_a_voice_that_fails_is_tried_again_after_a_while(
     ("voice", "text"),
     [
         (None, ""),
-        (Voice("es", HUMS, {}, None), ""),
-        (Voice("es", Engines(), {}, SENTENCE), "Un momento."),
+        (AnnouncementVoice("es", HUMS, {}, None), ""),
+        (AnnouncementVoice("es", Engines(), {}, SENTENCE), "Un momento."),
     ],
     ids=["no tutor", "no sentence", "no engine"],
 )
 async def test_without_a_voice_or_a_sentence_there_is_a_tone(
-    under_test: AnnouncerUnderTest, voice: Voice | None, text: str
+    under_test: AnnouncerUnderTest, voice: AnnouncementVoice | None, text: str
 ) -> None:
     """Everybody who waits hears something."""
     under_test.voice = voice
-    [played] = await under_test.told(tell())
+    [played] = await under_test.notify(waiting_notice())
     assert (played.text, played.sound, under_test.wanted) == (text, after_tone(None), [])
 
 
 async def test_the_sentence_is_ready_before_anybody_waits(under_test: AnnouncerUnderTest) -> None:
     """In the tutor's own language, from when its worker is there."""
     under_test.announcer.prepare(VOICE)
-    under_test.announcer.prepare(Voice("es", Engines(), {}, SENTENCE))
+    under_test.announcer.prepare(AnnouncementVoice("es", Engines(), {}, SENTENCE))
     await asyncio.sleep(1)
     assert [wanted.text for wanted in under_test.wanted] == ["Un momento."]
 

@@ -32,7 +32,7 @@ ENVIRON = {
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    """A configuration with one specialist."""
+    """Return a configuration with one specialist."""
     directory = tmp_path / "config"
     (directory / "tutors").mkdir(parents=True)
     (directory / "host.yaml").write_text(
@@ -216,7 +216,7 @@ def test_an_address_that_is_not_this_machines_is_reported(
     (config / "host.yaml").write_text(f"ops: {{address: {address}}}\nledger: {{path: l.db}}\n")
     told = mistakes(config, ENVIRON | {"OPS_TOKEN": "t" * 32}, capsys)
     assert "host.yaml: ops.address\n" in told
-    assert "cannot be listened at" in told
+    assert "cannot be opened" in told
 
 
 def test_a_ledger_that_cannot_be_used_is_reported(

@@ -37,7 +37,7 @@ settings: {questions: 3, secrets: {password: hunter2}, tokens: [hunter2]}
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    """A configuration of three layers, with secrets where none should be."""
+    """Return a configuration of three layers, with secrets where none should be."""
     directory = tmp_path / "config"
     for folder in ("tutors", "environments"):
         (directory / folder).mkdir(parents=True)

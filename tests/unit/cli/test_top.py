@@ -126,7 +126,7 @@ def test_a_sparkline_fits_its_width(values: list[float | None], width: int) -> N
 
 
 async def ask(url: str, token: SecretStr = TOKEN) -> HostSnapshot:
-    """Ask the host at an address for its snapshot."""
+    """Request the snapshot of the host at an address."""
     return await RunningHost(OpsSettings(port=int(url.rpartition(":")[2])), [token]).snapshot()
 
 
@@ -143,7 +143,7 @@ async def test_a_running_host_is_asked_with_its_token() -> None:
 async def test_something_else_at_the_address_is_said_to_be_something_else() -> None:
     """Such as a host of another version, or another program."""
     async with TestServer(web.Application()) as server:
-        with pytest.raises(OpsError, match=r"shows no status: set ops.address"):
+        with pytest.raises(OpsError, match=r"returns no status: set ops.address"):
             await ask(f"http://127.0.0.1:{server.port}")
 
 

@@ -34,7 +34,7 @@ GRAMMAR = {"worker_type": "explicit", "agent_name": "grammar-specialist"}
 
 
 @dataclass
-class Host:
+class WorkerlessHost:
     """A host without workers: what they would be told is written down.
 
     Attributes:
@@ -103,7 +103,7 @@ class Host:
         return running_tutors(*args, link=self.config, temporary=self.config, traced=False)
 
     def build_worker(self, tutor: RunningTutor) -> RunningTutor:
-        """Stand in for the worker by its tutor."""
+        """Return the tutor in place of its worker."""
         self.built.append(tutor.name)
         return tutor
 
@@ -132,11 +132,11 @@ class Host:
 
 
 @pytest.fixture
-async def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+async def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WorkerlessHost:
     """Return a host that runs a conversation and a grammar tutor."""
     config = tmp_path / "config"
     (config / "tutors").mkdir(parents=True)
-    host = Host(config)
+    host = WorkerlessHost(config)
     host.write_host(lessons={"tutor_drain_timeout": 60})
     host.write("conversation", worker_type="automatic")
     host.write("grammar", **GRAMMAR)
@@ -146,20 +146,20 @@ async def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     return host
 
 
-async def test_the_first_workers_are_hired_as_all_others(host: Host) -> None:
+async def test_the_first_workers_are_hired_as_all_others(host: WorkerlessHost) -> None:
     """And their figures begin at 0."""
     assert host.done == [("start", "conversation"), ("start", "grammar")]
     assert host.built == ["conversation", "grammar"]
 
 
-async def test_a_configuration_that_says_the_same_is_passed_over(host: Host) -> None:
+async def test_a_configuration_that_says_the_same_is_passed_over(host: WorkerlessHost) -> None:
     """No plugin is looked at, nothing is logged."""
     host.write("grammar", **GRAMMAR)
     assert await host.look() == []
     assert (host.done, host.inspected) == ([], 1)
 
 
-async def test_a_tutor_is_changed_alone(host: Host) -> None:
+async def test_a_tutor_is_changed_alone(host: WorkerlessHost) -> None:
     """Its worker is replaced, and its lessons may take the drain time."""
     host.write("grammar", **GRAMMAR, max_concurrent_jobs=7)
     [told] = await host.look()
@@ -169,7 +169,7 @@ async def test_a_tutor_is_changed_alone(host: Host) -> None:
 
 
 @pytest.mark.parametrize("how", ["enabled: false", "no file"])
-async def test_a_tutor_is_disabled_alone_and_enabled_again(host: Host, how: str) -> None:
+async def test_a_tutor_is_disabled_alone_and_enabled_again(host: WorkerlessHost, how: str) -> None:
     """Its worker leaves, and another comes."""
     file = host.write("grammar", **GRAMMAR, enabled=False)
     if how == "no file":
@@ -184,7 +184,9 @@ async def test_a_tutor_is_disabled_alone_and_enabled_again(host: Host, how: str)
     assert told["enabled"] == "grammar"
 
 
-async def test_engines_and_limits_of_all_change_every_tutor_that_uses_them(host: Host) -> None:
+async def test_engines_and_limits_of_all_change_every_tutor_that_uses_them(
+    host: WorkerlessHost,
+) -> None:
     """One that has its own is left alone."""
     host.write("grammar", **GRAMMAR, engines={"tts": {"use": "a:B"}})
     await host.look()
@@ -198,7 +200,7 @@ async def test_engines_and_limits_of_all_change_every_tutor_that_uses_them(host:
     assert host.done[0] == ("replace", "conversation", "tutor_changed", 30)
 
 
-async def test_what_no_worker_is_made_of_changes_no_tutor(host: Host) -> None:
+async def test_what_no_worker_is_made_of_changes_no_tutor(host: WorkerlessHost) -> None:
     """It is adopted at once."""
     host.write_host(lessons={"tutor_drain_timeout": 60, "max_lessons": 3, "health_every": 7})
     [told] = await host.look()
@@ -207,14 +209,14 @@ async def test_what_no_worker_is_made_of_changes_no_tutor(host: Host) -> None:
     assert host.running.settings.lessons.max_lessons == 3
 
 
-async def test_what_waits_for_a_restart_is_reported_and_left_as_it_is(host: Host) -> None:
+async def test_what_waits_for_a_restart_is_reported_and_left_as_it_is(host: WorkerlessHost) -> None:
     """Tutors move all the same."""
     port = host.running.settings.ops.port
     host.write_host(lessons={"tutor_drain_timeout": 60}, ops={"port": 1}, api={"retries": 0})
     host.write("grammar", **GRAMMAR, enabled=False)
     reloaded, waiting = await host.look()
     assert (reloaded["event"], waiting["event"]) == ("config.reloaded", "config.needs_restart")
-    assert waiting["why"] == "read at the start alone: api.retries, ops.port"
+    assert waiting["why"] == "read only at the start: api.retries, ops.port"
     assert host.reload.stale_config == waiting["why"]
     assert host.done == [("drain", "grammar", "tutor_disabled", 60)]
     assert host.running.settings.ops.port == port
@@ -231,7 +233,7 @@ async def test_what_waits_for_a_restart_is_reported_and_left_as_it_is(host: Host
     ],
 )
 async def test_a_bad_file_changes_nothing_and_says_why(
-    host: Host, file: str, text: str, why: str
+    host: WorkerlessHost, file: str, text: str, why: str
 ) -> None:
     """Not even what is right in it, or in another file."""
     host.write("conversation", worker_type="automatic", max_concurrent_jobs=9)
@@ -245,7 +247,7 @@ async def test_a_bad_file_changes_nothing_and_says_why(
 
 
 async def test_a_plugin_that_is_not_sound_refuses_the_change_as_a_bad_file_does(
-    host: Host,
+    host: WorkerlessHost,
 ) -> None:
     """Until it is repaired, which need not change config/."""
     host.broken["grammar"] = Problem("grammar.yaml", "its import raised", "fix the plugin")
@@ -259,7 +261,7 @@ async def test_a_plugin_that_is_not_sound_refuses_the_change_as_a_bad_file_does(
 
 
 async def test_a_tutor_that_was_refused_at_the_start_is_hired_once_it_is_mended(
-    host: Host,
+    host: WorkerlessHost,
 ) -> None:
     """config/ says what it said."""
     host.broken["grammar"] = Problem("grammar.yaml", "its import raised", "fix the plugin")
@@ -273,7 +275,7 @@ async def test_a_tutor_that_was_refused_at_the_start_is_hired_once_it_is_mended(
     assert (told["enabled"], host.done) == ("grammar", [("start", "grammar")])
 
 
-async def test_a_configuration_that_is_put_back_is_said_to_run(host: Host) -> None:
+async def test_a_configuration_that_is_put_back_is_said_to_run(host: WorkerlessHost) -> None:
     """Although nothing moves."""
     file = host.write("grammar", nonsense=1)
     await host.look()
@@ -283,14 +285,14 @@ async def test_a_configuration_that_is_put_back_is_said_to_run(host: Host) -> No
     assert host.reload.stale_config is None
 
 
-async def test_another_version_of_a_plugin_changes_its_tutor(host: Host) -> None:
+async def test_another_version_of_a_plugin_changes_its_tutor(host: WorkerlessHost) -> None:
     """config/ says what it said."""
     host.versions["grammar"] = "2.0"
     [told] = await host.look()
     assert told["changed"] == "grammar"
 
 
-async def test_a_secret_that_is_granted_later_is_there(host: Host) -> None:
+async def test_a_secret_that_is_granted_later_is_there(host: WorkerlessHost) -> None:
     """One that is missing refuses the change."""
     host.write("grammar", **GRAMMAR, secrets=["A_KEY"])
     await host.look()
@@ -302,21 +304,21 @@ async def test_a_secret_that_is_granted_later_is_there(host: Host) -> None:
 
 
 @pytest.fixture
-async def followed(host: Host) -> AsyncIterator[Host]:
+async def followed(host: WorkerlessHost) -> AsyncIterator[WorkerlessHost]:
     """Yield a host that follows its configuration."""
     async with background() as tasks:
         tasks.create_task(host.reload.run(host.due))
         yield host
 
 
-async def until_done(host: Host, *what: object) -> None:
+async def until_done(host: WorkerlessHost, *what: object) -> None:
     """Wait until something was done."""
     async with asyncio.timeout(60):
         while not any(done[: len(what)] == what for done in host.done):  # noqa: ASYNC110  # as an onlooker would
             await asyncio.sleep(0.01)
 
 
-async def test_a_change_is_seen_by_itself(followed: Host) -> None:
+async def test_a_change_is_seen_by_itself(followed: WorkerlessHost) -> None:
     """A file that is written, a file that is moved over another."""
     followed.write("grammar", **GRAMMAR, max_concurrent_jobs=7)
     await until_done(followed, "replace", "grammar")
@@ -327,14 +329,14 @@ async def test_a_change_is_seen_by_itself(followed: Host) -> None:
     await until_done(followed, "drain", "grammar")
 
 
-async def test_whoever_asks_is_heard(followed: Host) -> None:
+async def test_whoever_asks_is_heard(followed: WorkerlessHost) -> None:
     """Where nothing tells of files."""
     followed.versions["grammar"] = "2.0"
     followed.due.set()
     await until_done(followed, "replace", "grammar")
 
 
-async def test_a_config_map_that_is_swapped_is_seen(tmp_path: Path, host: Host) -> None:
+async def test_a_config_map_that_is_swapped_is_seen(tmp_path: Path, host: WorkerlessHost) -> None:
     """As a kubelet does it: files are links into `..data`, a link that is put in place whole."""
     mount = tmp_path / "mount"
     for number, written in enumerate((GRAMMAR, GRAMMAR | {"enabled": False})):
@@ -358,7 +360,9 @@ async def test_a_config_map_that_is_swapped_is_seen(tmp_path: Path, host: Host) 
         await until_done(host, "drain", "grammar")
 
 
-async def test_a_directory_that_cannot_be_watched_is_reported(host: Host, tmp_path: Path) -> None:
+async def test_a_directory_that_cannot_be_watched_is_reported(
+    host: WorkerlessHost, tmp_path: Path
+) -> None:
     """The host goes on, and hears whoever asks."""
     host.config.rename(tmp_path / "moved")
     with structlog.testing.capture_logs() as logs:

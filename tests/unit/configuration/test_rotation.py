@@ -28,7 +28,7 @@ GIVEN = {
 
 
 @dataclass
-class Parts:
+class KeyHolders:
     """All that follows keys, and what it was told."""
 
     secrets: HostSecrets
@@ -92,7 +92,7 @@ class Workers:
 
 
 @pytest.fixture
-def parts(tmp_path: Path) -> Parts:
+def parts(tmp_path: Path) -> KeyHolders:
     """Return a host's parts, with secrets in files."""
     secrets, config = tmp_path / "secrets", tmp_path / "config"
     secrets.mkdir()
@@ -100,7 +100,7 @@ def parts(tmp_path: Path) -> Parts:
         (secrets / name).write_text(value)
     place = SecretsSettings.model_validate({"from": "files", "files": {"directory": secrets}})
     read = read_secrets(config, {}, WantedSecrets(place))
-    return Parts(read, secrets, read.livekit(), keys=read.ledger.open_keys())
+    return KeyHolders(read, secrets, read.livekit(), keys=read.ledger.open_keys())
 
 
 async def follow(rotation: Rotation) -> list[str]:
@@ -111,7 +111,7 @@ async def follow(rotation: Rotation) -> list[str]:
 
 
 async def test_a_key_that_livekit_refuses_is_reported_until_it_is_taken_or_withdrawn(
-    parts: Parts,
+    parts: KeyHolders,
 ) -> None:
     """Meanwhile everybody uses the one before."""
     workers = Workers()
@@ -135,7 +135,7 @@ async def test_a_key_that_livekit_refuses_is_reported_until_it_is_taken_or_withd
 
 
 async def test_a_new_key_of_the_ledger_seals_at_once_and_the_rest_behind_the_lessons(
-    parts: Parts,
+    parts: KeyHolders,
 ) -> None:
     """Once for each key, and when all hosts have seen it; the look-ups go on meanwhile."""
     async with asyncio.TaskGroup() as tasks:

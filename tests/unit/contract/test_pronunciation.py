@@ -40,7 +40,7 @@ BEST = {
 
 
 async def score(response: httpx.Response) -> Assessment | None:
-    """The assessment when the server answers so."""
+    """Return the assessment for an answer of the server."""
     transport = httpx.MockTransport(lambda _: response)
     async with httpx.AsyncClient(transport=transport) as http:
         return await PronunciationScorer("http://speech/v1/", http).score([FRAME] * 3, "ship", "en")

@@ -32,7 +32,7 @@ def test_an_author_is_warned_of_a_hook_that_goes(monkeypatch: pytest.MonkeyPatch
     """By pluggy's `warn_on_impl`, where the plugin is loaded: in the author's own tests."""
 
     async def on_progress_tick(lesson: Lesson, tick: Tick) -> Progress | None:
-        """Stand for a hook that goes."""
+        """Represent a hook that will be removed."""
 
     goes = HookspecMarker(hookspecs.PROJECT)(warn_on_impl=DeprecationWarning("write on_tick"))
     monkeypatch.setattr(hookspecs, "on_progress_tick", goes(on_progress_tick))

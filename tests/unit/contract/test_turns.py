@@ -10,7 +10,7 @@ from loqua_host import Learner, Recognition, RecognizedWord, Turn, Turns
 from loqua_host.contract.turns import LEARNER_KEY, RECOGNITION_KEY, TYPED_KEY
 
 
-class Speech:
+class TutorSpeech:
     """What a tutor says: being said, heard out, or cut off before or after a word was heard."""
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class Speech:
         self._callbacks.append(callback)
 
     def end(self, *, interrupted: bool, heard: bool) -> None:
-        """Come to an end."""
+        """End the speech."""
         self.interrupted, self.chat_items = interrupted, ["Muy bien."] if heard else []
         for callback in self._callbacks:
             callback(self)
@@ -37,9 +37,9 @@ def message(text: str, *, typed: bool = False, learner: Learner | None = None) -
 
 
 def replied(turns: Turns[int], *, interrupted: bool, heard: bool) -> list[str]:
-    """Say a reply, and return what its end led to."""
+    """Play a reply, and return the effect of its end."""
     ended: list[str] = []
-    speech: Any = Speech()
+    speech: Any = TutorSpeech()
     turns.reply(speech, then=lambda: ended.append("ended"))
     speech.end(interrupted=interrupted, heard=heard)
     return ended

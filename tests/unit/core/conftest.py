@@ -47,7 +47,7 @@ def jwt(**claims: object) -> str:
 
 
 @dataclass
-class Call:
+class ReceivedCall:
     """What reached the API, and when (virtual seconds)."""
 
     endpoint: str
@@ -78,7 +78,7 @@ class Loqua:
     permissions: list[str] = field(
         default_factory=lambda: ["user.progress", "session.create", "user.context"]
     )
-    calls: list[Call] = field(default_factory=list)
+    calls: list[ReceivedCall] = field(default_factory=list)
     sessions: list[str] = field(default_factory=list)
     tokens: dict[str, float] = field(default_factory=dict)
     faults: defaultdict[str, deque[Fault]] = field(default_factory=lambda: defaultdict(deque))
@@ -89,7 +89,7 @@ class Loqua:
         }
     )
 
-    def seen(self, endpoint: str) -> list[Call]:
+    def seen(self, endpoint: str) -> list[ReceivedCall]:
         """Return the calls that reached one endpoint."""
         return [call for call in self.calls if call.endpoint == endpoint]
 
@@ -106,7 +106,9 @@ class Loqua:
         endpoint = "context" if "/user/" in request.url.path else request.url.path.split("/")[-1]
         body = json.loads(request.content) if request.content else None
         version = request.url.path.split("/")[2]
-        self.calls.append(Call(endpoint, self.clock.monotonic(), request.headers, body, version))
+        self.calls.append(
+            ReceivedCall(endpoint, self.clock.monotonic(), request.headers, body, version)
+        )
         fault = self.faults[endpoint].popleft() if self.faults[endpoint] else self.latency
         if isinstance(fault, int | float):
             await asyncio.sleep(fault)

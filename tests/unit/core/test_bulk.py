@@ -9,7 +9,7 @@ from loqua_host.core.bulk import Bulk
 from loqua_host.errors import RefusedError, UnreachableError
 
 
-class Database:
+class SlowDatabase:
     """A database that takes a second for a batch, and refuses bad items."""
 
     def __init__(self) -> None:
@@ -27,9 +27,9 @@ class Database:
 
 
 @pytest.fixture
-def database() -> Database:
+def database() -> SlowDatabase:
     """Return a database that works."""
-    return Database()
+    return SlowDatabase()
 
 
 async def outcomes(bulk: Bulk[str], *items: str) -> list[str]:
@@ -38,14 +38,14 @@ async def outcomes(bulk: Bulk[str], *items: str) -> list[str]:
     return ["sent" if one is None else type(one).__name__ for one in done]
 
 
-async def test_what_waits_goes_together(database: Database) -> None:
+async def test_what_waits_goes_together(database: SlowDatabase) -> None:
     """The first goes alone and at once, all others in the next batch."""
     assert await outcomes(Bulk(database.insert), "a", "b", "c", "d") == ["sent"] * 4
     assert database.batches[0][0] == "a"
     assert len(database.batches) <= 2
 
 
-async def test_a_refused_item_fails_alone(database: Database) -> None:
+async def test_a_refused_item_fails_alone(database: SlowDatabase) -> None:
     """Those of its batch are sent one by one."""
     bulk = Bulk(database.insert)
     first = asyncio.create_task(bulk.add("first"))
@@ -55,7 +55,7 @@ async def test_a_refused_item_fails_alone(database: Database) -> None:
     assert database.batches == [["first"], ["a", "bad", "c"], ["a"], ["bad"], ["c"]]
 
 
-async def test_an_outage_fails_the_whole_batch_once(database: Database) -> None:
+async def test_an_outage_fails_the_whole_batch_once(database: SlowDatabase) -> None:
     """It is not tried one by one; whoever wants to may try again."""
     database.down = True
     bulk = Bulk(database.insert)
@@ -66,7 +66,7 @@ async def test_an_outage_fails_the_whole_batch_once(database: Database) -> None:
     assert await outcomes(bulk, "a", "b") == ["sent", "sent"]
 
 
-async def test_one_that_is_cancelled_leaves_the_others_an_answer(database: Database) -> None:
+async def test_one_that_is_cancelled_leaves_the_others_an_answer(database: SlowDatabase) -> None:
     """Its batch may have been sent; what it had only waited with is not."""
     bulk = Bulk(database.insert)
     sender = asyncio.create_task(bulk.add("a"))

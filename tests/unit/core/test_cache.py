@@ -24,7 +24,7 @@ WHOLE = LearnerContext(
 ONLY_PREFERENCES = LearnerContext(preferences=PREFERENCES)
 
 
-class ManualClock:
+class CacheClock:
     """A clock whose hands a test moves."""
 
     time = 1000.0
@@ -41,13 +41,13 @@ class ManualClock:
 
 
 @pytest.fixture
-def clock() -> ManualClock:
+def clock() -> CacheClock:
     """Return a clock."""
-    return ManualClock()
+    return CacheClock()
 
 
 @pytest.fixture
-def cache(clock: ManualClock) -> ContextCache[tuple[str, str]]:
+def cache(clock: CacheClock) -> ContextCache[tuple[str, str]]:
     """Return an empty cache with the guide's lives, for three learners."""
     return ContextCache(CacheLives(learners=3), clock)
 
@@ -67,7 +67,7 @@ def cache(clock: ManualClock) -> ContextCache[tuple[str, str]]:
 )
 def test_its_parts_age_as_the_guide_says(
     cache: ContextCache[tuple[str, str]],
-    clock: ManualClock,
+    clock: CacheClock,
     age: float,
     fresh: LearnerContext | None,
     stale: LearnerContext | None,
@@ -136,7 +136,7 @@ def test_lives_out_of_order_are_refused(lives: dict[str, float]) -> None:
 )
 def test_it_never_serves_what_is_too_old_or_holds_too_much(steps: list[tuple[str, str]]) -> None:
     """Whatever happens: what is served was kept, not dropped, and within its life."""
-    clock = ManualClock()
+    clock = CacheClock()
     cache: ContextCache[str] = ContextCache(CacheLives(learners=3), clock)
     kept_at: dict[str, float] = {}
     for step, user in steps:

@@ -16,7 +16,7 @@ CALLER = Caller("user_ana", "room-1", "loqua-tutor")
 
 
 def sealed(key: EphemeralKey, text: str = "a.b.c", caller: Caller = CALLER) -> str:
-    """Seal a token as the API does."""
+    """Encrypt a token as the API does."""
     public = X25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(key.public + "="))
     return base64.urlsafe_b64encode(SUITE.encrypt(text.encode(), public, purpose(caller))).decode()
 

@@ -18,12 +18,12 @@ async def test_a_hundred_callers_share_one_fetch() -> None:
         await asyncio.sleep(1)
         return "context"
 
-    async with aclosing(SingleFlight[str, str]()) as flights:
-        results = await asyncio.gather(*(flights.join("a", fetch) for _ in range(100)))
+    async with aclosing(SingleFlight[str, str]()) as single_flight:
+        results = await asyncio.gather(*(single_flight.join("a", fetch) for _ in range(100)))
         assert results == ["context"] * 100
         assert fetches == 1
-        await flights.join("a", fetch)
-        await flights.join("b", fetch)
+        await single_flight.join("a", fetch)
+        await single_flight.join("b", fetch)
     assert fetches == 3
 
 
@@ -34,10 +34,10 @@ async def test_it_survives_a_cancelled_leader() -> None:
         await asyncio.sleep(1)
         return "context"
 
-    async with aclosing(SingleFlight[str, str]()) as flights:
-        leader = asyncio.create_task(flights.join("a", fetch))
+    async with aclosing(SingleFlight[str, str]()) as single_flight:
+        leader = asyncio.create_task(single_flight.join("a", fetch))
         await asyncio.sleep(0)
-        follower = asyncio.create_task(flights.join("a", fetch))
+        follower = asyncio.create_task(single_flight.join("a", fetch))
         await asyncio.sleep(0)
         leader.cancel()
         assert await follower == "context"
@@ -54,9 +54,9 @@ async def test_all_share_its_failure_and_the_next_tries_again() -> None:
         await asyncio.sleep(1)
         raise LookupError
 
-    async with aclosing(SingleFlight[str, str]()) as flights:
+    async with aclosing(SingleFlight[str, str]()) as single_flight:
         for round_ in (1, 2):
-            calls = (flights.join("a", fetch) for _ in range(3))
+            calls = (single_flight.join("a", fetch) for _ in range(3))
             results = await asyncio.gather(*calls, return_exceptions=True)
             assert [type(result) for result in results] == [LookupError] * 3
             assert fetches == round_
@@ -71,9 +71,9 @@ async def test_a_failure_that_nobody_waits_for_is_quiet() -> None:
         await asyncio.sleep(1)
         raise LookupError
 
-    async with aclosing(SingleFlight[str, str]()) as flights:
+    async with aclosing(SingleFlight[str, str]()) as single_flight:
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(flights.join("a", fetch), 0.5)
+            await asyncio.wait_for(single_flight.join("a", fetch), 0.5)
         await asyncio.sleep(1)
     assert complaints == []
 
@@ -90,8 +90,8 @@ async def test_the_end_of_the_block_ends_what_is_under_way() -> None:
             ended = True
         return "late"
 
-    async with aclosing(SingleFlight[str, str]()) as flights:
-        caller = asyncio.create_task(flights.join("a", fetch))
+    async with aclosing(SingleFlight[str, str]()) as single_flight:
+        caller = asyncio.create_task(single_flight.join("a", fetch))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
     assert ended

@@ -28,7 +28,7 @@ TUTORS: dict[str | None, ModuleType] = {
 
 
 def arrivals(script: ScriptedLesson, *told: tuple[ExpectedRecord, Records, Records]) -> Records:
-    """What the dev API lists when these progresses and records arrived."""
+    """Return what the dev API lists after these progresses and records have arrived."""
     records: Records = {"progress": [], "sessions": []}
     for expected, progress, session in told:
         whose = {"userId": script.user_id, "sessionId": session_id(expected)}
@@ -39,12 +39,12 @@ def arrivals(script: ScriptedLesson, *told: tuple[ExpectedRecord, Records, Recor
 
 
 def session_id(expected: ExpectedRecord) -> str:
-    """As the host names a lesson: the visit, and for a later lesson its specialist."""
+    """Return the host's name of a lesson: the visit, and for a later lesson its specialist."""
     return "sess_1_abc" + (f".{expected.specialist}" if expected.specialist else "")
 
 
 def as_expected(script: ScriptedLesson) -> Records:
-    """Arrivals that say what the script says."""
+    """Return arrivals that match the script."""
     return deepcopy(
         arrivals(
             script,
@@ -57,7 +57,7 @@ def as_expected(script: ScriptedLesson) -> Records:
 
 
 def score_as_sent(record: ExpectedRecord) -> Records:
-    """The progress with a score within its bounds."""
+    """Return the progress with a score within its bounds."""
     score = record.progress.pronunciation_score
     return {
         **asdict(record.progress),
@@ -66,7 +66,7 @@ def score_as_sent(record: ExpectedRecord) -> Records:
 
 
 def words_as_sent(session: Records) -> Records:
-    """Vocabulary as the API's objects."""
+    """Return vocabulary as the API's objects."""
     names = ("word", "translation", "language")
     words = [dict(zip(names, word, strict=True)) for word in session["new_vocabulary"]]
     return {**session, "new_vocabulary": words}
@@ -101,7 +101,7 @@ async def teach(script: ScriptedLesson, tutor: ModuleType, lines: tuple[str, ...
 
 
 def as_reported(report: LessonReport) -> tuple[Records, Records]:
-    """The progress and the record that the host makes of a report."""
+    """Return the progress and the record that the host makes of a report."""
     assert report.progress is not None
     session = report.model_dump(mode="json") | {
         "overall_performance": judge_performance(report, report.progress).value.value,

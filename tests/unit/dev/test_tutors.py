@@ -28,7 +28,7 @@ EXPLICIT = {"worker_type": "explicit"}
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    """A copy of config/ whose tutors a test writes itself."""
+    """Return a copy of config/ whose tutors a test writes itself."""
     shutil.copytree(TEMPLATES, tmp_path / "config")
     for file in (tmp_path / "config/tutors").iterdir():
         file.unlink()
@@ -41,7 +41,7 @@ def write(config: Path, name: str, **keys: object) -> None:
 
 
 async def choose(config: Path, **given: str) -> DemoTutors:
-    """Choose with these variables set; what is left must then be sound."""
+    """Choose tutors with these variables set; the rest must be valid."""
     chosen = await choose_tutors(config, ENVIRON, given)
     assert draft(config, ENVIRON).problems == ()
     return chosen
@@ -90,7 +90,7 @@ async def test_a_mistake_that_is_no_tutors_ends_the_demo_with_its_line(config: P
 
 
 def tutor(plugin: str, agent_name: str | None) -> TutorSettings:
-    """A tutor as config/tutors has it."""
+    """Return a tutor as config/tutors has it."""
     kind = "explicit" if agent_name else "automatic"
     return TutorSettings.model_validate(
         {"name": "any", "plugin": plugin, "worker_type": kind, "agent_name": agent_name}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loqua_host.dev.hearing import LEARNER, Heard, Hearing, LessonHeard, Spoke
+from loqua_host.dev.hearing import LEARNER, Hearing, LessonHeard, Spoke, TranscriptSegment
 
 
 def hearing(*sounds: tuple[str, float, float]) -> Hearing:
@@ -103,7 +103,11 @@ def test_who_came_for_a_specialist_does_not_answer_the_other_tutor() -> None:
 
 def test_a_text_is_kept_and_handed_on() -> None:
     """The callback gets the very segment that the transcript keeps."""
-    handed: list[Heard] = []
+    handed: list[TranscriptSegment] = []
     ears = Hearing(on_heard=handed.append, settle=1.0, patience=10.0)
-    ears.text(Heard(1.0, "tutor", "hola"))
-    assert tuple(handed) == ears.summary("tutor").transcript == (Heard(1.0, "tutor", "hola"),)
+    ears.text(TranscriptSegment(1.0, "tutor", "hola"))
+    assert (
+        tuple(handed)
+        == ears.summary("tutor").transcript
+        == (TranscriptSegment(1.0, "tutor", "hola"),)
+    )

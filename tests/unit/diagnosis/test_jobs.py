@@ -15,7 +15,7 @@ SCRIPT = """
 """
 
 
-def told(tmp_path: Path, **environ: str) -> str:
+def check_result(tmp_path: Path, **environ: str) -> str:
     """Return what a check says."""
     script = tmp_path / "check.py"
     script.write_text(textwrap.dedent(SCRIPT))
@@ -30,4 +30,4 @@ def test_a_job_s_process_is_tried(tmp_path: Path) -> None:
     """However long the name of the directory for temporary files is."""
     temporary = tmp_path / ("x" * 100)
     temporary.mkdir()
-    assert told(tmp_path, TMPDIR=str(temporary)).startswith("job process ok ")
+    assert check_result(tmp_path, TMPDIR=str(temporary)).startswith("job process ok ")

@@ -196,7 +196,7 @@ def test_workers_are_what_the_running_host_says() -> None:
 def test_webhooks_are_counted_but_not_asked_for() -> None:
     """Nothing depends on them."""
     assert judge_webhooks(None, None).state is CheckState.UNTRIED
-    assert judge_webhooks(3.0, 4.0).reason == "LiveKit tells the host of its rooms"
+    assert judge_webhooks(3.0, 4.0).reason == "LiveKit sends webhooks to the host"
     assert judge_webhooks(3.0, 3.0).state is CheckState.OK
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "host/docs/threat-model.md"
-SET = ROOT / "tests/acceptance/third_party_tutor/src/loqua_probe/deeds.py"
+SET = ROOT / "tests/acceptance/third_party_tutor/src/loqua_probe/misbehaviour.py"
 
 AT_IMPORT = {"crashes-at-import", "hangs-at-import"}
 """Modules beside the set: loqua_probe.crashing and loqua_probe.hanging."""
@@ -30,5 +30,5 @@ def test_the_threat_model_has_a_row_for_each_hostile_tutor_and_no_other() -> Non
     section = PAGE.read_text().partition("## The hostile set")[2].partition("\n## ")[0]
     rows = [line.split("|")[1:-1] for line in section.splitlines() if line.startswith("| `")]
     told = [name for row in rows for name in re.findall(r"`([\w-]+)`", row[0])]
-    assert sorted(told) == sorted(AT_IMPORT | names("DEEDS") | names("ATTEMPTS"))
+    assert sorted(told) == sorted(AT_IMPORT | names("MISBEHAVIOUR") | names("ATTEMPTS"))
     assert all(cell.strip() for row in rows for cell in row)

@@ -192,7 +192,7 @@ class FakeSession(EventEmitter[str]):
             await anext(self.input.audio)
 
     def say(self, text: str, *, allow_interruptions: bool = True, **_options: Any) -> FakeSpeech:
-        """Say something; a session without a voice raises."""
+        """Speak; a session without a voice raises."""
         self.uninterruptible += not allow_interruptions
         if self.mute:
             raise RuntimeError("no TTS")
@@ -200,7 +200,7 @@ class FakeSession(EventEmitter[str]):
         return FakeSpeech(2.0)
 
     def interrupt(self, *, force: bool = False) -> Any:
-        """Fall silent."""
+        """Stop speaking."""
         self.done.append("interrupted by force" if force else "interrupted")
         return asyncio.sleep(0) if not force else None
 
@@ -292,7 +292,7 @@ class FakeHooks:
         progress: Progress | None = await self._call("on_progress_tick", default, lesson, tick)
         return progress
 
-    async def tell(self, handler: Callable[..., Any], event: Any) -> None:
+    async def call_handler(self, handler: Callable[..., Any], event: Any) -> None:
         """Call a handler with an event."""
         await handler(event)
 
@@ -304,7 +304,7 @@ class FakeHooks:
         return report
 
 
-class Job:
+class JobUnderTest:
     """A job process with its lesson, ready to run."""
 
     def __init__(self) -> None:
@@ -352,6 +352,6 @@ class Job:
 
 
 @pytest.fixture
-async def job() -> Job:
+async def job() -> JobUnderTest:
     """Return a job whose learner is there."""
-    return Job()
+    return JobUnderTest()

@@ -35,13 +35,13 @@ async def fails() -> AsyncIterator[Any]:
 
 
 async def throttles() -> AsyncIterator[Any]:
-    """Want less of this."""
+    """Refuse with a rate limit."""
     raise APIStatusError("slow down", status_code=429)
     yield
 
 
 async def unreachable() -> AsyncIterator[Any]:
-    """Not be there."""
+    """Fail to connect."""
     raise APIConnectionError
     yield
 
@@ -116,10 +116,10 @@ class FakeTTS(tts.TTS[Any]):
     ) -> tts.ChunkedStream:
         """Synthesise a sentence."""
         self.asked.append(text)
-        return _Sound(tts=self, input_text=text, conn_options=conn_options)
+        return _TTSStream(tts=self, input_text=text, conn_options=conn_options)
 
 
-class _Sound(tts.ChunkedStream):
+class _TTSStream(tts.ChunkedStream):
     _tts: FakeTTS
 
     async def _run(self, output_emitter: tts.AudioEmitter) -> None:
@@ -143,10 +143,10 @@ class FakeLLM(llm.LLM[Any]):
         """Answer."""
         self.asked += 1
         options = {name: asked[name] for name in ("chat_ctx", "tools", "conn_options")}
-        return _Answer(self, **options)
+        return _LLMStream(self, **options)
 
 
-class _Answer(llm.LLMStream):
+class _LLMStream(llm.LLMStream):
     _llm: FakeLLM
 
     async def _run(self) -> None:
@@ -181,7 +181,7 @@ class FakeSTT(stt.STT[Any]):
         raise APIConnectionError("nothing")
 
     def stream(self, **options: Any) -> stt.RecognizeStream:
-        """Hear a stream."""
+        """Return a stream of recognition."""
         self.asked += 1
         return _RecognizeStream(self, options["conn_options"])
 

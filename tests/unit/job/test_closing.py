@@ -19,7 +19,7 @@ class AgentThatDoesNotStop(Agent):
         self.over = asyncio.Event()
 
     async def on_exit(self) -> None:
-        """Hang."""
+        """Block until cancelled."""
         while not self.over.is_set():
             try:
                 await self.over.wait()
@@ -60,7 +60,7 @@ class Question(AgentTask[str]):
         self.asked = asyncio.Event()
 
     async def on_enter(self) -> None:
-        """Ask."""
+        """Speak a question."""
         self.asked.set()
 
 

@@ -11,12 +11,12 @@ from loqua_host import Correction
 from loqua_host.contract.display import LessonTopic
 from loqua_host.contract.records import Progress
 
-from .conftest import Job
+from .conftest import JobUnderTest
 
 CORRECTION = Correction(text="Yo es.", start=3, end=5, corrected="soy")
 
 
-async def teach(job: Job, seconds: float = 40.0) -> None:
+async def teach(job: JobUnderTest, seconds: float = 40.0) -> None:
     """Teach a lesson in which something is corrected, and end it."""
     running = job.start()
     await asyncio.sleep(1)
@@ -26,12 +26,12 @@ async def teach(job: Job, seconds: float = 40.0) -> None:
     await running
 
 
-def topics(job: Job) -> list[str]:
+def topics(job: JobUnderTest) -> list[str]:
     """List the topics under which something was sent."""
     return [topic for topic, _, _ in job.room.local_participant.texts]
 
 
-async def test_correction_progress_and_outcome_are_sent_in_this_order(job: Job) -> None:
+async def test_correction_progress_and_outcome_are_sent_in_this_order(job: JobUnderTest) -> None:
     """The tutor shows the first; the host sends the others for every tutor."""
     job.hooks.instead["on_progress_tick"] = lambda *_: Progress(words_learned=2)
     await teach(job)
@@ -40,14 +40,14 @@ async def test_correction_progress_and_outcome_are_sent_in_this_order(job: Job) 
     assert json.loads(outcome)["body"]["report"]["topics_covered"] == ["food"]
 
 
-async def test_the_learner_of_the_lesson_alone_gets_it(job: Job) -> None:
+async def test_the_learner_of_the_lesson_alone_gets_it(job: JobUnderTest) -> None:
     """Others in the room do not."""
     job.room.enter("tom")
     await teach(job)
     assert {to for _, _, to in job.room.local_participant.texts} == {("maria",)}
 
 
-async def test_what_is_shown_last_is_sent_before_the_outcome(job: Job) -> None:
+async def test_what_is_shown_last_is_sent_before_the_outcome(job: JobUnderTest) -> None:
     """As when the last turn is corrected, and ends the lesson."""
     running = job.start()
     await asyncio.sleep(1)
@@ -57,7 +57,7 @@ async def test_what_is_shown_last_is_sent_before_the_outcome(job: Job) -> None:
     assert topics(job)[-2:] == [LessonTopic.CORRECTION, LessonTopic.OUTCOME]
 
 
-async def test_nothing_is_sent_while_the_learner_is_away(job: Job) -> None:
+async def test_nothing_is_sent_while_the_learner_is_away(job: JobUnderTest) -> None:
     """There is nobody to read it."""
     running = job.start()
     await asyncio.sleep(1)
@@ -73,12 +73,14 @@ async def fails(*_: Any, **__: Any) -> None:
 
 
 async def hangs(*_: Any, **__: Any) -> None:
-    """Never end."""
+    """Block for ever."""
     await asyncio.Event().wait()
 
 
 @pytest.mark.parametrize("send", [fails, hangs], ids=["fails", "hangs"])
-async def test_a_lesson_is_recorded_whatever_becomes_of_sending(job: Job, send: Any) -> None:
+async def test_a_lesson_is_recorded_whatever_becomes_of_sending(
+    job: JobUnderTest, send: Any
+) -> None:
     """And one line in the log names the error, once."""
     job.room.local_participant.send_text = send  # type: ignore[method-assign]
     with capture_logs() as log:
@@ -87,7 +89,7 @@ async def test_a_lesson_is_recorded_whatever_becomes_of_sending(job: Job, send: 
     assert len([it for it in log if it["event"] == "display.failed"]) == 1
 
 
-async def test_what_is_no_value_to_show_is_refused_where_it_is_shown(job: Job) -> None:
+async def test_what_is_no_value_to_show_is_refused_where_it_is_shown(job: JobUnderTest) -> None:
     """An author who is not checked by mypy finds the line."""
     wrong: Any = "Yo soy."
     with pytest.raises(TypeError, match="needs a Correction"):

@@ -17,7 +17,7 @@ RATE = 16_000
 WINDOW = 0.05
 
 
-class Engine(stt.STT[Never]):
+class CountingRecogniser(stt.STT[Never]):
     """A recogniser that hears how many windows of sound it is given, when it is let."""
 
     def __init__(self) -> None:
@@ -95,7 +95,7 @@ class Listening:
     """An eager recogniser at work."""
 
     def __init__(self) -> None:
-        self.engine, self.detector = Engine(), Detector()
+        self.engine, self.detector = CountingRecogniser(), Detector()
         vad: Any = self.detector
         self.stream = EagerSTT(stt=self.engine, vad=vad).stream()
 
@@ -115,7 +115,7 @@ class Listening:
 
 @pytest.fixture
 async def listening() -> AsyncIterator[Listening]:
-    """Listens until the test is over."""
+    """Listen until the test is over."""
     it = Listening()
     yield it
     await it.stream.aclose()

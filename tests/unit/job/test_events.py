@@ -152,11 +152,11 @@ async def test_nobody_can_flood_a_tutor(job: Any) -> None:
     """What waits for a slow handler is bounded, and the log says once what was lost."""
     heard: list[events.Event] = []
 
-    async def dawdle(event: events.Event) -> None:
+    async def handle_slowly(event: events.Event) -> None:
         heard.append(event)
         await asyncio.sleep(1)
 
-    job.lesson.on(events.Event, dawdle)
+    job.lesson.on(events.Event, handle_slowly)
     running = job.start()
     await asyncio.sleep(1)
     with structlog.testing.capture_logs() as logs:

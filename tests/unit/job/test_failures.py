@@ -40,7 +40,7 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
     return {"real": asyncio.new_event_loop}
 
 
-class ScriptedModel(llm.LLM):
+class ToolThenTextLLM(llm.LLM):
     """A model that calls a tool if it has one, and says something then."""
 
     def __init__(self, *tools: str, error: Exception | None = None) -> None:
@@ -50,15 +50,15 @@ class ScriptedModel(llm.LLM):
 
     def chat(self, *, chat_ctx: Any, tools: Any = None, **_: Any) -> llm.LLMStream:
         """Answer."""
-        return ScriptedReply(self, chat_ctx=chat_ctx, tools=tools or [], conn_options=AT_ONCE)
+        return ToolThenTextStream(self, chat_ctx=chat_ctx, tools=tools or [], conn_options=AT_ONCE)
 
 
-class ScriptedReply(llm.LLMStream):
+class ToolThenTextStream(llm.LLMStream):
     """One answer of that model."""
 
     async def _run(self) -> None:
         mind = self._llm
-        assert isinstance(mind, ScriptedModel)
+        assert isinstance(mind, ToolThenTextLLM)
         if mind.error:
             raise mind.error
         delta = llm.ChoiceDelta(role="assistant", content="Hola.")
@@ -135,8 +135,8 @@ async def talk_with() -> AsyncIterator[Callable[..., Any]]:
     """Return what starts a session with an agent."""
     talks = []
 
-    async def start(agent: Agent, mind: ScriptedModel | None = None) -> Talk:
-        talk = Talk(LessonSession(llm=mind or ScriptedModel()))
+    async def start(agent: Agent, mind: ToolThenTextLLM | None = None) -> Talk:
+        talk = Talk(LessonSession(llm=mind or ToolThenTextLLM()))
         talk.failures.watch()
         watching = talk.watch.watching()
         watching.__enter__()
@@ -150,7 +150,7 @@ async def talk_with() -> AsyncIterator[Callable[..., Any]]:
         watching.__exit__(None, None, None)
 
 
-def told(logs: Logs) -> list[Any]:
+def logged_failures(logs: Logs) -> list[Any]:
     """Return the failures that were logged."""
     return [log for log in logs if log["event"] == "agent.failed"]
 
@@ -163,7 +163,7 @@ class Entering(Agent):
         raise ValueError("no greeting")
 
 
-class Hearing(Agent):
+class FailingAgent(Agent):
     """Fails at each turn of the learner's."""
 
     async def on_user_turn_completed(
@@ -173,7 +173,7 @@ class Hearing(Agent):
         self.judge(new_message.text_content or "")
 
     def judge(self, text: str) -> None:
-        """Divide by the words there are not."""
+        """Divide by the number of words, which is 0."""
         len(text) / 0
 
 
@@ -205,11 +205,11 @@ async def test_a_callback_that_livekit_calls_for_a_spoken_turn(
     talk_with: Any, logs: Logs, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is told once, with the author's lines alone, counted, and the learner hears an apology."""
-    talk = await talk_with(Hearing(instructions=""))
+    talk = await talk_with(FailingAgent(instructions=""))
     await talk.spoken()
     await talk.settled()
-    [failed] = told(logs)
-    assert failed["callback"] == "Hearing.on_user_turn_completed"
+    [failed] = logged_failures(logs)
+    assert failed["callback"] == "FailingAgent.on_user_turn_completed"
     assert failed["at"].startswith("test_failures.py:")
     assert failed["why"] == "raised ZeroDivisionError"
     steps = structlog.processors._figure_out_exc_info(failed["exc_info"])[2]
@@ -226,14 +226,16 @@ async def test_a_callback_for_a_typed_turn(
     talk_with: Any, logs: Logs, job: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What it raises is caught for the chat, which goes on."""
-    talk = await talk_with(Hearing(instructions=""))
+    talk = await talk_with(FailingAgent(instructions=""))
     chat = Chat(job.room, lambda: {"maria": MARIA}, partial(answer_typed, talk.session))
     chat.watch()
     await job.room.write("maria", "hola")
     await talk.settled()
     chat.unwatch()
     assert not [record for record in caplog.records if record.exc_info]
-    assert [failed["callback"] for failed in told(logs)] == ["Hearing.on_user_turn_completed"]
+    assert [failed["callback"] for failed in logged_failures(logs)] == [
+        "FailingAgent.on_user_turn_completed"
+    ]
     assert (talk.counted, talk.apologies) == (1, 1)
 
 
@@ -241,7 +243,7 @@ async def test_an_agent_that_fails_as_it_begins(talk_with: Any, logs: Logs) -> N
     """The session begins all the same."""
     talk = await talk_with(Entering(instructions=""))
     await talk.settled()
-    assert [failed["callback"] for failed in told(logs)] == ["Entering.on_enter"]
+    assert [failed["callback"] for failed in logged_failures(logs)] == ["Entering.on_enter"]
     assert (talk.counted, talk.apologies) == (1, 1)
 
 
@@ -251,7 +253,7 @@ async def test_a_node_that_fails(talk_with: Any, logs: Logs) -> None:
     await talk.spoken()
     await talk.settled()
     await talk.settled()
-    assert [failed["callback"] for failed in told(logs)] == ["Thinking.llm_node"]
+    assert [failed["callback"] for failed in logged_failures(logs)] == ["Thinking.llm_node"]
     assert (talk.counted, talk.apologies) == (1, 1)
 
 
@@ -259,27 +261,27 @@ async def test_an_engine_that_fails_is_no_failure_of_the_authors(
     talk_with: Any, logs: Logs
 ) -> None:
     """Although what it raises passes the agent's own node."""
-    talk = await talk_with(Thinking(instructions=""), ScriptedModel(error=APIConnectionError()))
+    talk = await talk_with(Thinking(instructions=""), ToolThenTextLLM(error=APIConnectionError()))
     await talk.spoken()
     await talk.settled()
-    assert told(logs) == []
+    assert logged_failures(logs) == []
 
 
 async def test_a_tool_that_fails(talk_with: Any, logs: Logs) -> None:
     """It is counted; the model is told, and answers."""
-    talk = await talk_with(Tooled(instructions=""), ScriptedModel("learn"))
+    talk = await talk_with(Tooled(instructions=""), ToolThenTextLLM("learn"))
     await talk.session.run(user_input="hola")
     await talk.settled()
-    assert [failed["callback"] for failed in told(logs)] == ["Tooled.learn"]
+    assert [failed["callback"] for failed in logged_failures(logs)] == ["Tooled.learn"]
     assert talk.counted == 1
 
 
 async def test_a_tool_that_tells_the_model_why_not(talk_with: Any, logs: Logs) -> None:
     """That is LiveKit's way to say so, and no failure."""
-    talk = await talk_with(Tooled(instructions=""), ScriptedModel("decline"))
+    talk = await talk_with(Tooled(instructions=""), ToolThenTextLLM("decline"))
     await talk.session.run(user_input="hola")
     await talk.settled()
-    assert told(logs) == []
+    assert logged_failures(logs) == []
     assert talk.counted == 0
 
 
@@ -297,7 +299,7 @@ async def test_a_handler_of_an_event(talk_with: Any, logs: Logs, error: type[Exc
     await talk.session.generate_reply(user_input="hola")
     await talk.settled()
     assert len(heard) == 1
-    assert [failed["callback"].rpartition(".")[2] for failed in told(logs)] == ["fail"]
+    assert [failed["callback"].rpartition(".")[2] for failed in logged_failures(logs)] == ["fail"]
 
 
 @pytest.mark.parametrize("kept", [True, False])
@@ -312,7 +314,7 @@ async def test_a_task_that_nobody_asks_for(talk_with: Any, logs: Logs, kept: boo
     if not kept:
         tasks.clear()
     await talk.settled()
-    assert len(told(logs)) == talk.counted == 1
+    assert len(logged_failures(logs)) == talk.counted == 1
 
 
 async def test_a_task_whose_author_sees_to_its_failure(talk_with: Any, logs: Logs) -> None:
@@ -325,7 +327,7 @@ async def test_a_task_whose_author_sees_to_its_failure(talk_with: Any, logs: Log
     [outcome] = await asyncio.gather(asyncio.create_task(fail()), return_exceptions=True)
     assert isinstance(outcome, ValueError)
     await talk.settled()
-    assert told(logs) == []
+    assert logged_failures(logs) == []
 
 
 async def test_what_an_author_logs_is_no_failure(talk_with: Any, logs: Logs) -> None:
@@ -336,7 +338,7 @@ async def test_what_an_author_logs_is_no_failure(talk_with: Any, logs: Logs) -> 
     except ZeroDivisionError:
         logging.getLogger("tutor").exception("seen to")
     await talk.settled()
-    assert told(logs) == []
+    assert logged_failures(logs) == []
 
 
 async def test_a_lesson_whose_agent_hears_nothing_any_more_is_given_up_at_once() -> None:
@@ -350,7 +352,7 @@ async def test_a_lesson_whose_agent_hears_nothing_any_more_is_given_up_at_once()
             raise ValueError("no ears")
             yield
 
-    talk = Talk(LessonSession(llm=ScriptedModel()))
+    talk = Talk(LessonSession(llm=ToolThenTextLLM()))
     node = Deafened(instructions="").stt_node(None, None)
     with pytest.raises(ValueError, match="no ears") as caught:
         await anext(node)
@@ -362,7 +364,7 @@ async def test_a_lesson_whose_agent_hears_nothing_any_more_is_given_up_at_once()
 
 async def test_after_some_failed_turns_in_a_row_the_lesson_is_given_up(talk_with: Any) -> None:
     """Each before the last is answered by an apology."""
-    talk = await talk_with(Hearing(instructions=""))
+    talk = await talk_with(FailingAgent(instructions=""))
     for _ in range(MOST):
         await talk.spoken()
         await talk.settled()
@@ -414,14 +416,16 @@ async def test_an_agent_that_fails_as_it_ends(logs: Logs) -> None:
             """Fail."""
             raise ValueError("no goodbye")
 
-    talk = Talk(LessonSession(llm=ScriptedModel()))
+    talk = Talk(LessonSession(llm=ToolThenTextLLM()))
     talk.failures.watch()
     with talk.watch.watching():
         await talk.session.start(Leaving(instructions=""), record=False)
         talk.failures.unwatch()
         await talk.session.aclose()
         await talk.settled()
-    assert [failed["callback"].rpartition(".")[2] for failed in told(logs)] == ["on_exit"]
+    assert [failed["callback"].rpartition(".")[2] for failed in logged_failures(logs)] == [
+        "on_exit"
+    ]
     assert (talk.counted, talk.apologies) == (1, 0)
 
 

@@ -317,13 +317,13 @@ class Stream:
             self.words.append(event.alternatives[0].text)
 
     async def hear(self, *levels: int) -> None:
-        """Hear pieces of sound, as they are spoken."""
+        """Push pieces of sound, as they are spoken."""
         for level in levels:
             self.stream.push_frame(frame(level))
             await asyncio.sleep(0.1)
 
     async def end(self) -> None:
-        """Hear no more."""
+        """End the input."""
         self.stream.end_input()
         await self.read
 

@@ -44,7 +44,7 @@ class Handle:
             one(self)
 
 
-class Session(FakeSession):
+class OrderedSession(FakeSession):
     """A session that says things one after the other, as a test has it."""
 
     def __init__(self) -> None:
@@ -84,10 +84,10 @@ class Session(FakeSession):
         self.emit("user_state_changed", event)
 
 
-class Tutor(Agent):
+class AnsweringAgent(Agent):
     """An agent that answers each turn."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: OrderedSession) -> None:
         super().__init__(instructions="")
         self.own = session
 
@@ -100,11 +100,11 @@ class Greeted:
     """A session whose greeting is watched, with a tutor in it."""
 
     def __init__(self) -> None:
-        self.session = Session()
+        self.session = OrderedSession()
         session: Any = self.session
         self.greeting = Greeting(session)
         self.greeting.watch()
-        self.tutor = Tutor(self.session)
+        self.tutor = AnsweringAgent(self.session)
         self.greeting.attach(self.tutor)
 
     async def turn(self) -> None:
@@ -248,7 +248,7 @@ async def test_a_session_that_closes_says_nothing_again(greeted: Greeted) -> Non
     session.say("hello")
     session.handles[0].interrupt()
     session.closed = True
-    greeted.tutor.own = Session()
+    greeted.tutor.own = OrderedSession()
     await greeted.turn()
     session.closed = False
     session.say("again")

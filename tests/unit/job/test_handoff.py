@@ -32,12 +32,12 @@ def call(job: Any, agent_name: str = "grammar-expert", **request: Any) -> "async
 
 
 def specialist_comes(job: Any) -> None:
-    """The specialist enters the room."""
+    """Enter the room as the specialist."""
     job.room.enter("agent-2", AGENT, lk_agent_name="grammar-expert")
 
 
 def host_says(job: Any, answer: Any) -> None:
-    """The host answers."""
+    """Answer as the host."""
     job.link.incoming.put_nowait(answer)
 
 

@@ -23,7 +23,7 @@ def livekit() -> Iterator[None]:
     proc_client._ProcClient._monitor_task = before  # type: ignore[method-assign]
 
 
-class Lesson:
+class SlowEntrypoint:
     """A job's entry point whose farewell takes a while, and has begun when the host is gone.
 
     Attributes:
@@ -49,7 +49,7 @@ class Lesson:
 def test_a_job_leaves_its_room_before_livekit_cancels_what_is_left() -> None:
     """Or its tutor would stay with the learner, and neither hear nor speak."""
     leave_before_loop_ends()
-    lesson = Lesson()
+    lesson = SlowEntrypoint()
     host, job = socket.socketpair()
     client = proc_client._ProcClient(job, None, lambda *_: None, lesson.main)
     of_host = duplex_unix._Duplex.open(host)

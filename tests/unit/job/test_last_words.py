@@ -26,7 +26,7 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
     return {"real": asyncio.new_event_loop}
 
 
-class Recogniser(stt.STT):
+class InterimRecogniser(stt.STT):
     """Says what was heard so far while sound comes, and what it was only after silence."""
 
     def __init__(self, heard: str, *, final: str = "") -> None:
@@ -40,15 +40,15 @@ class Recogniser(stt.STT):
 
     def stream(self, *, conn_options: APIConnectOptions, **_: Any) -> stt.RecognizeStream:
         """Recognise what comes."""
-        return Recognition(stt=self, conn_options=conn_options)
+        return InterimStream(stt=self, conn_options=conn_options)
 
 
-class Recognition(stt.RecognizeStream):
+class InterimStream(stt.RecognizeStream):
     """One stream of it."""
 
     async def _run(self) -> None:
         recogniser = self._stt
-        assert isinstance(recogniser, Recogniser)
+        assert isinstance(recogniser, InterimRecogniser)
         speech = False
         async for frame in self._input_ch:
             if not isinstance(frame, rtc.AudioFrame):
@@ -65,7 +65,7 @@ class Recognition(stt.RecognizeStream):
         self._event_ch.send_nowait(stt.SpeechEvent(type=kind, alternatives=words))
 
 
-class Microphone(AudioInput):
+class TalkingMicrophone(AudioInput):
     """A learner who talks for as long as they are heard."""
 
     def __init__(self) -> None:
@@ -90,7 +90,7 @@ class Microphone(AudioInput):
         self._on.clear()
 
 
-class Tutor(Agent):
+class TurnCountingAgent(Agent):
     """Counts the learner's turns."""
 
     def __init__(self) -> None:
@@ -107,7 +107,7 @@ class Tutor(Agent):
         self.turns.append(new_message.text_content)
 
 
-Start = Callable[[Recogniser], Any]
+Start = Callable[[InterimRecogniser], Any]
 
 
 @pytest.fixture
@@ -115,8 +115,12 @@ async def talk() -> AsyncIterator[Start]:
     """Return what starts a session in which a learner is in the middle of a sentence."""
     sessions = []
 
-    async def start(recogniser: Recogniser) -> tuple[LessonSession, Tutor]:
-        session, tutor, microphone = LessonSession(stt=recogniser), Tutor(), Microphone()
+    async def start(recogniser: InterimRecogniser) -> tuple[LessonSession, TurnCountingAgent]:
+        session, tutor, microphone = (
+            LessonSession(stt=recogniser),
+            TurnCountingAgent(),
+            TalkingMicrophone(),
+        )
         session._opts.session_close_transcript_timeout = 0.0
         sessions.append(session)
         session.input.audio = microphone
@@ -138,7 +142,7 @@ async def test_the_agent_takes_what_was_recognised_of_a_sentence_that_was_cut_of
     talk: Start, final: str
 ) -> None:
     """As any other turn, before the lesson closes: from silence, or as far as it was known."""
-    session, tutor = await talk(Recogniser("una mesa", final=final))
+    session, tutor = await talk(InterimRecogniser("una mesa", final=final))
     await take_last_words(session)
     assert tutor.turns == [final or "una mesa"]
     await close_voice(session, None)
@@ -147,7 +151,7 @@ async def test_the_agent_takes_what_was_recognised_of_a_sentence_that_was_cut_of
 
 async def test_what_a_learner_said_before_they_left_is_a_turn_of_its_own(talk: Start) -> None:
     """Not the beginning of what they say when they are back."""
-    session, tutor = await talk(Recogniser("una mesa", final="una mesa para dos"))
+    session, tutor = await talk(InterimRecogniser("una mesa", final="una mesa para dos"))
     switch(session, on=False)
     assert await (commit_turn(session) or asyncio.sleep(0)) == "una mesa para dos"
     await session.wait_for_idle()
@@ -162,7 +166,7 @@ async def test_what_a_learner_said_before_they_left_is_a_turn_of_its_own(talk: S
 
 async def test_a_lesson_in_which_nothing_was_said_ends_at_once(talk: Start) -> None:
     """Within what a transcript that is on its way may take."""
-    session, tutor = await talk(Recogniser(""))
+    session, tutor = await talk(InterimRecogniser(""))
     async with asyncio.timeout(2):
         await take_last_words(session)
     assert tutor.turns == []

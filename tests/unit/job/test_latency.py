@@ -28,7 +28,7 @@ def tutor(new: str, at: float) -> Emission:
     return "agent_state_changed", SimpleNamespace(new_state=new, created_at=at)
 
 
-def told(job: Any, *emissions: Emission) -> list[dict[str, float]]:
+def received_events(job: Any, *emissions: Emission) -> list[dict[str, float]]:
     """Emit events in a session, and return what the host receives."""
     heard: list[VoiceTimed] = []
     with measured(job.session, heard.append):
@@ -40,7 +40,7 @@ def told(job: Any, *emissions: Emission) -> list[dict[str, float]]:
 
 def test_a_reply_takes_from_the_learner_s_last_word_to_the_tutor_s_first(job: Any) -> None:
     """Once each, however the tutor comes to what it says."""
-    stages = told(
+    stages = received_events(
         job,
         tutor("speaking", 1.0),
         learner("listening", "speaking", 5.0),
@@ -55,7 +55,7 @@ def test_a_reply_takes_from_the_learner_s_last_word_to_the_tutor_s_first(job: An
 
 def test_a_learner_who_goes_on_has_not_been_replied_to(job: Any) -> None:
     """A tutor that interrupts replies to nothing yet."""
-    stages = told(
+    stages = received_events(
         job,
         learner("speaking", "listening", 7.0),
         learner("listening", "speaking", 8.0),
@@ -66,7 +66,7 @@ def test_a_learner_who_goes_on_has_not_been_replied_to(job: Any) -> None:
 
 def test_what_comes_a_minute_later_is_no_reply(job: Any) -> None:
     """The tutor began anew."""
-    stages = told(job, learner("speaking", "away", 7.0), tutor("speaking", 67.5))
+    stages = received_events(job, learner("speaking", "away", 7.0), tutor("speaking", 67.5))
     assert stages == []
 
 
@@ -74,20 +74,20 @@ def test_stages_are_reported_in_our_words_without_what_was_said(job: Any) -> Non
     """Those that LiveKit measured."""
     heard = item(transcription_delay=0.2, end_of_turn_delay=0.7, stopped_speaking_at=1.0)
     replied = item(llm_node_ttft=0.3, tts_node_ttfb=0.1, e2e_latency=1.4)
-    stages = told(job, heard, replied, item())
+    stages = received_events(job, heard, replied, item())
     assert stages == [{"hearing": 0.2, "turn": 0.7}, {"thinking": 0.3, "speaking": 0.1}]
 
 
 def test_a_hand_over_is_nothing_said(job: Any) -> None:
     """It has no times."""
     handed = "conversation_item_added", SimpleNamespace(item=SimpleNamespace(type="agent_handoff"))
-    assert told(job, handed) == []
+    assert received_events(job, handed) == []
 
 
 def test_a_measure_that_cannot_be_is_bounded(job: Any) -> None:
     """The clock of a machine may step."""
     odd = item(tts_node_ttfb=-0.5, llm_node_ttft=1e9)
-    assert told(job, odd) == [{"thinking": 60, "speaking": 0}]
+    assert received_events(job, odd) == [{"thinking": 60, "speaking": 0}]
 
 
 def test_livekit_measures_what_is_looked_for() -> None:

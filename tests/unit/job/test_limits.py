@@ -18,7 +18,7 @@ from loqua_host.job.lesson.limits import (
     OVERTIME_SECONDS,
     RESERVE_SECONDS,
     Deadline,
-    Step,
+    LimitStep,
     TimeLimits,
 )
 from loqua_host.link.messages import WrapUp
@@ -26,7 +26,7 @@ from loqua_host.link.messages import WrapUp
 HOUR = 3600.0
 
 
-class Clock:
+class SettableSeconds:
     """Seconds as a test sets them."""
 
     now = 0.0
@@ -44,10 +44,10 @@ def limits_of(
     deadline: Deadline | None = None,
 ) -> TimeLimits:
     """Return limits, of a host that has no deadline unless a test gives one."""
-    return TimeLimits(ask, end, longest, preferred, deadline or Deadline(Clock()))
+    return TimeLimits(ask, end, longest, preferred, deadline or Deadline(SettableSeconds()))
 
 
-def steps(limits: TimeLimits, *seen: tuple[float, float]) -> list[Step | None]:
+def steps(limits: TimeLimits, *seen: tuple[float, float]) -> list[LimitStep | None]:
     """Return what is due at each of these seconds of silence and of teaching."""
     return [limits.step(silent, taught) for silent, taught in seen]
 
@@ -55,13 +55,13 @@ def steps(limits: TimeLimits, *seen: tuple[float, float]) -> list[Step | None]:
 def test_a_silent_learner_is_asked_once_and_then_the_lesson_ends() -> None:
     """Silence is counted on from the question."""
     seen = [(59.0, 59.0), (60.0, 60.0), (61.0, 61.0), (89.0, 89.0), (90.0, 90.0)]
-    assert steps(limits_of(), *seen) == [None, Step.ASK, None, None, Step.SILENT]
+    assert steps(limits_of(), *seen) == [None, LimitStep.ASK, None, None, LimitStep.SILENT]
 
 
 def test_a_learner_who_answers_is_asked_again_only_after_as_long_a_silence() -> None:
     """A word is enough."""
     seen = [(60.0, 60.0), (0.0, 80.0), (59.0, 140.0), (60.0, 141.0)]
-    assert steps(limits_of(), *seen) == [Step.ASK, None, None, Step.ASK]
+    assert steps(limits_of(), *seen) == [LimitStep.ASK, None, None, LimitStep.ASK]
 
 
 @pytest.mark.parametrize(
@@ -79,14 +79,14 @@ def test_a_lesson_is_as_long_as_the_learner_prefers_and_never_longer_than_the_lo
         (0.0, length - 1),
         (1.0, length),
     ]
-    assert steps(limits, *seen) == [None, Step.NOTICE, None, Step.OVER]
+    assert steps(limits, *seen) == [None, LimitStep.NOTICE, None, LimitStep.OVER]
 
 
 def test_nobody_is_cut_off_in_mid_sentence_for_a_while() -> None:
     """Who goes on and on is."""
     limits = limits_of()
     seen = [(0.0, HOUR - 1), (0.0, HOUR), (0.0, HOUR + OVERTIME_SECONDS)]
-    assert steps(limits, *seen) == [Step.NOTICE, None, Step.OVER]
+    assert steps(limits, *seen) == [LimitStep.NOTICE, None, LimitStep.OVER]
 
 
 @pytest.mark.parametrize(
@@ -96,27 +96,27 @@ def test_a_lesson_says_goodbye_at_a_pause_before_its_host_has_to_be_gone(
     drain: float, due: float, latest: float
 ) -> None:
     """Goodbye, hooks and record have the rest of the time; the tutor is told before."""
-    clock = Clock()
+    clock = SettableSeconds()
     deadline = Deadline(clock)
     limits = limits_of(deadline=deadline)
     deadline.set(drain, "host_stopping")
     clock.now = max(0.0, due - NOTICE_SECONDS)
-    assert steps(limits, (0.0, 0.0), (5.0, 0.0)) == [Step.NOTICE, None]
+    assert steps(limits, (0.0, 0.0), (5.0, 0.0)) == [LimitStep.NOTICE, None]
     clock.now = due
-    assert steps(limits, (0.0, 0.0), (1.0, 0.0)) == [None, Step.OVER]
+    assert steps(limits, (0.0, 0.0), (1.0, 0.0)) == [None, LimitStep.OVER]
     assert limits.reason(0.0) == "host_stopping"
     clock.now = latest
-    assert limits.step(0.0, 0.0) is Step.OVER
+    assert limits.step(0.0, 0.0) is LimitStep.OVER
 
 
 def test_a_lesson_that_is_over_before_its_host_has_to_be_gone_ends_for_its_own_reason() -> None:
     """And of two deadlines the earlier one counts."""
-    clock = Clock()
+    clock = SettableSeconds()
     deadline = Deadline(clock)
     limits = limits_of(longest=60, deadline=deadline)
     deadline.set(HOUR, "tutor_changed")
     clock.now = 61.0
-    assert limits.step(1.0, 61.0) is Step.OVER
+    assert limits.step(1.0, 61.0) is LimitStep.OVER
     assert limits.reason(61.0) == "time_is_up"
     deadline.set(20, "host_stopping")
     deadline.set(HOUR, "tutor_disabled")
@@ -137,7 +137,7 @@ def test_whatever_the_limits_no_lesson_goes_on_past_its_longest(
     limits = limits_of(ask, end, longest, preferred)
     for silent in silences:
         limits.step(silent, 0.0)
-    assert limits.step(0.0, longest + OVERTIME_SECONDS) is Step.OVER
+    assert limits.step(0.0, longest + OVERTIME_SECONDS) is LimitStep.OVER
 
 
 def speaks(job: Any, old: str, new: str) -> None:

@@ -15,7 +15,7 @@ UNKNOWN = rtc.TrackSource.SOURCE_UNKNOWN
 SCREEN = rtc.TrackSource.SOURCE_SCREENSHARE_AUDIO
 
 
-class FakeTrack(rtc.RemoteAudioTrack):
+class MicrophoneTrack(rtc.RemoteAudioTrack):
     """A track."""
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class FakeTrack(rtc.RemoteAudioTrack):
 def publish(job: Any, identity: str, sid: str, source: int) -> Any:
     """Publish a track of somebody in the room."""
     who = job.room.remote_participants[identity]
-    publication = SimpleNamespace(sid=sid, track=FakeTrack(), source=source)
+    publication = SimpleNamespace(sid=sid, track=MicrophoneTrack(), source=source)
     who.track_publications[sid] = publication
     job.room.emit("track_subscribed", publication.track, publication, who)
     return publication

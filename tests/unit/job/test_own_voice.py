@@ -18,7 +18,7 @@ MENU = "Hoy tenemos sopa de verduras y pescado. ¿Qué desea tomar, señora?"
 NO_SETTINGS: Any = None
 
 
-class Session(EventEmitter[Any]):
+class SpeakingSession(EventEmitter[Any]):
     """Tells who speaks, as LiveKit's session does."""
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ def _state(kind: Any, new: str, at: float) -> Any:
     return kind(old_state=old, new_state=new, created_at=at)
 
 
-class Tutor(Agent):
+class ScriptedVoiceAgent(Agent):
     """An agent whose recogniser hears what a test puts in, and whose voice says anything."""
 
     def __init__(self, heard: list[SpeechEvent | str]) -> None:
@@ -51,7 +51,7 @@ class Tutor(Agent):
         self.heard = heard
 
     async def stt_node(self, audio: Any, model_settings: Any) -> Any:  # noqa: ARG002  # by position
-        """Hear it."""
+        """Return the test's transcripts."""
         for event in self.heard:
             yield event
 
@@ -67,14 +67,14 @@ def final(text: str) -> SpeechEvent:
     return SpeechEvent(type=SpeechEventType.FINAL_TRANSCRIPT, alternatives=words)
 
 
-class Lesson:
+class MenuLesson:
     """A tutor that has said the menu, and what is heard then."""
 
     def __init__(self, *heard: SpeechEvent | str) -> None:
-        self.session = Session()
+        self.session = SpeakingSession()
         self.voice = OwnVoice(self.session, lambda: 108.0)  # type: ignore[arg-type]  # a fake
         self.voice.watch()
-        self.agent = Tutor(list(heard))
+        self.agent = ScriptedVoiceAgent(list(heard))
         self.voice.attach(self.agent)
 
     async def say(self, *texts: str) -> list[str]:
@@ -117,7 +117,7 @@ async def test_the_tutors_words_are_its_own_while_it_says_them(
     tutor: tuple[float, float | None], heard: tuple[float, float | None], echo: bool
 ) -> None:
     """And the learner's once it has ended: they say it after the tutor."""
-    lesson = Lesson(final(MENU))
+    lesson = MenuLesson(final(MENU))
     await lesson.say(MENU)
     lesson.session.tutor(*tutor)
     lesson.session.learner(*heard)
@@ -126,7 +126,7 @@ async def test_the_tutors_words_are_its_own_while_it_says_them(
 
 async def test_nothing_is_an_echo_before_the_tutor_has_spoken() -> None:
     """Whatever it is about to say."""
-    lesson = Lesson(final(MENU))
+    lesson = MenuLesson(final(MENU))
     await lesson.say(MENU)
     lesson.session.learner(99, 100)
     assert len(await lesson.hears()) == 1
@@ -134,7 +134,7 @@ async def test_nothing_is_an_echo_before_the_tutor_has_spoken() -> None:
 
 async def test_other_words_are_the_learners_also_while_the_tutor_speaks() -> None:
     """They interrupt."""
-    lesson = Lesson(final("Perdone, no le entiendo."), "una mesa para dos, por favor")
+    lesson = MenuLesson(final("Perdone, no le entiendo."), "una mesa para dos, por favor")
     assert await lesson.say("Hoy tenemos sopa ", "de verduras y pescado.") == [
         "Hoy tenemos sopa ",
         "de verduras y pescado.",
@@ -148,7 +148,7 @@ async def test_other_words_are_the_learners_also_while_the_tutor_speaks() -> Non
 async def test_where_an_echo_was_heard_it_takes_words_to_interrupt() -> None:
     """Any sound would be the tutor's own; the log says once what is to be done."""
     other = SpeechEvent(type=SpeechEventType.END_OF_SPEECH)
-    lesson = Lesson("sopa de verduras", other, "¿que desea tomar", "sí")
+    lesson = MenuLesson("sopa de verduras", other, "¿que desea tomar", "sí")
     await lesson.say(MENU)
     lesson.session.tutor(100, None)
     lesson.session.learner(101, None)
@@ -161,7 +161,7 @@ async def test_where_an_echo_was_heard_it_takes_words_to_interrupt() -> None:
 
 async def test_who_is_followed_no_longer_changes_nothing() -> None:
     """A lesson that ends closes its session."""
-    lesson = Lesson(final(MENU))
+    lesson = MenuLesson(final(MENU))
     await lesson.say(MENU)
     lesson.voice.unwatch()
     lesson.session.tutor(100, None)

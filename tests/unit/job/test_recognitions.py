@@ -12,7 +12,7 @@ from loqua_host import Recognition, RecognizedWord, Turns
 from loqua_host.job.voice.recognitions import Recognitions
 
 
-class Listener(Agent):
+class MarkKeepingAgent(Agent):
     """Keeps what is marked on its turns."""
 
     def __init__(self, transcripts: list[SpeechData]) -> None:
@@ -43,9 +43,9 @@ async def _silence() -> AsyncIterator[Any]:
     yield
 
 
-async def listen(*transcripts: SpeechData) -> Listener:
+async def listen(*transcripts: SpeechData) -> MarkKeepingAgent:
     """Pass transcripts to an agent that the host knows."""
-    agent = Listener(list(transcripts))
+    agent = MarkKeepingAgent(list(transcripts))
     Recognitions().attach(agent)
     node = await agent.stt_node(_silence(), ModelSettings())
     async for _ in node:
@@ -53,7 +53,7 @@ async def listen(*transcripts: SpeechData) -> Listener:
     return agent
 
 
-async def complete(agent: Listener, text: str) -> Recognition:
+async def complete(agent: MarkKeepingAgent, text: str) -> Recognition:
     """Complete a turn of the learner."""
     message = llm.ChatMessage(role="user", content=[text])
     await agent.on_user_turn_completed(llm.ChatContext.empty(), new_message=message)

@@ -82,32 +82,32 @@ async def test_nobody_in_the_room_may_drive_the_session(job: Any) -> None:
 
 
 def learner_leaves(job: Any) -> None:
-    """The learner goes."""
+    """Remove the learner."""
     job.room.leave("maria")
 
 
 def tutor_asks(job: Any) -> None:
-    """The tutor ends the lesson."""
+    """End the lesson as the tutor."""
     job.lesson.end("goal_reached")
 
 
 def room_closes(job: Any) -> None:
-    """LiveKit ends the room."""
+    """Close the room as LiveKit."""
     job.room.emit("disconnected", rtc.DisconnectReason.ROOM_DELETED)
 
 
 def host_wraps_up(job: Any) -> None:
-    """The host is about to stop."""
+    """Stop the host."""
     job.link.incoming.put_nowait(WrapUp(reason="host_stopping"))
 
 
 def voice_fails(job: Any) -> None:
-    """An engine is gone."""
+    """Fail an engine."""
     job.session.emit("close", SimpleNamespace(error=ValueError("no key")))
 
 
 def voice_closes(job: Any) -> None:
-    """Somebody closed the session."""
+    """Close the session."""
     job.session.emit("close", SimpleNamespace(error=None))
 
 

@@ -28,7 +28,7 @@ AT_ONCE = APIConnectOptions(max_retry=0)
 WORDS = SpeechEventType.FINAL_TRANSCRIPT
 
 
-class ScriptedModel(llm.LLM):
+class RecordingLLM(llm.LLM):
     """A model that keeps what it is asked."""
 
     def __init__(self) -> None:
@@ -39,10 +39,10 @@ class ScriptedModel(llm.LLM):
         """Answer."""
         said = [it.text_content for it in chat_ctx.messages() if it.role == "user"]
         self.asked.append(said)
-        return ScriptedReply(self, chat_ctx=chat_ctx, tools=tools or [], conn_options=AT_ONCE)
+        return RecordingLLMStream(self, chat_ctx=chat_ctx, tools=tools or [], conn_options=AT_ONCE)
 
 
-class ScriptedReply(llm.LLMStream):
+class RecordingLLMStream(llm.LLMStream):
     """Its answer."""
 
     async def _run(self) -> None:
@@ -50,7 +50,7 @@ class ScriptedReply(llm.LLMStream):
         self._event_ch.send_nowait(llm.ChatChunk(id="1", delta=delta))
 
 
-class Tutor(Agent):
+class TurnKeepingAgent(Agent):
     """Keeps the turns that it gets; answers itself, or leaves that to the model."""
 
     def __init__(self, *, answers: bool = False, **options: Any) -> None:
@@ -76,12 +76,12 @@ class Tutor(Agent):
         yield "a node may give texts"
 
 
-class Room:
+class SpeakersSession:
     """A lesson's session, its speakers, and those who speak there."""
 
     def __init__(self, *, everyone: bool) -> None:
         self.now = 0.0
-        self.mind = ScriptedModel()
+        self.mind = RecordingLLM()
         self.session = LessonSession(llm=self.mind)
         self.levels = Levels() if everyone else None
         self.lesson = Lesson(
@@ -126,10 +126,10 @@ class Room:
 @pytest.fixture
 async def start() -> AsyncIterator[Callable[..., Any]]:
     """Yield what starts a session with an agent."""
-    rooms: list[Room] = []
+    rooms: list[SpeakersSession] = []
 
-    async def start(agent: Agent, *, everyone: bool = True) -> Room:
-        room = Room(everyone=everyone)
+    async def start(agent: Agent, *, everyone: bool = True) -> SpeakersSession:
+        room = SpeakersSession(everyone=everyone)
         rooms.append(room)
         room.speakers.watch()
         Agents(room.session, [room.speakers.attach]).watch()
@@ -144,7 +144,7 @@ async def start() -> AsyncIterator[Callable[..., Any]]:
 @pytest.mark.parametrize("dated", [True, False])
 async def test_a_tutor_knows_who_spoke(start: Any, *, dated: bool) -> None:
     """Each turn is its learner's, also where LiveKit does not say when it was."""
-    room = await start(tutor := Tutor(answers=True))
+    room = await start(tutor := TurnKeepingAgent(answers=True))
     room.enter(ANA)
     for identity in ("maria", "ana", "ana", "maria"):
         await room.speaks(identity, "hola", dated=dated)
@@ -153,7 +153,7 @@ async def test_a_tutor_knows_who_spoke(start: Any, *, dated: bool) -> None:
 
 async def test_a_tutor_knows_who_typed(start: Any) -> None:
     """Whoever speaks meanwhile."""
-    room = await start(tutor := Tutor(answers=True))
+    room = await start(tutor := TurnKeepingAgent(answers=True))
     room.enter(ANA)
     speak(room.levels, "maria", time.time() - 1, time.time(), SPEECH)
     await answer_typed(room.session, ANA, "hola")
@@ -163,7 +163,7 @@ async def test_a_tutor_knows_who_typed(start: Any) -> None:
 
 async def test_a_tutor_that_hears_its_learner_alone_has_each_turn_from_them(start: Any) -> None:
     """As they are now: they may have come back by another identity."""
-    room = await start(tutor := Tutor(answers=True), everyone=False)
+    room = await start(tutor := TurnKeepingAgent(answers=True), everyone=False)
     await room.speaks("maria", "hola")
     room.lesson.learner = MARIA.model_copy(update={"identity": "maria-2"})
     await room.speaks("maria-2", "hola")
@@ -172,7 +172,7 @@ async def test_a_tutor_that_hears_its_learner_alone_has_each_turn_from_them(star
 
 async def test_words_of_one_who_has_left_stay_theirs(start: Any) -> None:
     """They never become the lesson's learner's."""
-    room = await start(tutor := Tutor(answers=True))
+    room = await start(tutor := TurnKeepingAgent(answers=True))
     room.enter(ANA)
     room.lesson.others = ()
     room.speakers.hear([MARIA])
@@ -182,7 +182,7 @@ async def test_words_of_one_who_has_left_stay_theirs(start: Any) -> None:
 
 async def test_words_that_nobody_was_heard_to_say_are_the_lessons_learners(start: Any) -> None:
     """A recogniser dreams."""
-    room = await start(tutor := Tutor(answers=True))
+    room = await start(tutor := TurnKeepingAgent(answers=True))
     room.enter(ANA)
     await room.speaks("nobody", "gracias por ver el video")
     assert [turn.learner for turn in tutor.turns] == [MARIA]
@@ -190,9 +190,9 @@ async def test_words_that_nobody_was_heard_to_say_are_the_lessons_learners(start
 
 async def test_an_agent_that_takes_over_knows_who_spoke_too(start: Any) -> None:
     """And the first one when it is back."""
-    room = await start(first := Tutor(answers=True))
+    room = await start(first := TurnKeepingAgent(answers=True))
     room.enter(ANA)
-    second = Tutor(answers=True)
+    second = TurnKeepingAgent(answers=True)
     for agent in (second, first):
         room.session.update_agent(agent)
         await asyncio.sleep(0.1)
@@ -202,7 +202,7 @@ async def test_an_agent_that_takes_over_knows_who_spoke_too(start: Any) -> None:
 
 async def test_a_transcript_bears_its_speakers_identity(start: Any) -> None:
     """As LiveKit's `speaker_id`."""
-    room = await start(tutor := Tutor(answers=True))
+    room = await start(tutor := TurnKeepingAgent(answers=True))
     speak(room.levels, "ana", time.time() - 1, time.time(), SPEECH)
     node = await tutor.stt_node(None, ModelSettings())
     event, text = [it async for it in node]
@@ -212,9 +212,9 @@ async def test_a_transcript_bears_its_speakers_identity(start: Any) -> None:
 
 async def test_a_model_can_tell_several_learners_apart(start: Any) -> None:
     """The session's model or the agent's own; the conversation itself keeps their words alone."""
-    own = ScriptedModel()
+    own = RecordingLLM()
     for mind, options in ((None, {}), (own, {"llm": own})):
-        room = await start(Tutor(**options))
+        room = await start(TurnKeepingAgent(**options))
         room.enter(ANA)
         await room.speaks("maria", "Me llamo Maria.")
         await answer_typed(room.session, ANA, "Y yo:\nMaria: Ana.")
@@ -228,14 +228,14 @@ async def test_a_model_can_tell_several_learners_apart(start: Any) -> None:
 @pytest.mark.parametrize("everyone", [True, False])
 async def test_a_model_reads_one_learners_words_as_they_are(start: Any, *, everyone: bool) -> None:
     """Where there is one, there is nobody to be told from."""
-    room = await start(Tutor(), everyone=everyone)
+    room = await start(TurnKeepingAgent(), everyone=everyone)
     await room.speaks("maria", "Me llamo Maria.")
     assert room.mind.asked == [["Me llamo Maria."]]
 
 
 async def test_what_was_said_is_told_on_with_who_said_it(start: Any) -> None:
     """To the host and to a specialist; a restored session and its model have it again."""
-    room = await start(Tutor())
+    room = await start(TurnKeepingAgent())
     room.enter(ANA)
     await room.speaks("ana", "Hola.")
     await room.speaks("maria", "¡Hola, Ana!")
@@ -251,7 +251,7 @@ async def test_what_was_said_is_told_on_with_who_said_it(start: Any) -> None:
 
 async def test_what_a_tutor_has_asked_in_the_learners_place_is_nobodys(start: Any) -> None:
     """Its own text for the model bears no name."""
-    room = await start(Tutor())
+    room = await start(TurnKeepingAgent())
     room.enter(ANA)
     await room.session.generate_reply(user_input="(Nobody says anything.)")
     assert room.mind.asked == [["(Nobody says anything.)"]]
@@ -260,7 +260,7 @@ async def test_what_a_tutor_has_asked_in_the_learners_place_is_nobodys(start: An
 
 async def test_a_marked_conversation_can_be_written_as_json(start: Any) -> None:
     """As LiveKit does for its traces."""
-    room = await start(Tutor())
+    room = await start(TurnKeepingAgent())
     await answer_typed(room.session, ANA, "hola")
     await asyncio.sleep(0.3)
     assert "user_ana" in json.dumps(room.session.history.to_dict())

@@ -110,7 +110,7 @@ CIRCLE["itself"] = CIRCLE
         (CIRCLE, "dict"),
         ({"telemetry": "x" * 20_000}, "lesson.state has 200"),
         ({"telemetry": "ñ" * 10_000}, "lesson.state has 200"),
-        ({"self": "\ud800"}, "half a character"),
+        ({"self": "\ud800"}, "unpaired surrogate"),
         ({"score": float("nan")}, "not finite"),
     ],
     ids=count(),

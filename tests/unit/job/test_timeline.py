@@ -11,7 +11,7 @@ from livekit.rtc import EventEmitter
 from loqua_host.livekit_internals import TIMELINE_TOPIC, TIMELINE_WATCHER, send_timeline
 
 
-class Room:
+class RefusingRoom:
     """A room that keeps what is sent, and refuses to take anything."""
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Room:
 async def test_a_session_s_events_go_to_the_watcher_alone_and_nothing_is_taken() -> None:
     """LiveKit's own transport would let anybody in the room drive the session: this has no ear."""
     session: Any = EventEmitter[str]()
-    room: Any = Room()
+    room: Any = RefusingRoom()
     sending = asyncio.create_task(send_timeline(session, room))
     await asyncio.sleep(0)
     session.emit(

@@ -29,7 +29,7 @@ def tracer(spans: SpanBuffer) -> Tracer:
     return provider.get_tracer("test")
 
 
-def told(spans: SpanBuffer) -> list[JobSpan]:
+def take_spans(spans: SpanBuffer) -> list[JobSpan]:
     """Return all that is to be told now."""
     return [span for message in spans.drain() for span in message.spans]
 
@@ -38,7 +38,7 @@ def test_a_span_keeps_its_parent(spans: SpanBuffer, tracer: Tracer) -> None:
     """Whichever of them ends first."""
     with tracer.start_as_current_span("session"), tracer.start_as_current_span("turn"):
         pass
-    turn, session = told(spans)
+    turn, session = take_spans(spans)
     assert (turn.name, session.name) == ("turn", "session")
     assert (turn.parent, session.parent) == (session.id, None)
     assert session.started_at <= turn.started_at <= turn.ended_at <= session.ended_at
@@ -50,7 +50,7 @@ def test_what_is_below_livekit_s_own_span_of_the_job_is_below_the_host_s(
     """LiveKit's ends after the link, so that it is never told."""
     job = tracer.start_span(JOB)
     tracer.start_span("room_connect", set_span_in_context(job)).end()
-    [connect] = told(spans)
+    [connect] = take_spans(spans)
     assert (connect.name, connect.parent) == ("room_connect", None)
 
 
@@ -84,7 +84,7 @@ def test_of_a_lesson_that_is_not_sampled_nothing_is_kept(spans: SpanBuffer, trac
         spans.discard()
         tracer.start_span("hook create_agent").end()
         assert not livekit.start_span("agent_session").is_recording()
-    assert told(spans) == []
+    assert take_spans(spans) == []
 
 
 def test_what_was_said_stays_in_the_job(spans: SpanBuffer, tracer: Tracer) -> None:
@@ -98,7 +98,7 @@ def test_what_was_said_stays_in_the_job(spans: SpanBuffer, tracer: Tracer) -> No
             }
         )
         span.add_event("gen_ai.user.message", {"content": "Me llamo María."})
-    [node] = told(spans)
+    [node] = take_spans(spans)
     assert node.attributes == {"lk.response.ttft": 0.2}
     assert "María" not in node.model_dump_json()
 

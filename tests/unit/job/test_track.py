@@ -13,7 +13,7 @@ from loqua_host.job.voice import track as module
 from loqua_host.job.voice.track import published_track
 
 
-class FakeTrack:
+class UnsubscribedOutput:
     """LiveKit's audio output, to whose track nobody has subscribed."""
 
     def __init__(self, room: Any, **options: Any) -> None:
@@ -34,7 +34,7 @@ class FakeTrack:
         self.done.append("closed")
 
 
-class UnpublishableTrack(FakeTrack):
+class UnpublishableTrack(UnsubscribedOutput):
     """A track that LiveKit refuses."""
 
     async def start(self) -> None:
@@ -42,7 +42,7 @@ class UnpublishableTrack(FakeTrack):
         raise PublishTrackError("no permission")
 
 
-class FakeRoom(rtc.EventEmitter[str]):
+class AnnouncingRoom(rtc.EventEmitter[str]):
     """A room that announces a track when told to."""
 
     def announce(self) -> None:
@@ -54,12 +54,12 @@ async def test_the_track_is_published_while_the_host_prepares_the_lesson(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Nobody waits until the learner has subscribed, and nothing is left of one nobody did."""
-    monkeypatch.setattr(module, "TrackOutput", FakeTrack)
-    room: Any = FakeRoom()
+    monkeypatch.setattr(module, "TrackOutput", UnsubscribedOutput)
+    room: Any = AnnouncingRoom()
     async with published_track(room) as track:
         await asyncio.sleep(0)
         room.announce()
-        assert isinstance(track, FakeTrack)
+        assert isinstance(track, UnsubscribedOutput)
         assert (track.room, track.done) == (room, ["published"])
     assert track.done == ["published", "given up", "closed"]
 
@@ -68,8 +68,8 @@ async def test_a_track_is_not_given_up_before_livekit_has_announced_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The client looks it up then, and logs an error if it is gone."""
-    monkeypatch.setattr(module, "TrackOutput", FakeTrack)
-    room: Any = FakeRoom()
+    monkeypatch.setattr(module, "TrackOutput", UnsubscribedOutput)
+    room: Any = AnnouncingRoom()
     async with AsyncExitStack() as stack:
         track = await stack.enter_async_context(published_track(room))
         closing = asyncio.create_task(stack.aclose())
@@ -87,7 +87,7 @@ async def test_a_track_that_cannot_be_published_is_logged(
 ) -> None:
     """Its lesson goes on without sound, and closes at once."""
     monkeypatch.setattr(module, "TrackOutput", UnpublishableTrack)
-    room: Any = FakeRoom()
+    room: Any = AnnouncingRoom()
     with structlog.testing.capture_logs() as logs:
         async with published_track(room):
             await asyncio.sleep(0)

@@ -10,7 +10,7 @@ from livekit.rtc.event_emitter import EventEmitter
 from loqua_host.job.voice.turn_ends import following_words, is_unfinished
 
 
-class Session(EventEmitter[Any]):
+class DelayedSession(EventEmitter[Any]):
     """A session with delays."""
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ def follow(session: Any, expected: str = "") -> Any:
 
 def test_after_words_that_more_must_follow_the_longer_delay_counts_however_it_sounds() -> None:
     """Nobody is done at an article."""
-    session = Session()
+    session = DelayedSession()
     with follow(session):
         session.hear("I live in a")
         assert session.delays == (2.2, 2.2)
@@ -52,7 +52,7 @@ def test_after_words_that_more_must_follow_the_longer_delay_counts_however_it_so
 
 def test_after_an_expected_answer_the_shorter_delay_counts_however_it_sounds() -> None:
     """A drill need not wait for more."""
-    session = Session()
+    session = DelayedSession()
     with follow(session, "I have two cats."):
         session.hear("I have two cats.")
         assert session.delays == (0.9, 0.9)
@@ -61,7 +61,7 @@ def test_after_an_expected_answer_the_shorter_delay_counts_however_it_sounds() -
 @pytest.mark.parametrize("text", ["I have a cat.", "Yes."], ids=["sentence", "word"])
 def test_after_other_words_the_sound_decides(text: str) -> None:
     """As it does without words."""
-    session = Session()
+    session = DelayedSession()
     with follow(session, "I have two cats."):
         session.hear(text)
         session.hear("I have two cats.", is_final=False)
@@ -70,7 +70,7 @@ def test_after_other_words_the_sound_decides(text: str) -> None:
 
 def test_the_next_utterance_is_waited_for_as_usual() -> None:
     """From its beginning, and by its own words."""
-    session = Session()
+    session = DelayedSession()
     with follow(session, "Yes."):
         session.hear("I live in")
         session.speak()
@@ -84,7 +84,7 @@ def test_the_next_utterance_is_waited_for_as_usual() -> None:
 
 def test_a_tutor_that_changes_the_delays_is_followed() -> None:
     """By its next utterance."""
-    session = Session()
+    session = DelayedSession()
     with follow(session):
         session.update_options(endpointing_opts={"min_delay": 1.2})
         session.hear("I live in")

@@ -50,7 +50,7 @@ class FakeDetector(EventEmitter[str]):
         self.emit("metrics_collected", metrics)
 
 
-class Session(FakeSession):
+class VitalsSession(FakeSession):
     """A session whose parts a test moves by hand."""
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ class Session(FakeSession):
             self.emit("user_state_changed", event)
 
 
-class Tutor(Agent):
+class EngineAgent(Agent):
     """An agent with an engine that a test answers for, and a recogniser likewise."""
 
     def __init__(self) -> None:
@@ -91,12 +91,12 @@ class Tutor(Agent):
                 yield frame
 
     async def stt_node(self, audio: Any, model_settings: Any) -> Any:  # noqa: ARG002  # by position
-        """Hear it."""
+        """Return the test's transcripts."""
         for words in self.words:
             yield words
 
 
-class Clock:
+class LateLoopClock:
     """The loop's clock, ahead of it by what a test says: the loop was late."""
 
     skipped = 0.0
@@ -106,19 +106,19 @@ class Clock:
         return asyncio.get_running_loop().time() + self.skipped
 
 
-class Watched:
+class WatchedSession:
     """A session that has started, watched."""
 
     def __init__(self) -> None:
-        self.session = Session()
+        self.session = VitalsSession()
         self.microphone, self.loudspeaker = FakeMicrophone(), FakeLoudspeaker()
         self.session.input.audio, self.session.output.audio = self.microphone, self.loudspeaker
         self.stuck: list[str] = []
         self.late: list[float] = []
         session: Any = self.session
-        self.clock = Clock()
+        self.clock = LateLoopClock()
         self.vitals = Vitals(session, self.clock, self.stuck.append, self.late.append)
-        self.tutor = Tutor()
+        self.tutor = EngineAgent()
         self.vitals.watch()
         self.vitals.attach(self.tutor)
         self.looking = asyncio.create_task(self.vitals.run())
@@ -158,34 +158,34 @@ class Watched:
 
 
 @pytest.fixture
-async def watched() -> AsyncIterator[Watched]:
+async def watched() -> AsyncIterator[WatchedSession]:
     """Yield a watched session."""
-    watched = Watched()
+    watched = WatchedSession()
     yield watched
     watched.looking.cancel()
 
 
-async def test_a_session_that_looks_at_what_it_hears_is_well(watched: Watched) -> None:
+async def test_a_session_that_looks_at_what_it_hears_is_well(watched: WatchedSession) -> None:
     """For as long as it likes."""
     await watched.sounds(60)
     assert watched.stuck == []
 
 
-async def test_a_session_that_hears_and_does_not_look_is_deaf(watched: Watched) -> None:
+async def test_a_session_that_hears_and_does_not_look_is_deaf(watched: WatchedSession) -> None:
     """Said once, within seconds (livekit/livekit#4777)."""
     await watched.sounds(5)
     await watched.sounds(UNPROCESSED_SECONDS + 2, looked_at=False)
     assert watched.stuck == ["hearing"]
 
 
-async def test_a_session_that_does_not_even_ask_for_sound_is_deaf(watched: Watched) -> None:
+async def test_a_session_that_does_not_even_ask_for_sound_is_deaf(watched: WatchedSession) -> None:
     """Its task has ended, for whatever reason."""
     await watched.sounds(5)
     await watched.sounds(UNPROCESSED_SECONDS + 2, taken=False, looked_at=False)
     assert watched.stuck == ["hearing"]
 
 
-async def test_who_is_silent_or_switched_off_is_not_deaf(watched: Watched) -> None:
+async def test_who_is_silent_or_switched_off_is_not_deaf(watched: WatchedSession) -> None:
     """No sound comes from a room without a microphone, or while the learner is away."""
     asking = asyncio.create_task(anext(watched.session.input.audio))
     await asyncio.sleep(60)
@@ -197,7 +197,7 @@ async def test_who_is_silent_or_switched_off_is_not_deaf(watched: Watched) -> No
     assert watched.stuck == []
 
 
-async def test_a_voice_that_is_asked_and_gives_no_sound_is_mute(watched: Watched) -> None:
+async def test_a_voice_that_is_asked_and_gives_no_sound_is_mute(watched: WatchedSession) -> None:
     """A language model may think for as long as it needs: that comes before.
 
     An agent is silent from some moment on (livekit/agents#4028).
@@ -213,7 +213,7 @@ async def test_a_voice_that_is_asked_and_gives_no_sound_is_mute(watched: Watched
     asking.cancel()
 
 
-async def test_a_voice_that_gives_sound_or_is_interrupted_is_well(watched: Watched) -> None:
+async def test_a_voice_that_gives_sound_or_is_interrupted_is_well(watched: WatchedSession) -> None:
     """And what has nothing to say is not asked."""
     asking = asyncio.create_task(anext(watched.session.input.audio))
     for text, ends in (("hola", True), ("hola", False), (" ", False)):
@@ -230,7 +230,7 @@ async def test_a_voice_that_gives_sound_or_is_interrupted_is_well(watched: Watch
     asking.cancel()
 
 
-async def test_a_node_that_does_not_even_take_its_words_is_mute(watched: Watched) -> None:
+async def test_a_node_that_does_not_even_take_its_words_is_mute(watched: WatchedSession) -> None:
     """One that fails or has no sound is another's business."""
     asking = asyncio.create_task(anext(watched.session.input.audio))
 
@@ -258,27 +258,27 @@ async def test_a_node_that_does_not_even_take_its_words_is_mute(watched: Watched
     asking.cancel()
 
 
-async def test_only_who_detects_voices_is_asked_whether_they_look(watched: Watched) -> None:
+async def test_only_who_detects_voices_is_asked_whether_they_look(watched: WatchedSession) -> None:
     """An agent may bring its own detector, or none: a realtime model hears by itself."""
 
-    class Own(Agent):
+    class OwnPipelineAgent(Agent):
         def __init__(self, vad: Any) -> None:
             super().__init__(instructions="", vad=vad)
 
     detector = FakeDetector()
-    watched.vitals.attach(Own(detector))
+    watched.vitals.attach(OwnPipelineAgent(detector))
     for _ in range(6):
         await watched.sounds(5, looked_at=False)
         detector.look()
-    watched.vitals.attach(Own(None))
+    watched.vitals.attach(OwnPipelineAgent(None))
     await watched.sounds(30, looked_at=False)
     assert watched.stuck == []
-    watched.vitals.attach(Own(detector))
+    watched.vitals.attach(OwnPipelineAgent(detector))
     await watched.sounds(UNPROCESSED_SECONDS + 2)
     assert watched.stuck == ["hearing"]
 
 
-async def test_how_late_a_session_is_is_reported_until_it_is_not(watched: Watched) -> None:
+async def test_how_late_a_session_is_is_reported_until_it_is_not(watched: WatchedSession) -> None:
     """Sound that has not been looked at, beyond the second that a look is about."""
     await watched.sounds(20)
     assert watched.late == []
@@ -289,7 +289,7 @@ async def test_how_late_a_session_is_is_reported_until_it_is_not(watched: Watche
     assert watched.late[3:] == [0.0]
 
 
-async def test_an_event_loop_that_is_late_makes_its_session_late(watched: Watched) -> None:
+async def test_an_event_loop_that_is_late_makes_its_session_late(watched: WatchedSession) -> None:
     """Its timers are the first to feel a busy machine."""
     asking = asyncio.create_task(anext(watched.session.input.audio))
     await asyncio.sleep(3.5)
@@ -301,7 +301,9 @@ async def test_an_event_loop_that_is_late_makes_its_session_late(watched: Watche
     asking.cancel()
 
 
-async def test_a_tutor_that_speaks_on_when_all_has_been_played_is_mute(watched: Watched) -> None:
+async def test_a_tutor_that_speaks_on_when_all_has_been_played_is_mute(
+    watched: WatchedSession,
+) -> None:
     """Its session waits for the end of what has ended."""
     asking = asyncio.create_task(anext(watched.session.input.audio))
     watched.session.speak(on=True)
@@ -314,15 +316,15 @@ async def test_a_tutor_that_speaks_on_when_all_has_been_played_is_mute(watched: 
     asking.cancel()
 
 
-async def test_an_agent_is_known_by_its_first_word_and_not_twice(watched: Watched) -> None:
+async def test_an_agent_is_known_by_its_first_word_and_not_twice(watched: WatchedSession) -> None:
     """What it says as it enters may be long; the agent after it speaks by the same output."""
     output = watched.session.output.audio
     assert output is not watched.loudspeaker
-    watched.vitals.attach(Tutor())
+    watched.vitals.attach(EngineAgent())
     assert watched.session.output.audio is output
 
 
-async def test_what_is_played_goes_through_as_it_is(watched: Watched) -> None:
+async def test_what_is_played_goes_through_as_it_is(watched: WatchedSession) -> None:
     """Frames, ends and cuts; who is cut off has nothing left to play."""
     asking = asyncio.create_task(anext(watched.session.input.audio))
     output = watched.session.output.audio
@@ -337,7 +339,7 @@ async def test_what_is_played_goes_through_as_it_is(watched: Watched) -> None:
     asking.cancel()
 
 
-async def test_a_recogniser_without_a_word_is_begun_anew(watched: Watched) -> None:
+async def test_a_recogniser_without_a_word_is_begun_anew(watched: WatchedSession) -> None:
     """Once for some utterances in a row; a cough is none."""
     words = SpeechData(language="es", text="hola")  # type: ignore[arg-type]  # a str does
     final = SpeechEvent(type=SpeechEventType.FINAL_TRANSCRIPT, alternatives=[words])
@@ -356,7 +358,7 @@ async def test_a_recogniser_without_a_word_is_begun_anew(watched: Watched) -> No
     assert [line["event"] for line in logs] == ["lesson.recogniser_restarted"]
 
 
-async def test_a_recogniser_of_a_list_without_a_word_is_replaced(watched: Watched) -> None:
+async def test_a_recogniser_of_a_list_without_a_word_is_replaced(watched: WatchedSession) -> None:
     """It takes sound and fails in nothing else."""
     first, second = FakeSTT(says("")), FakeSTT(says("hola"))
     clock = asyncio.get_running_loop().time
@@ -372,7 +374,7 @@ async def test_a_recogniser_of_a_list_without_a_word_is_replaced(watched: Watche
 
 async def test_a_session_without_sound_is_not_judged_by_it() -> None:
     """A tutor may type."""
-    watched = Watched()
+    watched = WatchedSession()
     watched.session.input.audio = watched.session.output.audio = None
     session: Any = watched.session
     watched.vitals = Vitals(session, watched.clock, watched.stuck.append, watched.late.append)

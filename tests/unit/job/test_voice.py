@@ -36,7 +36,7 @@ async def test_a_learner_who_hesitates_has_to_sound_more_finished_than_a_native_
         assert await detector.unlikely_threshold(language) == pytest.approx(HESITATION * usual)
 
 
-class Voice:
+class OneClipTTS:
     """A text-to-speech engine that gives one piece of sound."""
 
     @contextlib.asynccontextmanager
@@ -58,12 +58,12 @@ class Mumbling(Agent):
         yield
 
 
-class Session:
+class SayingSession:
     """A session that remembers what it was given to say."""
 
     def __init__(self, agent: Agent) -> None:
         self.current_agent = agent
-        self.tts = Voice()
+        self.tts = OneClipTTS()
         self.said: dict[str, Any] = {}
 
     def say(self, text: str, **options: Any) -> Any:
@@ -74,7 +74,7 @@ class Session:
 
 async def test_what_the_host_says_is_heard_though_the_agents_own_way_to_speak_fails() -> None:
     """Its sound is the engine's; an agent without such a way has LiveKit make it."""
-    session: Any = Session(Mumbling(instructions=""))
+    session: Any = SayingSession(Mumbling(instructions=""))
     await say_out(session, "Lo siento.")
     assert [frame async for frame in session.said["audio"]] == ["Lo siento."]
     apologise(session, "¿Perdona?")

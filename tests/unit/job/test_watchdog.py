@@ -48,7 +48,7 @@ def wait_for_lock() -> None:
 
 
 def compute() -> None:
-    """Never come to an end."""
+    """Compute for ever."""
     while True:
         pass
 
@@ -59,7 +59,7 @@ def match() -> None:
 
 
 def catch() -> None:
-    """Go on after the first attempt."""
+    """Continue after the first interruption."""
     for _ in range(2):
         try:
             time.sleep(LONG)

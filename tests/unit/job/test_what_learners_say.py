@@ -95,7 +95,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sent]:
         logging.getLogger(name).setLevel(level)
 
 
-class ScriptedModel(llm.LLM):
+class QuotingLLM(llm.LLM):
     """A model that calls tools with what it was told, answers with it, or fails quoting it."""
 
     def __init__(self, *tools: str, fails: bool = False) -> None:
@@ -105,15 +105,15 @@ class ScriptedModel(llm.LLM):
 
     def chat(self, *, chat_ctx: Any, tools: Any = None, **_: Any) -> llm.LLMStream:
         """Answer."""
-        return ScriptedReply(self, chat_ctx=chat_ctx, tools=tools or [], conn_options=AT_ONCE)
+        return QuotingLLMStream(self, chat_ctx=chat_ctx, tools=tools or [], conn_options=AT_ONCE)
 
 
-class ScriptedReply(llm.LLMStream):
+class QuotingLLMStream(llm.LLMStream):
     """One answer of that model."""
 
     async def _run(self) -> None:
         mind = self._llm
-        assert isinstance(mind, ScriptedModel)
+        assert isinstance(mind, QuotingLLM)
         if mind.tools:
             tool = mind.tools.pop(0)
             arguments = SAID if tool == "unreadable" else f'{{"words": "{SAID}"}}'
@@ -128,7 +128,7 @@ class ScriptedReply(llm.LLMStream):
         self._event_ch.send_nowait(llm.ChatChunk(id="1", delta=delta))
 
 
-class Tutor(Agent):
+class ToolAgent(Agent):
     """An agent with a tool that does what a test wants."""
 
     def __init__(self, learn: Callable[[str], object]) -> None:
@@ -162,7 +162,7 @@ TOOLS: dict[str, tuple[Callable[[str], object], tuple[str, ...]]] = {
 
 
 def assert_unsaid(sent: Sent, *wanted: str) -> None:
-    """See that there is something, and nothing of what was said."""
+    """Check that there is something, and nothing of what was said."""
     text = sent.text()
     for one in wanted:
         assert one in text
@@ -175,24 +175,24 @@ async def test_a_typed_turn_with_a_tool(
     sent: Sent, learn: Callable[[str], object], calls: tuple[str, ...]
 ) -> None:
     """What is typed, a tool's arguments and its result, and the answer."""
-    async with AgentSession[None](llm=ScriptedModel(*calls)) as session:
-        await session.start(Tutor(learn), record=False)
+    async with AgentSession[None](llm=QuotingLLM(*calls)) as session:
+        await session.start(ToolAgent(learn), record=False)
         await session.run(user_input=SAID)
     assert_unsaid(sent, "livekit.agents", "llm_request", "agent_turn")
 
 
 async def test_a_model_that_quotes_what_it_was_given_as_it_fails(sent: Sent) -> None:
     """Providers put the request into their error."""
-    async with AgentSession[None](llm=ScriptedModel(fails=True)) as session:
-        await session.start(Tutor(str), record=False)
+    async with AgentSession[None](llm=QuotingLLM(fails=True)) as session:
+        await session.start(ToolAgent(str), record=False)
         await session.generate_reply(user_input=SAID)
     assert_unsaid(sent, "APIStatusError")
 
 
 async def test_a_turn_that_comes_too_late(sent: Sent) -> None:
     """A learner leaves in the middle of a sentence, and the session closes."""
-    async with AgentSession[None](llm=ScriptedModel()) as session:
-        await session.start(Tutor(str), record=False)
+    async with AgentSession[None](llm=QuotingLLM()) as session:
+        await session.start(ToolAgent(str), record=False)
         activity = session._activity
         assert activity is not None
         await activity.drain()
@@ -207,14 +207,14 @@ async def test_a_turn_that_comes_too_late(sent: Sent) -> None:
 
 
 def handler_fails() -> None:
-    """A handler of a room's event raises; of a chat, of an attribute that changed."""
+    """Raise in the handlers of a chat and of a changed attribute."""
     room = EventEmitter[str]()
     room.on("data_received", int)
     room.emit("data_received", SAID)
 
 
 async def task_fails() -> None:
-    """Nobody asks for what became of a task."""
+    """Fail in a task whose result nobody retrieves."""
 
     async def fail() -> None:
         raise ValueError(SAID)
@@ -225,7 +225,7 @@ async def task_fails() -> None:
 
 
 async def decorated_task_fails() -> None:
-    """As most of LiveKit's own do."""
+    """Fail in a task like most of LiveKit's own."""
 
     @log_exceptions(msg=f"cannot say {SAID}", logger=logging.getLogger("livekit.agents"))
     async def fail() -> None:
@@ -236,14 +236,14 @@ async def decorated_task_fails() -> None:
 
 
 def thread_fails() -> None:
-    """Python writes its traceback to stderr by itself, which is the host's log, too."""
+    """Fail in a thread: Python writes its traceback to stderr, which is the host's log."""
     thread = threading.Thread(target=int, args=(SAID,), name=SAID)
     thread.start()
     thread.join()
 
 
 def collection_fails() -> None:
-    """So it does here."""
+    """Fail in a finaliser, whose traceback Python writes to stderr too."""
 
     class Careless:
         def __del__(self) -> None:
@@ -254,7 +254,7 @@ def collection_fails() -> None:
 
 
 def warns() -> None:
-    """And here."""
+    """Warn, which Python writes to stderr too."""
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         logging.captureWarnings(capture=False)
@@ -263,19 +263,19 @@ def warns() -> None:
 
 
 def keys_are_pressed() -> None:
-    """LiveKit's GetDtmfTask (beta/workflows/dtmf_inputs.py)."""
+    """Log keys like LiveKit's GetDtmfTask (beta/workflows/dtmf_inputs.py)."""
     log = logging.getLogger("livekit.agents")
     log.info("DTMF inputs received", extra={"lk.pii.dtmf_inputs": SAID})
 
 
 def room_event_is_quoted() -> None:
-    """LiveKit's rtc.Room, of a callback that failed: a chat, or attributes that changed."""
+    """Log a failed callback like LiveKit's rtc.Room: a chat, or changed attributes."""
     event = SimpleNamespace(text=SAID, attributes={"email": SAID, "display_name": SAID})
     logging.error("error running user callback for %s: %s", "data", event)  # noqa: LOG015
 
 
 def speech_is_quoted() -> None:
-    """A provider's plugin, with the body of an answer."""
+    """Log the body of an answer, like a provider's plugin."""
     error = APIStatusError(f"no voice for {SAID}", body={"input": SAID})
     log = logging.getLogger("livekit.plugins.some")
     said = f"failed to synthesize {SAID!r}, retrying"

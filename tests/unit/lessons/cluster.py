@@ -50,7 +50,7 @@ from loqua_host.settings.host import HostSettings
 from loqua_host.testing.database import MemoryDatabase
 from loqua_host.testing.tutors import running_tutor
 
-__all__ = ["RECONNECT_TIMEOUT", "TUTORS", "Cluster", "Host", "Job"]
+__all__ = ["RECONNECT_TIMEOUT", "TUTORS", "SimulatedCluster", "SimulatedHost", "SimulatedJob"]
 
 T = TypeVar("T")
 
@@ -76,7 +76,7 @@ SETTINGS = HostSettings.model_validate(
 NAMES = {tutor.agent_name: name for name, tutor in TUTORS.items()}
 
 
-class FakeLink:
+class SimulatedLink:
     """The link to a job, which a test answers for."""
 
     def __init__(self, job: JobRef) -> None:
@@ -89,14 +89,14 @@ class FakeLink:
         self.told.append(message)
 
     async def receive(self) -> Any:
-        """Hear the job; None once it is gone."""
+        """Receive from the job; None after its end."""
         return await self.inbox.get()
 
     async def close(self) -> None:
-        """Hang up."""
+        """Close the link."""
 
 
-class Job:
+class SimulatedJob:
     """A job from its acceptance to its end.
 
     Attributes:
@@ -106,8 +106,8 @@ class Job:
         away_since: When its learner left who may return, in monotonic seconds.
     """
 
-    def __init__(self, ref: JobRef, host: "Host") -> None:
-        self.ref, self.host, self.link = ref, host, FakeLink(ref)
+    def __init__(self, ref: JobRef, host: "SimulatedHost") -> None:
+        self.ref, self.host, self.link = ref, host, SimulatedLink(ref)
         self.learner: Participant | None = None
         self.joined = False
         self.since = 0.0
@@ -129,7 +129,7 @@ class Job:
         """Whether it has called a specialist and has no answer yet."""
         return len(self.answers) < self.calls
 
-    def tell(self, message: Any) -> None:
+    def send_to_host(self, message: Any) -> None:
         """Send a message to its host; None is the end of the link."""
         self.link.inbox.put_nowait(message)
 
@@ -137,7 +137,7 @@ class Job:
 class ObservedLessons(Lessons):
     """Lessons that report each closing to the cluster."""
 
-    def __init__(self, cluster: "Cluster", services: Services) -> None:
+    def __init__(self, cluster: "SimulatedCluster", services: Services) -> None:
         super().__init__(services)
         self._cluster = cluster
 
@@ -168,10 +168,10 @@ class OwnTutors(Mapping[str, RunningTutor]):
         return len(self._enabled.keys() - {self._but})
 
 
-class Host:
+class SimulatedHost:
     """A host: what a killed one still had to do does not happen."""
 
-    def __init__(self, cluster: "Cluster", name: str, but: str | None = None) -> None:
+    def __init__(self, cluster: "SimulatedCluster", name: str, but: str | None = None) -> None:
         self.name, self.cluster = name, cluster
         self.alive = True
         self.tasks: set[asyncio.Task[Any]] = set()
@@ -223,7 +223,7 @@ class Host:
         return Capacity(HOST_CAPACITY - len(busy), free)
 
     @property
-    def jobs(self) -> list[Job]:
+    def jobs(self) -> list[SimulatedJob]:
         """The jobs that run here."""
         return [job for job in self.cluster.jobs.values() if job.host is self]
 
@@ -297,7 +297,7 @@ class Host:
 
 
 @dataclass
-class Cluster:
+class SimulatedCluster:
     """LiveKit's rooms, the ledger, and the jobs of all hosts.
 
     Attributes:
@@ -312,14 +312,14 @@ class Cluster:
     people: dict[str, dict[str, Participant]] = field(default_factory=dict)
     dispatches: dict[str, list[Dispatch]] = field(default_factory=dict)
     offers: list[tuple[str, Dispatch]] = field(default_factory=list)
-    jobs: dict[str, Job] = field(default_factory=dict)
+    jobs: dict[str, SimulatedJob] = field(default_factory=dict)
     dead_agents: dict[tuple[str, str], float] = field(default_factory=dict)
     over: set[tuple[str, str, str]] = field(default_factory=set)
     given_up: set[tuple[str, str, str]] = field(default_factory=set)
     refusing: set[str] = field(default_factory=set)
     losing: bool = False
     tutors: dict[str, RunningTutor] = field(default_factory=lambda: dict(TUTORS))
-    hosts: dict[str, Host] = field(default_factory=dict)
+    hosts: dict[str, SimulatedHost] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=count)
     step: float = 0.0
 
@@ -341,13 +341,13 @@ class Cluster:
         return START_TIME + self._clock()
 
     @property
-    def teaching(self) -> list[Job]:
+    def teaching(self) -> list[SimulatedJob]:
         """The jobs that teach."""
         return [job for job in self.jobs.values() if job.learner is not None]
 
     async def start(self, name: str, but: str | None = None) -> None:
         """Start a host, as after a crash: with nothing but the ledger, and without one tutor."""
-        host = Host(self, f"{name}{next(self.numbers)}", but)
+        host = SimulatedHost(self, f"{name}{next(self.numbers)}", but)
         await host.write(lambda db: renew_lease(db, host.name))
         await host.keep()
         self.hosts[name] = host
@@ -383,7 +383,7 @@ class Cluster:
         await host.lessons.cut_off({job.ref.job_id for job in host.jobs})
         for job in host.jobs:
             self._leave(job)
-            job.tell(None)
+            job.send_to_host(None)
         await idle()
         await host.write(lambda db: end_lease(db, host.name))
         await self.kill(name, agents_stay=False)
@@ -414,7 +414,7 @@ class Cluster:
         )
         for job in self._away(room, user_id):
             job.away_since, job.learner = None, self.people[room][user_id]
-            job.tell(Join(identity=user_id))
+            job.send_to_host(Join(identity=user_id))
         if new:
             self.send(room, Dispatch(""))
 
@@ -429,7 +429,7 @@ class Cluster:
             job.away_since = self.monotonic()
 
     async def answer_hosts(self) -> None:
-        """Step out of lessons whose learner is away when the host asks, or finish them in time."""
+        """Leave or finish lessons whose learner is away when the host requests it."""
         for job in [job for job in self.teaching if job.away_since is not None]:
             if isinstance(job.link.told[-1], StepOut):
                 await self._step_out(job)
@@ -437,16 +437,16 @@ class Cluster:
                 await self.finish(job)
                 self._close_if_empty(job.ref.room)
 
-    async def _step_out(self, job: Job) -> None:
-        job.tell(SteppedOut(ending=Ending(reason="learner_left", seconds=0.0)))
+    async def _step_out(self, job: SimulatedJob) -> None:
+        job.send_to_host(SteppedOut(ending=Ending(reason="learner_left", seconds=0.0)))
         await idle()
         assert isinstance(job.link.told[-1], Recorded)
         self._leave(job)
-        job.tell(None)
+        job.send_to_host(None)
         await idle()
         self._close_if_empty(job.ref.room)
 
-    def _away(self, room: str, user_id: str) -> list[Job]:
+    def _away(self, room: str, user_id: str) -> list[SimulatedJob]:
         here = [job for job in self.teaching if _is(job, room, user_id)]
         return [job for job in here if job.away_since is not None]
 
@@ -482,7 +482,7 @@ class Cluster:
         tutor = NAMES[dispatch.agent_name]
         for _, host in sorted(self.hosts.items(), key=lambda it: it[0] != first):
             if room in self.people and tutor in host.tutors and host.capacity().fits(tutor):
-                job = Job(JobRef(f"job{next(self.numbers)}", room, tutor), host)
+                job = SimulatedJob(JobRef(f"job{next(self.numbers)}", room, tutor), host)
                 self.jobs[job.ref.job_id] = job
                 host.lessons.begin(job.ref)
                 attributes = {TUTOR: tutor}
@@ -492,7 +492,7 @@ class Cluster:
                 await idle()
                 return
 
-    async def join(self, job: Job) -> None:
+    async def join(self, job: SimulatedJob) -> None:
         """Join the host that accepted a job, for the learner that the job sees first."""
         people = self.people[job.ref.room]
         learners = [one for one in people.values() if one.kind == "standard"]
@@ -502,7 +502,7 @@ class Cluster:
         job.joined = True
         seen = min(learners, key=lambda one: one.joined_at).identity
         job.host.create_task(job.host.lessons.serve(job.link))  # type: ignore[arg-type]  # a fake
-        job.tell(Join(identity=seen))
+        job.send_to_host(Join(identity=seen))
         await idle()
         match job.link.told[0]:
             case Welcome(learner=welcomed, called=called):
@@ -516,18 +516,18 @@ class Cluster:
                         self.settle(job.ref.room, entry, job.ref.tutor, cause)
                 self._leave(job)
 
-    async def ask(self, job: Job) -> None:
+    async def ask(self, job: SimulatedJob) -> None:
         """Call the specialist from a tutor."""
         job.calls += 1
-        job.tell(
+        job.send_to_host(
             CallSpecialist(agent_name="grammar-expert", request=HandoffRequest(focus="articles"))
         )
         await idle()
 
-    async def finish(self, job: Job) -> None:
+    async def finish(self, job: SimulatedJob) -> None:
         """End a job's lesson regularly."""
         assert job.learner is not None
-        job.tell(Finish(ending=Ending(reason="done", seconds=0.0)))
+        job.send_to_host(Finish(ending=Ending(reason="done", seconds=0.0)))
         await idle()
         assert isinstance(job.link.told[-1], Recorded)
         self.settle(job.ref.room, job.learner.sid, job.ref.tutor, "done")
@@ -539,12 +539,12 @@ class Cluster:
         if reason == CRASH_LOOP:
             self.given_up.add((room, entry, tutor))
 
-    async def crash(self, job: Job) -> None:
+    async def crash(self, job: SimulatedJob) -> None:
         """Kill a job; its host notices, and LiveKit does not for a while."""
         self._keep_dead_agent(job)
         job.host.lessons.end(job.ref)
         if job.joined:
-            job.tell(None)
+            job.send_to_host(None)
             await idle()
         self._close_if_empty(job.ref.room)
 
@@ -573,18 +573,18 @@ class Cluster:
         entries = [row["entry"] for row in found.fetchall()]
         return [one for one in entries if (room, one, tutor) not in self.over]
 
-    def _leave(self, job: Job) -> None:
+    def _leave(self, job: SimulatedJob) -> None:
         del self.jobs[job.ref.job_id]
         if job.host.alive:
             job.host.lessons.end(job.ref)
         self.people.get(job.ref.room, {}).pop(job.agent, None)
 
-    def _keep_dead_agent(self, job: Job) -> None:
+    def _keep_dead_agent(self, job: SimulatedJob) -> None:
         del self.jobs[job.ref.job_id]
         self.dead_agents[job.ref.room, job.agent] = self.now() + DEAD_AGENT_SECONDS
 
 
-def _is(job: Job, room: str, user_id: str) -> bool:
+def _is(job: SimulatedJob, room: str, user_id: str) -> bool:
     """Return whether a job teaches this learner in this room."""
     return job.ref.room == room and job.learner is not None and job.learner.identity == user_id
 

@@ -52,13 +52,13 @@ class FakeLoqua:
             raise error
 
     async def lease(self, caller: Caller) -> None:
-        """Lease as the core does: what raises leases nothing."""
+        """Lease a token like the core: a call that raises leases nothing."""
         await self._enter("lease", caller)
         self.leased += 1
         self.held[caller] = self.held.get(caller, 0) + 1
 
     async def lease_patiently(self, caller: Caller) -> None:
-        """Lease once the gate is open."""
+        """Lease a token when the event is set."""
         await self._enter("lease_patiently", caller)
         await self.lease(caller)
 

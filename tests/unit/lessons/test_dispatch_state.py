@@ -10,7 +10,7 @@ from loqua_host.records.ledger import LessonRow
 ROW = LessonRow("lesson", "visit", "visit", "maria", "room", "tutor", "agent", 0.0)
 
 
-class Clock:
+class DispatchClock:
     """A clock that a test sets."""
 
     now = 0.0
@@ -21,19 +21,19 @@ class Clock:
 
 
 @pytest.fixture
-def clock() -> Clock:
+def clock() -> DispatchClock:
     """Return a clock."""
-    return Clock()
+    return DispatchClock()
 
 
 @pytest.fixture
-async def dispatch_state(clock: Clock) -> DispatchState:
+async def dispatch_state(clock: DispatchClock) -> DispatchState:
     """Return a dispatch state."""
     return DispatchState(clock)
 
 
 async def test_who_is_called_for_stands_ahead_of_who_just_comes(
-    dispatch_state: DispatchState, clock: Clock
+    dispatch_state: DispatchState, clock: DispatchClock
 ) -> None:
     """Until the call is taken, or taken to be lost."""
     dispatch_state.on_called("one", "tutor", "maria")

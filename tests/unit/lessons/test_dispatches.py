@@ -59,15 +59,15 @@ class FakeLiveKit:
         self.removed.append(identity)
 
     async def closed_entries(self, _room: str) -> set[tuple[str, str]]:
-        """Nothing has ended here."""
+        """Return no closed entries."""
         return set()
 
     async def claims_in(self, _room: str) -> LeaseClaims:
-        """No other host is here."""
+        """Return no claims of other hosts."""
         return LeaseClaims()
 
     async def handbacks(self, _room: str) -> dict[str, Handback]:
-        """No specialist has handed back."""
+        """Return no handbacks."""
         return {}
 
     async def claim(self, *_: object) -> bool:
@@ -79,14 +79,14 @@ class FakeLessons:
     """A host without lessons that run."""
 
     def see(self, *_: object) -> None:
-        """See a room."""
+        """Observe a room."""
 
     def running(self, _room: str) -> list[LessonRow]:
         """List none."""
         return []
 
     async def step_out(self, *_: object) -> None:
-        """Ask nobody."""
+        """Do nothing."""
 
     async def close(self, *_: object) -> None:
         """Close a lesson."""

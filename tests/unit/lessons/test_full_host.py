@@ -13,8 +13,8 @@ from loqua_host.lessons.decisions import (
     AbsentLearner,
     Action,
     Ask,
-    Call,
     Capacity,
+    DispatchTutor,
     Interrupted,
     NotifyWaiting,
     PresentLearner,
@@ -141,7 +141,9 @@ def test_who_comes_back_is_next_in_line() -> None:
     lost = Interrupted(row("maria"), "agent-1", NOW - 5)
     again = RoomSnapshot("maria", (back,), wanted=RUNNING, interrupted=(lost,))
     one_free = Capacity(1, {"tutor": 1})
-    [call] = [one for one in todo(waiting(), again, capacity=one_free) if isinstance(one, Call)]
+    [call] = [
+        one for one in todo(waiting(), again, capacity=one_free) if isinstance(one, DispatchTutor)
+    ]
     assert (call.learner, call.lesson) == (back, lost)
 
 
@@ -161,7 +163,7 @@ def test_other_learners_in_the_room_get_neither_the_lesson_nor_its_tutor() -> No
     lost = Interrupted(row("maria"), "agent-1", NOW - 5)
     after = RoomSnapshot("maria", here, wanted=RUNNING, interrupted=(lost,))
     actions = todo(after, capacity=Capacity(1, {"tutor": 1}))
-    assert not [one for one in actions if isinstance(one, Call)]
+    assert not [one for one in actions if isinstance(one, DispatchTutor)]
 
 
 def test_a_learner_whom_livekit_sends_no_tutor_any_more_is_notified_at_once() -> None:
@@ -207,7 +209,7 @@ def test_whatever_is_seen_each_who_steps_out_makes_a_slot_for_one_who_waits(
     ]
     actions = todo(*rooms, capacity=capacity)
     steps = [one for one in actions if isinstance(one, RequestStepOut)]
-    called = [one for one in actions if isinstance(one, Call)]
+    called = [one for one in actions if isinstance(one, DispatchTutor)]
     assert len({one.lesson.row.id for one in steps}) == len(steps)
     assert len({one.call.room for one in steps} | {one.room for one in called}) == len(
         [*steps, *called]

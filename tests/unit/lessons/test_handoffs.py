@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -36,7 +37,7 @@ TUTORS = {
 }
 
 
-class FakeRooms:
+class HandoffRooms:
     """LiveKit's rooms: what was taken back."""
 
     def __init__(self) -> None:
@@ -51,7 +52,7 @@ class FakeRooms:
         return []
 
 
-class FakeLedger:
+class HandoffLedger:
     """The ledger: which specialist the lesson has called."""
 
     def __init__(self) -> None:
@@ -74,14 +75,21 @@ class HandoffsUnderTest:
 
     def __init__(self, wall: Any, tasks: asyncio.TaskGroup) -> None:
         self.wall = wall
-        self.dispatch_state, self.rooms = DispatchState(wall.monotonic), FakeRooms()
-        self.ledger = FakeLedger()
+        self.dispatch_state, self.rooms = DispatchState(wall.monotonic), HandoffRooms()
+        self.ledger = HandoffLedger()
         self.metrics = LessonMetrics(Instruments())
-        fakes: Any = (self.dispatch_state, self.rooms, self.ledger, TUTORS, tasks, self.metrics)
-        self.handoffs = Handoffs(*fakes)
+        services: Any = SimpleNamespace(
+            dispatch_state=self.dispatch_state,
+            rooms=self.rooms,
+            ledger=self.ledger,
+            tutors=TUTORS,
+            tasks=tasks,
+            metrics=self.metrics,
+        )
+        self.handoffs = Handoffs(services)
 
     async def begin(self) -> "asyncio.Task[HandedBack | HandoffRefused]":
-        """Ask for the grammar specialist, until it has been asked for."""
+        """Call the grammar specialist, and wait until it is requested."""
         asking = asyncio.create_task(self.handoffs.hand_off(ROW, CALL))
         await self.dispatch_state.changed.wait()
         return asking

@@ -16,7 +16,7 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
-from tests.unit.lessons.cluster import TUTORS, Cluster, Job
+from tests.unit.lessons.cluster import TUTORS, SimulatedCluster, SimulatedJob
 
 from loqua_host.contract.handoff import Handback
 from loqua_host.contract.records import LessonReport
@@ -58,14 +58,14 @@ class RoomsAndLearners(RuleBasedStateMachine):
         return self.runner.run(work)
 
     def teardown(self) -> None:
-        """See that all are served once the faults are over."""
+        """Check that all are served once the faults are over."""
         with self.stack:
             self.run(self._settle())
             self.nothing_goes_wrong_unforeseen()
 
     @initialize(both=st.booleans(), but=st.sampled_from([None, "grammar"]))
     def opens(self, both: bool, but: str | None) -> None:
-        """Somebody is there when it begins; the specialist may run on one host alone."""
+        """Start with a learner; the specialist may run on only one host."""
         for name in ("east", "west")[: 1 + both]:
             self.run(self.cluster.start(name, but if name == "east" and both else None))
         for room, user_id in (("one", "maria"), ("two", "ana"), ("three", "li")):
@@ -211,7 +211,7 @@ class RoomsAndLearners(RuleBasedStateMachine):
         assert [line for line in self.logs if line["event"] == "error.caught"] == []
 
     @property
-    def callers(self) -> list[Job]:
+    def callers(self) -> list[SimulatedJob]:
         """The tutors that could call a specialist."""
         return [job for job in self.cluster.teaching if job.ref.tutor == "tutor" and not job.waits]
 
@@ -241,7 +241,7 @@ class RoomsAndLearners(RuleBasedStateMachine):
         if not TUTORS.keys() <= {it for host in cluster.hosts.values() for it in host.tutors}:
             await cluster.start("west")
         waited = 0.0
-        while wanting := self._wanting():
+        while wanting := self._unmet():
             await self._quiet(5 * POLL_SECONDS)
             waited += 5 * POLL_SECONDS
             if waited >= LONGEST:
@@ -249,7 +249,7 @@ class RoomsAndLearners(RuleBasedStateMachine):
                 await cluster.finish(cluster.teaching[0])
                 waited = 0.0
 
-    def _wanting(self) -> list[object]:
+    def _unmet(self) -> list[object]:
         """List what is not yet as it should be."""
         cluster = self.cluster
         taught = sorted((job.ref.room, job.ref.tutor) for job in cluster.teaching)
@@ -266,7 +266,7 @@ class RoomsAndLearners(RuleBasedStateMachine):
             *(one.identity for one in told if one.attributes.get(WAITING)),
         ]
 
-    def _specialist(self, caller: Job) -> Job | None:
+    def _specialist(self, caller: SimulatedJob) -> SimulatedJob | None:
         where = (caller.ref.room, "grammar")
         found = (job for job in self.cluster.teaching if (job.ref.room, job.ref.tutor) == where)
         return next(found, None)
@@ -292,8 +292,8 @@ class RoomsAndLearners(RuleBasedStateMachine):
         return alone
 
 
-async def _new_world() -> Cluster:
-    return Cluster()
+async def _new_world() -> SimulatedCluster:
+    return SimulatedCluster()
 
 
 # A failing example is shrunk for 5 minutes at most; a timeout in between would look like flakiness.

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 import structlog
-from tests.unit.lessons.cluster import Cluster, Host, Job, idle
+from tests.unit.lessons.cluster import SimulatedCluster, SimulatedHost, SimulatedJob, idle
 
 from loqua_host.lessons.decisions import DISPATCH_GRACE
 from loqua_host.lessons.dispatch_state import JOIN_SECONDS
@@ -16,9 +16,9 @@ LOOP = VirtualLoop
 
 
 @pytest.fixture
-async def cluster() -> Cluster:
+async def cluster() -> SimulatedCluster:
     """Return a room with a learner, to whom the tutor of a host is on its way."""
-    cluster = Cluster()
+    cluster = SimulatedCluster()
     await cluster.start("east")
     cluster.enter("one", "maria")
     await cluster.deliver("east")
@@ -26,18 +26,18 @@ async def cluster() -> Cluster:
 
 
 @pytest.fixture
-def host(cluster: Cluster) -> Host:
+def host(cluster: SimulatedCluster) -> SimulatedHost:
     """Return the host."""
     return cluster.hosts["east"]
 
 
-def accepted(cluster: Cluster) -> Job:
+def accepted(cluster: SimulatedCluster) -> SimulatedJob:
     """Return the one job that there is."""
     [job] = cluster.jobs.values()
     return job
 
 
-async def look_for(host: Host, seconds: float) -> None:
+async def look_for(host: SimulatedHost, seconds: float) -> None:
     """Run a host's reconciler for a while."""
     for _ in range(round(seconds / POLL_SECONDS)):
         await host.reconciler.look()
@@ -45,7 +45,7 @@ async def look_for(host: Host, seconds: float) -> None:
 
 
 async def test_a_learner_whose_job_dies_before_it_joins_gets_another_at_once(
-    cluster: Cluster, host: Host
+    cluster: SimulatedCluster, host: SimulatedHost
 ) -> None:
     """Not when it ought to have joined: its process is the host's own (livekit/livekit#4374)."""
     await look_for(host, DISPATCH_GRACE + POLL_SECONDS)
@@ -62,7 +62,7 @@ async def test_a_learner_whose_job_dies_before_it_joins_gets_another_at_once(
 
 
 async def test_a_learner_whose_jobs_all_die_costs_no_storm_of_jobs(
-    cluster: Cluster, host: Host
+    cluster: SimulatedCluster, host: SimulatedHost
 ) -> None:
     """A process that cannot live is started twice in the time that one has to join."""
     begun = 1
@@ -77,7 +77,7 @@ async def test_a_learner_whose_jobs_all_die_costs_no_storm_of_jobs(
 
 
 async def test_a_job_that_lives_and_does_not_join_is_waited_for(
-    cluster: Cluster, host: Host
+    cluster: SimulatedCluster, host: SimulatedHost
 ) -> None:
     """For so long and no longer (livekit/livekit#4374)."""
     cluster.people["one"].pop(accepted(cluster).agent)  # It never got into the room.
@@ -88,7 +88,7 @@ async def test_a_job_that_lives_and_does_not_join_is_waited_for(
 
 
 async def test_a_learner_whose_job_no_worker_takes_gets_another(
-    cluster: Cluster, host: Host
+    cluster: SimulatedCluster, host: SimulatedHost
 ) -> None:
     """LiveKit tells nobody and does not try again (livekit/livekit#3857)."""
     cluster.losing = True
@@ -100,7 +100,7 @@ async def test_a_learner_whose_job_no_worker_takes_gets_another(
 
 
 async def test_a_learner_is_dispatched_a_tutor_again_and_again_while_a_host_does_not_answer(
-    cluster: Cluster, host: Host
+    cluster: SimulatedCluster, host: SimulatedHost
 ) -> None:
     """LiveKit may choose a frozen host several times; of the dispatches in a row, one stays."""
     cluster.losing = True
@@ -114,7 +114,9 @@ async def test_a_learner_is_dispatched_a_tutor_again_and_again_while_a_host_does
     assert len(cluster.dispatches["two"]) == 1
 
 
-async def test_a_job_that_had_its_lesson_is_no_loss(cluster: Cluster, host: Host) -> None:
+async def test_a_job_that_had_its_lesson_is_no_loss(
+    cluster: SimulatedCluster, host: SimulatedHost
+) -> None:
     """Its learner is taught, or has been; and a job that comes late is not the one that died."""
     job = accepted(cluster)
     await cluster.join(job)
@@ -125,7 +127,7 @@ async def test_a_job_that_had_its_lesson_is_no_loss(cluster: Cluster, host: Host
 
 
 async def test_of_two_jobs_for_one_room_the_end_of_the_first_calls_no_third(
-    cluster: Cluster, host: Host
+    cluster: SimulatedCluster, host: SimulatedHost
 ) -> None:
     """The second is on its way."""
     first = accepted(cluster).ref

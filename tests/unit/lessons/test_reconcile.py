@@ -14,9 +14,9 @@ from loqua_host.lessons.decisions import (
     DISPATCH_GRACE,
     Action,
     Ask,
-    Call,
     Capacity,
     Close,
+    DispatchTutor,
     Interrupted,
     NotifyWaiting,
     PresentLearner,
@@ -60,7 +60,11 @@ def todo(*snapshots: RoomSnapshot, capacity: Capacity = FREE, now: float = NOW) 
 
 def called(actions: Sequence[Action]) -> list[tuple[str, str, str]]:
     """Return who is called where and for whom."""
-    return [(one.room, one.tutor, one.learner.user_id) for one in actions if isinstance(one, Call)]
+    return [
+        (one.room, one.tutor, one.learner.user_id)
+        for one in actions
+        if isinstance(one, DispatchTutor)
+    ]
 
 
 def test_a_learner_whose_dispatch_brought_nobody_gets_a_tutor() -> None:
@@ -172,14 +176,14 @@ def test_an_asked_specialist_that_crashed_comes_back_to_its_lesson() -> None:
     """It is called for the lesson, not for a new one."""
     crashed = lost(tutor="grammar")
     [call] = todo(snapshot(wanted=frozenset(), asked=ASKED, interrupted=(crashed,)))
-    assert isinstance(call, Call)
+    assert isinstance(call, DispatchTutor)
     assert call.lesson == crashed
 
 
 def test_a_lost_lesson_comes_back_without_delay() -> None:
     """Its learner hears silence; the dead tutor is named for removal."""
     [call] = todo(snapshot(learners=(present(seen_at=NOW),), interrupted=(lost(),)))
-    assert isinstance(call, Call)
+    assert isinstance(call, DispatchTutor)
     assert call.lesson == lost()
 
 
@@ -330,7 +334,7 @@ def test_whatever_is_seen_nobody_gets_a_tutor_without_need(
     """Nor two of a kind, nor a place that is not there."""
     actions = decide(seen, free, NOW, RECONNECT_TIMEOUT)
     rooms = {one.room: one for one in seen}
-    calls = [action for action in actions if isinstance(action, Call)]
+    calls = [action for action in actions if isinstance(action, DispatchTutor)]
     assert len({(call.room, call.tutor) for call in calls}) == len(calls) <= max(0, free.host)
     for tutor, number in Counter(call.tutor for call in calls).items():
         assert number <= free.tutors[tutor]
@@ -357,7 +361,7 @@ def test_whatever_is_seen_nobody_waits_while_there_are_slots(
     actions = decide(
         seen, Capacity(99, {"tutor": 99, "grammar": 99}), NOW + RECONNECT_TIMEOUT, RECONNECT_TIMEOUT
     )
-    served = {(call.room, call.tutor) for call in actions if isinstance(call, Call)}
+    served = {(call.room, call.tutor) for call in actions if isinstance(call, DispatchTutor)}
     for room in seen:
         closed_users = {
             one.user_id for one in room.learners if (one.entry, "tutor") in room.closed_entries
@@ -376,15 +380,17 @@ def test_deciding_again_on_what_was_done_does_nothing_twice(
     done = decide(seen, free, NOW, RECONNECT_TIMEOUT)
     assert decide(seen, free, NOW, RECONNECT_TIMEOUT) == done
     after = [_after(one, done) for one in seen]
-    left = free.reserve(one.tutor for one in done if isinstance(one, Call))
+    left = free.reserve(one.tutor for one in done if isinstance(one, DispatchTutor))
     again = decide(after, left, NOW, RECONNECT_TIMEOUT)
     assert not [one for one in again if isinstance(one, Close)]
-    repeated = {(c.room, c.tutor) for c in done if isinstance(c, Call)}
-    assert not [one for one in again if isinstance(one, Call) and (one.room, one.tutor) in repeated]
+    repeated = {(c.room, c.tutor) for c in done if isinstance(c, DispatchTutor)}
+    assert not [
+        one for one in again if isinstance(one, DispatchTutor) and (one.room, one.tutor) in repeated
+    ]
 
 
 def _after(room: RoomSnapshot, done: list[Action]) -> RoomSnapshot:
-    calls = {one.tutor for one in done if isinstance(one, Call) and one.room == room.room}
+    calls = {one.tutor for one in done if isinstance(one, DispatchTutor) and one.room == room.room}
     closed = {one.lesson.row.id for one in done if isinstance(one, Close)}
     return replace(
         room,

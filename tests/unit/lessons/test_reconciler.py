@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import structlog
-from tests.unit.lessons.cluster import RECONNECT_TIMEOUT, Cluster, Host
+from tests.unit.lessons.cluster import RECONNECT_TIMEOUT, SimulatedCluster, SimulatedHost
 
 from loqua_host.contract.handoff import Handback, Handover
 from loqua_host.contract.records import LessonReport, Performance, SessionRecord
@@ -30,9 +30,9 @@ LOST = LessonRow("l", "l", "v", "maria", "one", "tutor", "agent", 0.0)
 
 
 @pytest.fixture
-async def cluster() -> Cluster:
+async def cluster() -> SimulatedCluster:
     """Return a room with a learner whom LiveKit's own dispatch brought nobody, and a host."""
-    cluster = Cluster()
+    cluster = SimulatedCluster()
     await cluster.start("east")
     cluster.enter("one", "maria")
     cluster.offers.clear()
@@ -40,17 +40,19 @@ async def cluster() -> Cluster:
 
 
 @pytest.fixture
-def host(cluster: Cluster) -> Host:
+def host(cluster: SimulatedCluster) -> SimulatedHost:
     """Return the host."""
     return cluster.hosts["east"]
 
 
-def called(cluster: Cluster) -> list[tuple[str, str]]:
+def called(cluster: SimulatedCluster) -> list[tuple[str, str]]:
     """Return who was called where."""
     return [(room, one.agent_name) for room, one in cluster.offers]
 
 
-async def test_who_has_left_for_good_is_forgotten(cluster: Cluster, host: Host) -> None:
+async def test_who_has_left_for_good_is_forgotten(
+    cluster: SimulatedCluster, host: SimulatedHost
+) -> None:
     """A host that runs for months sees very many learners."""
     await host.reconciler.look()
     assert list(host.reconciler._seen) == [("one", cluster.people["one"]["maria"].sid)]
@@ -60,7 +62,7 @@ async def test_who_has_left_for_good_is_forgotten(cluster: Cluster, host: Host) 
 
 
 async def test_a_tutor_that_was_disabled_since_the_decision_is_not_called(
-    cluster: Cluster, host: Host
+    cluster: SimulatedCluster, host: SimulatedHost
 ) -> None:
     """The reconciler asks LiveKit meanwhile, and goes on afterwards."""
     host.dispatch_state.on_interrupted(LOST, None)
@@ -72,7 +74,7 @@ async def test_a_tutor_that_was_disabled_since_the_decision_is_not_called(
 
 
 async def test_a_host_of_a_region_that_stands_by_calls_nobody_until_it_teaches(
-    cluster: Cluster, host: Host
+    cluster: SimulatedCluster, host: SimulatedHost
 ) -> None:
     """But it restores a lesson that it had begun."""
     host.reconciler._seen["one", cluster.people["one"]["maria"].sid] = LONG_AGO
@@ -85,7 +87,7 @@ async def test_a_host_of_a_region_that_stands_by_calls_nobody_until_it_teaches(
 
 
 async def test_a_lesson_that_another_host_has_resumed_is_left(
-    host: Host, monkeypatch: pytest.MonkeyPatch
+    host: SimulatedHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """This host was frozen or cut off meanwhile; with it the learner would have two tutors."""
     left = []
@@ -104,14 +106,14 @@ async def test_a_lesson_that_another_host_has_resumed_is_left(
 
 
 async def test_who_finds_every_slot_taken_is_notified_by_a_voice_and_an_attribute(
-    cluster: Cluster, host: Host
+    cluster: SimulatedCluster, host: SimulatedHost
 ) -> None:
     """Once."""
     host.reconciler._capacity = lambda: Capacity(0, {"tutor": 0, "grammar": 0})
     host.reconciler._seen["one", cluster.people["one"]["maria"].sid] = LONG_AGO
     for _ in range(3):
         await host.reconciler.look()
-    assert [(tell.room, tell.tutor) for tell in host.said] == [("one", "tutor")]
+    assert [(notice.room, notice.tutor) for notice in host.said] == [("one", "tutor")]
     assert cluster.people["one"]["maria"].attributes[WAITING] == "true"
     assert host.dispatch_state.called("one") == frozenset()
 
@@ -120,7 +122,7 @@ async def test_who_finds_every_slot_taken_is_notified_by_a_voice_and_an_attribut
     ("agent_name", "left"), [("", None), ("elsewhere", "true")], ids=["own", "other"]
 )
 async def test_a_host_clears_no_notice_of_a_host_with_other_tutors(
-    cluster: Cluster, host: Host, agent_name: str, left: str | None
+    cluster: SimulatedCluster, host: SimulatedHost, agent_name: str, left: str | None
 ) -> None:
     """Both see all rooms of one LiveKit; else one clears it and the other notifies again, for ever.
 
@@ -134,7 +136,7 @@ async def test_a_host_clears_no_notice_of_a_host_with_other_tutors(
 
 
 async def test_who_has_to_wait_is_notified_once_though_livekit_shows_it_late(
-    cluster: Cluster, host: Host, monkeypatch: pytest.MonkeyPatch
+    cluster: SimulatedCluster, host: SimulatedHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A busy one answers for a while as if nothing had been set; after that, it is lost."""
     host.reconciler._capacity = lambda: Capacity(0, {"tutor": 0, "grammar": 0})
@@ -154,7 +156,7 @@ async def test_who_has_to_wait_is_notified_once_though_livekit_shows_it_late(
 
 
 async def test_who_has_to_wait_is_notified_once_though_another_room_is_slow_to_answer(
-    cluster: Cluster, host: Host, monkeypatch: pytest.MonkeyPatch
+    cluster: SimulatedCluster, host: SimulatedHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What LiveKit showed before it had the attribute is no news once the slow one answers."""
     host.reconciler._capacity = lambda: Capacity(0, {"tutor": 0, "grammar": 0})
@@ -176,15 +178,15 @@ async def test_who_has_to_wait_is_notified_once_though_another_room_is_slow_to_a
     monkeypatch.setattr(host.reconciler._rooms, "mark", late)
     await host.reconciler.look()
     await host.reconciler.look()
-    assert [tell.room for tell in host.said].count("one") == 1
+    assert [notice.room for notice in host.said].count("one") == 1
     for what in marks:
         await mark(*what)
     await host.reconciler.look()
-    assert [tell.room for tell in host.said].count("one") == 1
+    assert [notice.room for notice in host.said].count("one") == 1
 
 
 async def test_who_has_to_wait_is_notified_once_livekit_knows_them(
-    cluster: Cluster, host: Host, monkeypatch: pytest.MonkeyPatch
+    cluster: SimulatedCluster, host: SimulatedHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It lists who joins a moment before; what did not arrive is neither logged nor said."""
     host.reconciler._capacity = lambda: Capacity(0, {"tutor": 0, "grammar": 0})
@@ -205,7 +207,7 @@ async def test_who_has_to_wait_is_notified_once_livekit_knows_them(
 
 
 async def test_who_waits_keeps_their_turn_while_their_room_cannot_be_read(
-    cluster: Cluster, host: Host, monkeypatch: pytest.MonkeyPatch
+    cluster: SimulatedCluster, host: SimulatedHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One failed request sends nobody to the end of the line, nor notifies them again."""
     await host.reconciler.look()
@@ -228,7 +230,7 @@ async def test_who_waits_keeps_their_turn_while_their_room_cannot_be_read(
 
 
 async def test_a_specialist_who_has_taught_on_another_host_is_not_called_again(
-    cluster: Cluster, host: Host
+    cluster: SimulatedCluster, host: SimulatedHost
 ) -> None:
     """To its caller's host, it is over in the look that finds its result in the ledger."""
     caller = await host.ledger.open_lesson(LOST, "")
@@ -251,7 +253,7 @@ async def test_a_specialist_who_has_taught_on_another_host_is_not_called_again(
 
 
 async def test_a_specialist_who_is_no_longer_asked_for_is_not_called(
-    cluster: Cluster, host: Host, monkeypatch: pytest.MonkeyPatch
+    cluster: SimulatedCluster, host: SimulatedHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its caller may crash while others are called."""
     await host.reconciler.look()
@@ -267,7 +269,9 @@ async def test_a_specialist_who_is_no_longer_asked_for_is_not_called(
     assert (called(cluster), host.dispatch_state.called("one")) == ([], frozenset())
 
 
-async def test_an_ordinary_handoff_is_no_warning(cluster: Cluster, host: Host) -> None:
+async def test_an_ordinary_handoff_is_no_warning(
+    cluster: SimulatedCluster, host: SimulatedHost
+) -> None:
     """A tutor that was lost is one; a specialist that another has asked for is not."""
     host.dispatch_state.on_interrupted(LOST, None)
     with structlog.testing.capture_logs() as logs:
@@ -283,7 +287,7 @@ async def test_an_ordinary_handoff_is_no_warning(cluster: Cluster, host: Host) -
 
 
 async def test_a_host_that_stops_looks_on_and_calls_nobody(
-    cluster: Cluster, host: Host, monkeypatch: pytest.MonkeyPatch
+    cluster: SimulatedCluster, host: SimulatedHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its lessons hear who comes; who waits is another host's to serve, and to count."""
     await host.reconciler.look()
@@ -301,7 +305,7 @@ async def test_a_host_that_stops_looks_on_and_calls_nobody(
 
 
 async def test_no_lesson_is_given_up_for_the_time_in_which_livekit_was_away(
-    cluster: Cluster, host: Host, wall: Any, monkeypatch: pytest.MonkeyPatch
+    cluster: SimulatedCluster, host: SimulatedHost, wall: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its learner could not come back; when LiveKit answers, the grace begins."""
     for clock in (host.dispatch_state, host.reconciler):
@@ -328,7 +332,7 @@ async def test_no_lesson_is_given_up_for_the_time_in_which_livekit_was_away(
 
 
 async def test_a_lesson_whose_room_is_gone_is_given_up(
-    cluster: Cluster, host: Host, wall: Any, monkeypatch: pytest.MonkeyPatch
+    cluster: SimulatedCluster, host: SimulatedHost, wall: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of calls in a room that it does not know, LiveKit only says that nobody answers.
 
@@ -352,7 +356,7 @@ async def _refuse(*_: object) -> Any:
 
 
 async def test_a_call_into_a_room_that_is_gone_meanwhile_keeps_no_other_waiting(
-    cluster: Cluster, host: Host, monkeypatch: pytest.MonkeyPatch
+    cluster: SimulatedCluster, host: SimulatedHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """LiveKit blocks for three seconds, then says 503 (livekit/livekit#4488)."""
     cluster.enter("two", "ana")
@@ -378,7 +382,7 @@ async def test_a_call_into_a_room_that_is_gone_meanwhile_keeps_no_other_waiting(
 
 
 async def test_who_finds_a_slot_at_another_host_is_not_asked_to_wait(
-    cluster: Cluster, host: Host
+    cluster: SimulatedCluster, host: SimulatedHost
 ) -> None:
     """Hosts look one after the other; the first has none."""
     await cluster.start("west")
@@ -396,7 +400,7 @@ async def test_who_finds_a_slot_at_another_host_is_not_asked_to_wait(
 
 @pytest.mark.parametrize("how", ["taught", "called", "outrun"])
 async def test_whom_another_host_teaches_or_calls_for_is_not_called_for(
-    cluster: Cluster, host: Host, how: str, monkeypatch: pytest.MonkeyPatch
+    cluster: SimulatedCluster, host: SimulatedHost, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Until that host is dead, or its call has come to nothing."""
     await cluster.start("west")
@@ -421,7 +425,7 @@ async def _nothing(_room: str) -> LeaseClaims:
 
 @pytest.mark.parametrize("step", ["_ask", "_build_snapshot", "_call"])
 async def test_a_room_that_trips_the_host_up_keeps_no_other_from_being_served(
-    cluster: Cluster, host: Host, monkeypatch: pytest.MonkeyPatch, step: str
+    cluster: SimulatedCluster, host: SimulatedHost, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     """Whether it is asked, seen or acted on; it is told, without the error's own words."""
     cluster.enter("two", "leo")
@@ -447,7 +451,7 @@ async def test_a_room_that_trips_the_host_up_keeps_no_other_from_being_served(
 
 @pytest.mark.parametrize("elsewhere", [False, True])
 async def test_nobody_steps_out_for_a_learner_whom_another_host_calls_a_tutor_for(
-    cluster: Cluster, host: Host, monkeypatch: pytest.MonkeyPatch, elsewhere: bool
+    cluster: SimulatedCluster, host: SimulatedHost, monkeypatch: pytest.MonkeyPatch, elsewhere: bool
 ) -> None:
     """The claim is one host's: two would give away two places for one learner."""
     asked: list[str] = []
@@ -471,7 +475,7 @@ async def test_nobody_steps_out_for_a_learner_whom_another_host_calls_a_tutor_fo
 
 
 async def test_of_very_many_quiet_rooms_a_few_are_read_and_at_once_those_of_webhooks(
-    cluster: Cluster, host: Host, monkeypatch: pytest.MonkeyPatch
+    cluster: SimulatedCluster, host: SimulatedHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who comes back to one of them gets a tutor; without a webhook, when it has its turn."""
     rooms = {f"quiet-{number:03}" for number in range(10 * QUIET_AT_ONCE)}
@@ -512,7 +516,7 @@ async def test_of_very_many_quiet_rooms_a_few_are_read_and_at_once_those_of_webh
 
 
 async def test_a_tutor_that_is_enabled_has_all_rooms_read(
-    cluster: Cluster, host: Host, monkeypatch: pytest.MonkeyPatch
+    cluster: SimulatedCluster, host: SimulatedHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Learners in any of them may be owed it."""
     rooms = {f"quiet-{number:03}" for number in range(10 * QUIET_AT_ONCE)}

@@ -21,7 +21,7 @@ WEST, EAST = "eu-west", "eu-east"
 AFTER = 60.0
 
 
-class FakeLedger:
+class RegionLedger:
     """A ledger that says which region teaches."""
 
     def __init__(self) -> None:
@@ -38,9 +38,9 @@ class FakeLedger:
 
 
 @pytest.fixture
-def ledger_of_regions() -> FakeLedger:
+def ledger_of_regions() -> RegionLedger:
     """Return a ledger."""
-    return FakeLedger()
+    return RegionLedger()
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def watch(ledger_of_regions: Any, dispatch_state: DispatchState, wall: Any) -> R
 
 
 async def test_it_stands_by_until_its_region_teaches(
-    watch: RegionWatch, ledger_of_regions: FakeLedger, dispatch_state: DispatchState
+    watch: RegionWatch, ledger_of_regions: RegionLedger, dispatch_state: DispatchState
 ) -> None:
     """And again afterwards."""
     standby = []
@@ -69,7 +69,7 @@ async def test_it_stands_by_until_its_region_teaches(
 
 
 async def test_it_replaces_the_other_region_only_after_it_has_watched_without_a_break(
-    watch: RegionWatch, ledger_of_regions: FakeLedger, wall: Any
+    watch: RegionWatch, ledger_of_regions: RegionLedger, wall: Any
 ) -> None:
     """After an outage of the ledger the other region's hosts need time to report."""
     for _ in range(14):

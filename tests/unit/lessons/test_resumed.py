@@ -223,7 +223,7 @@ AWAY = SteppedOut(
 
 
 async def step_out(host: HostUnderTest, wall: Any) -> None:
-    """Ask a lesson to step out whose learner left 8 s before."""
+    """Request that a lesson whose learner left 8 s before steps out."""
     async with host.job() as link:
         await join(link)
         wall.seconds += 60

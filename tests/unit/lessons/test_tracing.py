@@ -103,7 +103,7 @@ def exported(providers: list[TracerProvider]) -> Iterator[Exported]:
         yield Exported(providers[0])
 
 
-def told(name: str, span_id: int, parent: int | None = None, **fields: Any) -> JobSpan:
+def job_span(name: str, span_id: int, parent: int | None = None, **fields: Any) -> JobSpan:
     """Return a span as a job tells it."""
     return JobSpan.model_validate(
         {"name": name, "scope": "livekit", "id": span_id, "parent": parent}
@@ -256,8 +256,8 @@ async def test_the_job_s_spans_join_its_trace_whatever_they_claim(
     """Without a parent they are below the host's; tutor and lesson are the host's to say."""
     lie = {"user_id": "ana", "tutor": "grammar", "n": 1}
     moment = {"name": "first_frame", "at": 6, "attributes": {"n": 2}}
-    turn = told("turn", 2, 1, attributes=lie, failed=True, events=[moment])
-    await teach(host, turn, told("agent_session", 1))
+    turn = job_span("turn", 2, 1, attributes=lie, failed=True, events=[moment])
+    await teach(host, turn, job_span("agent_session", 1))
     await until(lambda: exported.named(LESSON))
     session, turned, root = (exported.one(it) for it in ("agent_session", "turn", LESSON))
     assert session.parent.span_id == root.context.span_id
@@ -280,7 +280,7 @@ async def test_what_a_job_has_in_its_spans_is_not_exported_unless_it_is_a_name_o
     """Whatever a tutor sends the host: the last step is the host's."""
     said = {"lk.pii.n": 4711, "word": "quokka", "gen_ai.input.messages": "quokka"}
     event = JobSpanEvent(name="heard", at=6, attributes={**said, "lk.speech_id": "speech_1"})
-    await teach(host, told("turn", 1, attributes={**said, "n": 1}, events=[event.model_dump()]))
+    await teach(host, job_span("turn", 1, attributes={**said, "n": 1}, events=[event.model_dump()]))
     turn = exported.one("turn")
     assert "quokka" not in turn.to_json()
     assert "4711" not in turn.to_json()
@@ -291,7 +291,7 @@ async def test_what_a_job_has_in_its_spans_is_not_exported_unless_it_is_a_name_o
 async def test_without_a_collector_nothing_is_traced(host: HostUnderTest) -> None:
     """It costs a lesson nothing, and its job is told so."""
     with open_traces({}) as traced:
-        welcome = await teach(host, told("turn", 1))
+        welcome = await teach(host, job_span("turn", 1))
     assert (traced, welcome.traced, Exporter.made) == (False, False, [])
 
 
@@ -312,7 +312,7 @@ async def test_a_job_is_sampled_whole_or_not_at_all(
     environ = {"OTEL_TRACES_SAMPLER": sampler, "OTEL_TRACES_SAMPLER_ARG": share}
     with open_traces(ENDPOINT | {name: value for name, value in environ.items() if value}):
         exported = Exported(providers[0])
-        welcome = await teach(host, told("turn", 1))
+        welcome = await teach(host, job_span("turn", 1))
         if is_kept:
             await until(lambda: exported.named(LESSON))
         names = {span.name for span in exported.spans}

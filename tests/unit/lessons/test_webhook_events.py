@@ -154,7 +154,7 @@ async def test_a_livekit_that_does_not_answer_prevents_the_prefetch(
     assert await handle(under_test, JOINED) == []
 
 
-class Counting(asyncio.Event):
+class CountingEvent(asyncio.Event):
     """An event that counts how often it is set."""
 
     times = 0
@@ -171,7 +171,7 @@ async def test_the_reconciler_wakes_once_for_many_webhooks(
 ) -> None:
     """And again for later ones."""
     monkeypatch.setattr(module, "WAKE_SECONDS", 0.05)
-    woken = Counting()
+    woken = CountingEvent()
     under_test.dispatch_state.changed = woken
     for _ in range(2):
         woken.clear()

@@ -67,7 +67,7 @@ def livekit() -> Iterator[None]:
     proc_client._ProcClient.run = run  # type: ignore[method-assign]
 
 
-class Heard(logging.Handler):
+class RecordHandler(logging.Handler):
     """Keeps the records that reach the host's root logger."""
 
     def __init__(self) -> None:
@@ -89,9 +89,9 @@ class Heard(logging.Handler):
 
 
 @pytest.fixture
-def heard() -> Iterator[Heard]:
+def heard() -> Iterator[RecordHandler]:
     """Yield the records that reach the host's root logger."""
-    handler, root = Heard(), logging.getLogger()
+    handler, root = RecordHandler(), logging.getLogger()
     root.addHandler(handler)
     yield handler
     root.removeHandler(handler)
@@ -153,7 +153,7 @@ def test_livekit_runs_what_a_job_logs_where_nobody_stops_it(tmp_path: Path) -> N
 @pytest.mark.parametrize("wrap", [lambda bad: bad, lambda bad: {"msg": bad}, lambda bad: [bad]])
 def test_a_job_cannot_run_code_in_the_host_by_what_it_logs(
     job: socket.socket,
-    heard: Heard,
+    heard: RecordHandler,
     tmp_path: Path,
     wrap: Callable[[Any], Any],
 ) -> None:
@@ -168,7 +168,7 @@ def test_a_job_cannot_run_code_in_the_host_by_what_it_logs(
 
 
 def test_what_a_job_logs_reaches_the_host_by_livekits_own_handler(
-    job: socket.socket, heard: Heard
+    job: socket.socket, heard: RecordHandler
 ) -> None:
     """Both ends are LiveKit's; only what stands for pickle is ours."""
     both = log_queue.pickle  # type: ignore[attr-defined]
@@ -189,7 +189,7 @@ def test_what_a_job_logs_reaches_the_host_by_livekits_own_handler(
 
 
 def test_a_job_is_not_listened_to_after_a_frame_beyond_all_measure(
-    job: socket.socket, heard: Heard
+    job: socket.socket, heard: RecordHandler
 ) -> None:
     """The host keeps no gigabytes for it."""
     job.sendall(frame(sent("first")))
@@ -203,7 +203,7 @@ def test_a_job_is_not_listened_to_after_a_frame_beyond_all_measure(
 
 
 def test_a_job_that_logs_without_end_waits_and_the_host_does_not(
-    job: socket.socket, heard: Heard
+    job: socket.socket, heard: RecordHandler
 ) -> None:
     """What is beyond the burst comes at the host's pace."""
     text = "m" * (MAX_FRAME_BYTES // 2)

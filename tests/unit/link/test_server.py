@@ -59,14 +59,14 @@ JOIN = Join(identity="maria").model_dump_json()
 
 
 def authorise(token: str, _pid: int) -> JobRef:
-    """Know the jobs whose tokens are `token-…`."""
+    """Authorise the jobs whose tokens are `token-…`."""
     if not token.startswith("token-"):
         raise LinkError("no running job has this token and this process")
     job = token.removeprefix("token-")
     return JobRef(job, f"room-{job}", "conversation")
 
 
-class Heard:
+class RecordingServer:
     """Attends links by taking what comes, and says `Recorded` to a `Finish`."""
 
     def __init__(self) -> None:
@@ -91,13 +91,13 @@ class Heard:
 
 
 @pytest.fixture
-def heard() -> Heard:
+def heard() -> RecordingServer:
     """Return what attends links."""
-    return Heard()
+    return RecordingServer()
 
 
 @pytest.fixture
-async def path(tmp_path: Path, heard: Heard) -> AsyncIterator[Path]:
+async def path(tmp_path: Path, heard: RecordingServer) -> AsyncIterator[Path]:
     """Yield the socket of a server."""
     path = tmp_path / "host.sock"
     async with serve_at(path, authorise=authorise, serve=heard.serve):
@@ -123,7 +123,7 @@ async def refusal(ws: aiohttp.ClientWebSocketResponse) -> str:
     return ProgressRefused.model_validate_json(await ws.receive_str(timeout=30)).why
 
 
-async def test_messages_arrive_and_are_answered(path: Path, heard: Heard) -> None:
+async def test_messages_arrive_and_are_answered(path: Path, heard: RecordingServer) -> None:
     """From joining to the record."""
     finish = Finish(ending=Ending(reason="done", seconds=1))
     async with open_link(str(path), "token-1") as link:
@@ -137,7 +137,7 @@ async def test_messages_arrive_and_are_answered(path: Path, heard: Heard) -> Non
     assert finished == finish
 
 
-async def test_another_jobs_token_is_refused_and_logged(path: Path, heard: Heard) -> None:
+async def test_another_jobs_token_is_refused_and_logged(path: Path, heard: RecordingServer) -> None:
     """The job is told that it is not taken; the token is in no log."""
     with structlog.testing.capture_logs() as logs, pytest.raises(LinkError, match="403"):
         async with open_link(str(path), "stolen"):
@@ -158,7 +158,7 @@ async def test_the_process_behind_the_socket_is_reported_by_the_kernel(tmp_path:
 
     path = tmp_path / "s"
     async with (
-        serve_at(path, authorise=note, serve=Heard().serve),
+        serve_at(path, authorise=note, serve=RecordingServer().serve),
         open_link(str(path), "token-1"),
     ):
         pass
@@ -166,7 +166,7 @@ async def test_the_process_behind_the_socket_is_reported_by_the_kernel(tmp_path:
 
 
 async def test_a_second_connection_is_refused_and_the_first_unharmed(
-    path: Path, heard: Heard
+    path: Path, heard: RecordingServer
 ) -> None:
     """One job, one link."""
     async with open_link(str(path), "token-1") as first:
@@ -180,7 +180,9 @@ async def test_a_second_connection_is_refused_and_the_first_unharmed(
     assert len(await heard.end_of("1")) == 2
 
 
-async def test_a_job_whose_link_has_ended_may_connect_again(path: Path, heard: Heard) -> None:
+async def test_a_job_whose_link_has_ended_may_connect_again(
+    path: Path, heard: RecordingServer
+) -> None:
     """Its place is free as soon as its lesson is closed."""
     async with open_link(str(path), "token-1") as link:
         await link.send(Join(identity="maria"))
@@ -236,7 +238,7 @@ PROGRESS = {
 
 @pytest.mark.parametrize("text", MALFORMED.values(), ids=MALFORMED)
 async def test_a_malformed_message_is_refused_and_the_link_goes_on(
-    path: Path, heard: Heard, text: str
+    path: Path, heard: RecordingServer, text: str
 ) -> None:
     """The job is told why, and the next good message counts."""
     async with raw(path, "1") as ws:
@@ -248,7 +250,7 @@ async def test_a_malformed_message_is_refused_and_the_link_goes_on(
 
 @pytest.mark.parametrize(("field", "value", "named"), PROGRESS.values(), ids=PROGRESS)
 async def test_progress_out_of_range_is_refused_with_the_fields_name(
-    path: Path, heard: Heard, field: str, value: str, named: str
+    path: Path, heard: RecordingServer, field: str, value: str, named: str
 ) -> None:
     """Named to the job and in the log, without the value."""
     parts = {"type": '"checkpoint"', "seconds": "1", "progress": "{}", field: value}
@@ -263,7 +265,7 @@ async def test_progress_out_of_range_is_refused_with_the_fields_name(
     assert [log["why"] for log in logs if log["event"] == "link.message_refused"] == [why]
 
 
-async def test_binary_messages_are_refused(path: Path, heard: Heard) -> None:
+async def test_binary_messages_are_refused(path: Path, heard: RecordingServer) -> None:
     """JSON or not: links take text."""
     async with raw(path, "1") as ws:
         await ws.send_bytes(JOIN.encode())
@@ -273,7 +275,9 @@ async def test_binary_messages_are_refused(path: Path, heard: Heard) -> None:
     assert await heard.end_of("1") == [Join(identity="maria")]
 
 
-async def test_an_oversized_message_ends_its_link_and_no_other(path: Path, heard: Heard) -> None:
+async def test_an_oversized_message_ends_its_link_and_no_other(
+    path: Path, heard: RecordingServer
+) -> None:
     """One log line; the honest job's link goes on."""
     with structlog.testing.capture_logs() as logs:
         async with raw(path, "honest") as honest, raw(path, "greedy") as greedy:
@@ -286,7 +290,7 @@ async def test_an_oversized_message_ends_its_link_and_no_other(path: Path, heard
     assert "size" in log["why"]
 
 
-async def test_text_that_is_not_utf8_ends_its_link(path: Path, heard: Heard) -> None:
+async def test_text_that_is_not_utf8_ends_its_link(path: Path, heard: RecordingServer) -> None:
     """As WebSockets have it; the lesson ends as one whose job is gone."""
     with structlog.testing.capture_logs() as logs:
         async with raw(path, "1") as ws:
@@ -295,7 +299,9 @@ async def test_text_that_is_not_utf8_ends_its_link(path: Path, heard: Heard) -> 
     assert "link.refused" in [log["event"] for log in logs]
 
 
-async def test_a_job_that_only_sends_nonsense_is_hung_up_on(path: Path, heard: Heard) -> None:
+async def test_a_job_that_only_sends_nonsense_is_hung_up_on(
+    path: Path, heard: RecordingServer
+) -> None:
     """Good messages in between do not buy it more nonsense."""
     with structlog.testing.capture_logs() as logs:
         async with raw(path, "1") as ws:
@@ -308,7 +314,7 @@ async def test_a_job_that_only_sends_nonsense_is_hung_up_on(path: Path, heard: H
     assert "link.closed" in [log["event"] for log in logs]
 
 
-async def test_a_flood_is_read_slowly_and_said_once(path: Path, heard: Heard) -> None:
+async def test_a_flood_is_read_slowly_and_said_once(path: Path, heard: RecordingServer) -> None:
     """The honest job beside it is heard at once, and the flood is not kept in memory."""
     clock = asyncio.get_running_loop().time
     with structlog.testing.capture_logs() as logs:
@@ -375,7 +381,7 @@ async def test_a_lesson_that_fails_in_the_host_frees_its_link_and_harms_no_other
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The job sees the host gone; another's link goes on; the error's words stay unsaid."""
-    heard = Heard()
+    heard = RecordingServer()
 
     async def serve(link: JobLink) -> None:
         if link.job.job_id == "bad":
@@ -422,7 +428,7 @@ async def test_lessons_are_closed_before_the_servers_end_is_over(tmp_path: Path)
 
 async def test_a_host_that_is_not_there_is_a_link_error(tmp_path: Path) -> None:
     """The job ends with one line, not with a traceback."""
-    with pytest.raises(LinkError, match="not at its socket"):
+    with pytest.raises(LinkError, match="not listening on its socket"):
         async with open_link(str(tmp_path / "nobody"), "token-1"):
             pass
 
@@ -430,7 +436,7 @@ async def test_a_host_that_is_not_there_is_a_link_error(tmp_path: Path) -> None:
 async def test_a_job_whose_host_is_gone_cannot_send(tmp_path: Path) -> None:
     """It hears None, then LinkError."""
     path = tmp_path / "s"
-    server = serve_at(path, authorise=authorise, serve=Heard().serve)
+    server = serve_at(path, authorise=authorise, serve=RecordingServer().serve)
     await server.__aenter__()
     async with open_link(str(path), "token-1") as link:
         await link.send(Join(identity="maria"))
@@ -504,7 +510,7 @@ asyncio.run(main())
 
 
 async def test_a_job_whose_event_loop_stands_still_is_killed(
-    path: Path, heard: Heard, monkeypatch: pytest.MonkeyPatch
+    path: Path, heard: RecordingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It cannot say farewell: that is a crash like any other."""
     monkeypatch.setattr(server, "ALIVE_SECONDS", 0.5)  # of which it may be silent for five
@@ -517,7 +523,7 @@ async def test_a_job_whose_event_loop_stands_still_is_killed(
 
 
 async def test_a_job_that_has_nothing_to_say_stays_alive(
-    path: Path, heard: Heard, monkeypatch: pytest.MonkeyPatch
+    path: Path, heard: RecordingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its link says so for it."""
     monkeypatch.setattr(client, "ALIVE_SECONDS", 0.1)

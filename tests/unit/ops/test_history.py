@@ -11,7 +11,7 @@ from loqua_host.lessons.metrics import StageTotal
 from loqua_host.ops.history import INTERVAL, KEPT, History, Sample, StageLatency, summarise
 
 
-class Clock:
+class HistoryClock:
     """A clock whose sleeps pass at once, some of them late; it stops after a number of them."""
 
     def __init__(self, sleeps: int, *, late: float = 0.0) -> None:
@@ -37,7 +37,7 @@ class Clock:
         self._late = 0.0
 
 
-async def record(readings: Any, clock: Clock) -> History:
+async def record(readings: Any, clock: HistoryClock) -> History:
     """Return the history of these readings of a tutor."""
     history = History(lambda: {"grammar": next(readings)}, clock)
     with pytest.raises(asyncio.CancelledError):
@@ -55,21 +55,21 @@ def voice(seconds: float, replies: int) -> dict[str, StageTotal]:
 
 async def test_a_sample_is_taken_at_a_steady_pace() -> None:
     """However long the last one took to be taken."""
-    clock = Clock(3, late=4.0)
+    clock = HistoryClock(3, late=4.0)
     await record((Sample(lessons=n) for n in range(9)), clock)
     assert clock.slept == [INTERVAL, INTERVAL - 4.0, INTERVAL]
 
 
 async def test_after_a_standstill_samples_do_not_come_in_a_burst() -> None:
     """A suspended machine has nothing to tell of the time in between."""
-    clock = Clock(3, late=1000.0)
+    clock = HistoryClock(3, late=1000.0)
     await record((Sample(lessons=n) for n in range(9)), clock)
     assert clock.slept == [INTERVAL, 0.0, INTERVAL]
 
 
 async def test_memory_is_bounded_to_one_hour() -> None:
     """The oldest makes room."""
-    history = await record((Sample(lessons=n) for n in range(2 * KEPT)), Clock(KEPT + 50))
+    history = await record((Sample(lessons=n) for n in range(2 * KEPT)), HistoryClock(KEPT + 50))
     hour = history.hours().host
     assert len(hour.lessons) == KEPT - 1 == 3600 / INTERVAL
     assert hour.lessons[-1] == KEPT + 50
@@ -102,7 +102,7 @@ def test_each_tutor_has_its_hour_and_the_host_has_all_of_it() -> None:
 async def test_the_series_of_now_are_those_up_to_the_newest_sample() -> None:
     """They are kept until the next one."""
     readings = iter([Sample(1), Sample(2), Sample(3)])
-    history = History(lambda: {"grammar": next(readings)}, Clock(1))
+    history = History(lambda: {"grammar": next(readings)}, HistoryClock(1))
     assert history.hours().tutors["grammar"].lessons == ()
     assert history.hours() is history.hours()
     with pytest.raises(asyncio.CancelledError):

@@ -25,7 +25,7 @@ LINE = re.compile(
 Lines = Callable[[], list[str]]
 
 
-class Clock:
+class LogClock:
     """A clock that stands until it is told."""
 
     def __init__(self) -> None:
@@ -37,13 +37,13 @@ class Clock:
 
 
 @pytest.fixture
-def clock() -> Clock:
+def clock() -> LogClock:
     """Return the clock by which repeats are counted."""
-    return Clock()
+    return LogClock()
 
 
 @pytest.fixture
-def log_to(clock: Clock) -> Iterator[Callable[[str], Lines]]:
+def log_to(clock: LogClock) -> Iterator[Callable[[str], Lines]]:
     """Yield what configures logging, and with it what reads the lines so far."""
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
@@ -226,7 +226,7 @@ def test_what_is_below_the_level_is_not_said(log_to: Callable[[str], Lines]) -> 
 
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_a_warning_that_repeats_is_reported_some_times_and_then_counted(
-    log_to: Callable[[str], Lines], clock: Clock, form: str
+    log_to: Callable[[str], Lines], clock: LogClock, form: str
 ) -> None:
     """Once a minute, with what is said next; whatever was measured each time."""
     lines = log_to(form)
@@ -247,7 +247,7 @@ def test_a_warning_that_repeats_is_reported_some_times_and_then_counted(
 
 
 def test_what_has_not_repeated_for_a_minute_is_reported_as_new(
-    log_to: Callable[[str], Lines], clock: Clock
+    log_to: Callable[[str], Lines], clock: LogClock
 ) -> None:
     """And nothing is said of repeats that were not."""
     lines = log_to("text")

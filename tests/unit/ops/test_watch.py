@@ -23,7 +23,7 @@ from loqua_host.records.ledger import Backlog, LessonRow
 NOW = 1_800_000_000.0
 
 
-class Clock:
+class WatchClock:
     """A clock that moves with the beat alone, later than asked by `late`; one probe is made."""
 
     def __init__(self) -> None:
@@ -81,9 +81,9 @@ def worker(
 
 
 @pytest.fixture
-def clock() -> Clock:
+def clock() -> WatchClock:
     """Return the clock."""
-    return Clock()
+    return WatchClock()
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def fakes() -> Fakes:
 
 
 @pytest.fixture
-def watch(fakes: Fakes, clock: Clock, tmp_path: Path) -> Watch:
+def watch(fakes: Fakes, clock: WatchClock, tmp_path: Path) -> Watch:
     """Return a watch of these parts."""
 
     async def names() -> Any:
@@ -225,7 +225,7 @@ async def test_what_does_not_answer_is_not_waited_for(
     assert rooms.failure == "no answer within 0.01 s"
 
 
-async def test_the_loop_s_delay_is_measured_by_a_beat(watch: Watch, clock: Clock) -> None:
+async def test_the_loop_s_delay_is_measured_by_a_beat(watch: Watch, clock: WatchClock) -> None:
     """The longest lately."""
     await run(watch)
     assert watch.look().lag == pytest.approx(0.0, abs=1e-3)

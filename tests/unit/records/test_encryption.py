@@ -54,7 +54,7 @@ async def keys_of(ledger: Ledger, *lessons: str) -> list[str]:
 
 
 async def assert_whole(ledger: Ledger, numbers: int = 1, *, running: int = 0) -> None:
-    """What was filled in is all there."""
+    """Assert that all given values are there."""
     await ledger.take_over(["conversation"])
     for number in range(1, numbers + 1):
         entry = await ledger.next_entry(f"lesson{number}")
@@ -99,7 +99,7 @@ def test_what_was_changed_or_moved_is_not_believed(
 ) -> None:
     """A row cannot be given to another learner behind the host's back."""
     cipher, text, field = tampered(LedgerCipher(OLD))
-    with pytest.raises(LedgerError, match="was changed"):
+    with pytest.raises(LedgerError, match="was modified"):
         cipher.decrypt(text, field)
 
 
@@ -231,8 +231,8 @@ async def test_what_was_changed_does_not_keep_the_rest_from_a_new_key(
         async with Ledger.open(SqliteDatabase(path), keys=[NEW, OLD]) as ledger:
             assert await keys_of(ledger, "lesson1", "lesson2") == [LedgerCipher(NEW).key_id] * 2
     assert [log["why"] for log in logs if log["event"] == "ledger.unreadable"] == [
-        "lesson2.user_id: was changed behind the host's back",
-        "lesson2.state: was changed behind the host's back",
+        "lesson2.user_id: was modified by another program",
+        "lesson2.state: was modified by another program",
     ]
     with LedgerAdmin.open(SqliteDatabase(path), [NEW]) as admin:
         [whole] = admin.export("Mariana")[:1]
@@ -319,6 +319,6 @@ async def test_what_was_changed_is_a_dead_letter_and_holds_nothing_else_up(
     with LedgerAdmin.open(SqliteDatabase(tmp_path / "ledger.db"), [OLD]) as admin:
         dead, _ = admin.entries()
         whole: Any = admin.explain(row.session_id)
-    assert "completed: was changed" in str(dead.dead_reason)
+    assert "completed: was modified" in str(dead.dead_reason)
     [entry] = [entry for entry in whole["undelivered"] if entry["kind"] == "completed"]
-    assert whole["reasons"] == entry["payload"] == "(unreadable: changed behind the host's back)"
+    assert whole["reasons"] == entry["payload"] == "(unreadable: modified by another program)"

@@ -83,7 +83,7 @@ class Inline(Executor):
 
 
 @dataclass(eq=False)
-class Call:
+class PendingRequest:
     """A request that waits for its answer."""
 
     take: Callable[[], Any]
@@ -97,12 +97,12 @@ class ModelApi:
         self.honours_keys = honours_keys
         self.out_of_reach = False
         self.arrived: dict[str, list[tuple[str, int]]] = {}
-        self.waiting: list[Call] = []
+        self.waiting: list[PendingRequest] = []
         self._keys: set[str] = set()
 
     async def send_progress(
         self,
-        own: list[Call],
+        own: list[PendingRequest],
         _: Caller,
         *,
         session_id: str,
@@ -114,12 +114,18 @@ class ModelApi:
         await self._ask(own, lambda: self._keep(session_id, status, progress.words_learned, key))
 
     async def create_session(
-        self, own: list[Call], _: Caller, record: SessionRecord, *, key: str, **_started: float
+        self,
+        own: list[PendingRequest],
+        _: Caller,
+        record: SessionRecord,
+        *,
+        key: str,
+        **_started: float,
     ) -> None:
         """Take a record, some time."""
         await self._ask(own, lambda: self._keep(record.session_id, "record", 0, key))
 
-    async def session_known(self, own: list[Call], _: Caller, session_id: str) -> bool:
+    async def session_known(self, own: list[PendingRequest], _: Caller, session_id: str) -> bool:
         """Look into the history, some time."""
         known: bool = await self._ask(own, lambda: self.records(session_id) > 0)
         return known
@@ -133,10 +139,10 @@ class ModelApi:
             self.arrived.setdefault(session_id, []).append((what, words))
         self._keys.add(key)
 
-    async def _ask(self, own: list[Call], take: Callable[[], Any]) -> Any:
+    async def _ask(self, own: list[PendingRequest], take: Callable[[], Any]) -> Any:
         if self.out_of_reach:
             raise NEVER_SENT
-        call = Call(take)
+        call = PendingRequest(take)
         self.waiting.append(call)
         own.append(call)
         try:
@@ -145,7 +151,7 @@ class ModelApi:
             self.waiting.remove(call)
             own.remove(call)
 
-    def answer(self, call: Call, how: str) -> None:
+    def answer(self, call: PendingRequest, how: str) -> None:
         """End a call."""
         taken = call.take() if how.startswith("taken") else None
         error = ANSWERS[how]
@@ -155,12 +161,12 @@ class ModelApi:
             call.answer.set_exception(error)
 
 
-class Calls:
+class HostCalls:
     """The API as one host calls it."""
 
     def __init__(self, api: ModelApi) -> None:
         self.api = api
-        self.waiting: list[Call] = []
+        self.waiting: list[PendingRequest] = []
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         """Return a method of the API that notes which calls are this host's."""
@@ -209,7 +215,7 @@ class Shared(SqliteDatabase):
         self.raw.execute("PRAGMA synchronous = OFF")
 
 
-class Host:
+class RecordsHost:
     """A host as far as records go."""
 
     async def start(self, path: Path, api: ModelApi, clock: ModelClock) -> None:
@@ -218,7 +224,7 @@ class Host:
         self.opened = AsyncExitStack()
         self.ledger = await self.opened.enter_async_context(Ledger.open(self.database))
         self.ledger._writer._thread = Inline()
-        self.calls, self.clock = Calls(api), clock
+        self.calls, self.clock = HostCalls(api), clock
         self._deliver()
 
     def _deliver(self) -> None:
@@ -232,14 +238,14 @@ class Host:
         self.delivering = asyncio.create_task(self.delivery.run())
 
     async def without_ledger(self, meanwhile: Coroutine[Any, Any, None]) -> None:
-        """Lose the ledger for longer than the lease, and deliver again after that."""
+        """Disconnect the ledger for longer than the lease; then deliver again."""
         self.delivering.cancel()
         await asyncio.wait([self.delivering])
         self.end_lease(1e4)
         await meanwhile
         self._deliver()
 
-    async def adopt(self, *, runs: bool = True) -> list[LessonRow]:
+    async def take_over(self, *, runs: bool = True) -> list[LessonRow]:
         """Do what a host does every few seconds, with the tutor or without it."""
         await self.ledger.take_over(["conversation"] if runs else [])
         self.delivery.wake()
@@ -261,11 +267,11 @@ class Host:
 
 
 @dataclass(eq=False)
-class Job:
+class RecordsJob:
     """A job that teaches a lesson, and what its host was told is kept."""
 
     row: LessonRow
-    host: Host
+    host: RecordsHost
     words: int
     end: asyncio.Task[None] | None = None
 
@@ -278,7 +284,7 @@ class Taught:
         given_up: The words it was closed with when it was closed without its job.
     """
 
-    job: Job
+    job: RecordsJob
     kept: int = 0
     recorded: bool = False
     given_up: int | None = None
@@ -293,10 +299,10 @@ class RecordsMachine(RuleBasedStateMachine):
         self.directory = Path(tempfile.mkdtemp(prefix="ledger-"))
         self.path = self.directory / "ledger.db"
         self.clock = ModelClock()
-        self.hosts: list[Host] = []
+        self.hosts: list[RecordsHost] = []
         self.dead: list[str] = []
         self.lessons: dict[str, Taught] = {}
-        self.zombies: list[Job] = []
+        self.zombies: list[RecordsJob] = []
         self.quiet = structlog.testing.capture_logs()
         self.quiet.__enter__()
 
@@ -314,7 +320,7 @@ class RecordsMachine(RuleBasedStateMachine):
         self._open(self._host(which), room)
         self.turn(after)
 
-    def _open(self, host: Host, room: int) -> None:
+    def _open(self, host: RecordsHost, room: int) -> None:
         """Open a lesson; one of a room is enough, and an interrupted one goes on."""
         number = len(self.lessons) + len(self.zombies)
         row = LessonRow(
@@ -338,7 +344,7 @@ class RecordsMachine(RuleBasedStateMachine):
             assert opened.session_id not in {
                 one.job.row.session_id for one in self.lessons.values()
             }
-            self.lessons[row.id] = Taught(Job(opened, host, 0))
+            self.lessons[row.id] = Taught(RecordsJob(opened, host, 0))
         else:
             lesson = before[opened.id]
             assert opened.restarts == lesson.job.row.restarts + 1
@@ -349,7 +355,7 @@ class RecordsMachine(RuleBasedStateMachine):
                 self.api.answer(call, "lost on its way")
             self.turn(SETTLED)
             self.zombies.append(lesson.job)
-            lesson.job = Job(opened, host, kept)
+            lesson.job = RecordsJob(opened, host, kept)
 
     @precondition(lambda self: self.lessons)
     @rule(which=st.integers(0, 9), words=st.integers(0, 3), after=turns)
@@ -369,7 +375,7 @@ class RecordsMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.zombies)
     @rule(which=st.integers(0, 9), ends=st.booleans())
-    def haunt(self, which: int, ends: bool) -> None:
+    def write_as_stale_job(self, which: int, ends: bool) -> None:
         """A job goes on whose lesson another one teaches by now; nobody hears it."""
         job = self.zombies[which % len(self.zombies)]
         if job.host in self.hosts:
@@ -428,7 +434,7 @@ class RecordsMachine(RuleBasedStateMachine):
         runs=st.booleans(),
         after=turns,
     )
-    def adopt(self, which: int, lapses: bool, ago: float, runs: bool, after: int) -> None:
+    def take_over(self, which: int, lapses: bool, ago: float, runs: bool, after: int) -> None:
         """A host looks what others left, who are dead, or cut off for long and do not know it.
 
         It leaves an open lesson of a tutor that it does not run to others, for a while.
@@ -440,12 +446,12 @@ class RecordsMachine(RuleBasedStateMachine):
             if lapses and other is not host:
                 other.end_lease(ago)
         before, long_dead = self._owned(host), host.database.raw.execute(LONG_DEAD).fetchone()
-        self.run(host.adopt(runs=runs))
+        self.run(host.take_over(runs=runs))
         if not runs and long_dead is None:
             assert self._owned(host) == before, "its tutor may run elsewhere"
         self.turn(after)
 
-    def _owned(self, host: Host) -> set[str]:
+    def _owned(self, host: RecordsHost) -> set[str]:
         text = "SELECT id FROM lesson WHERE closed_at IS NULL AND owner = ?"
         return {row["id"] for row in host.database.raw.execute(text, (host.ledger._host,))}
 
@@ -468,11 +474,11 @@ class RecordsMachine(RuleBasedStateMachine):
             self.come_back(which, SETTLED)
         self.api.out_of_reach = False
 
-    async def _close_all(self, host: Host, words: int) -> None:
-        for row in await host.adopt():
+    async def _close_all(self, host: RecordsHost, words: int) -> None:
+        for row in await host.take_over():
             lesson = self.lessons[row.id]
             lesson.given_up = row.progress.words_learned if row.progress else -1
-            job = Job(row, host, lesson.given_up)
+            job = RecordsJob(row, host, lesson.given_up)
             await self._close(job, Kind.FAILED, interrupted=True)
             lesson.job.words += words if lesson.job.end is None else 0
 
@@ -538,13 +544,13 @@ class RecordsMachine(RuleBasedStateMachine):
             assert len(rooms) == len(set(rooms)), rooms
 
     def teardown(self) -> None:
-        """After a last crash of all, an API in good health gets everything, once."""
+        """Check that after a last crash of all, a healthy API gets everything once."""
         try:
             if self.hosts:
                 for host in list(self.hosts):
                     self._stop(host)
                 self.hosts = [self._start()]
-                self.adopt(0, lapses=False, ago=1e4, runs=False, after=0)
+                self.take_over(0, lapses=False, ago=1e4, runs=False, after=0)
                 self._deliver_all()
                 self._compare()
         finally:
@@ -587,7 +593,7 @@ class RecordsMachine(RuleBasedStateMachine):
         rows = self.hosts[0].database.raw.execute(text).fetchall()
         return [(row["lesson_id"], row["kind"], row["dead_reason"]) for row in rows]
 
-    def _host(self, which: int) -> Host:
+    def _host(self, which: int) -> RecordsHost:
         return self.hosts[which % len(self.hosts)]
 
     def _pick(self, which: int, fits: Callable[[Taught], bool] = lambda _: True) -> Taught:
@@ -599,7 +605,7 @@ class RecordsMachine(RuleBasedStateMachine):
         rows = self.hosts[0].database.raw.execute(text, (room,)).fetchall()
         return [self.lessons[row["id"]] for row in rows]
 
-    async def _close(self, job: Job, status: Kind, *, interrupted: bool = False) -> None:
+    async def _close(self, job: RecordsJob, status: Kind, *, interrupted: bool = False) -> None:
         record = SessionRecord(
             session_id=job.row.session_id,
             duration_minutes=1,
@@ -611,11 +617,11 @@ class RecordsMachine(RuleBasedStateMachine):
         )
         job.host.delivery.wake()
 
-    async def _go_wild(self, job: Job) -> None:
+    async def _go_wild(self, job: RecordsJob) -> None:
         await job.host.ledger.save_progress(job.row, 1.0, Progress(words_learned=10_000), {})
 
     def _note_ends(self) -> None:
-        """What a host was told is kept is so; what a dead one began is so if it was committed."""
+        """Record what a host knows to be saved; a dead host's writes count if committed."""
         text = "SELECT id FROM lesson WHERE closed_at IS NOT NULL"
         closed = {row["id"] for row in self.hosts[0].database.raw.execute(text)}
         for lesson in self.lessons.values():
@@ -625,12 +631,12 @@ class RecordsMachine(RuleBasedStateMachine):
                 assert lesson.job.row.id in closed
             lesson.recorded = lesson.job.row.id in closed
 
-    def _start(self) -> Host:
-        host = Host()
+    def _start(self) -> RecordsHost:
+        host = RecordsHost()
         self.run(host.start(self.path, self.api, self.clock))
         return host
 
-    def _stop(self, host: Host) -> None:
+    def _stop(self, host: RecordsHost) -> None:
         self.dead.append(host.ledger._host)
         for lesson in self.lessons.values():
             if lesson.job.host is host and lesson.job.end is not None:

@@ -164,7 +164,7 @@ def test_an_interrupted_lesson_is_completed_by_rule(
     assert compose_record(row, None, seconds, failed=True).outcome is Kind.FAILED
     assert compose_record(row, None, seconds, rules, failed=False).outcome is Kind.COMPLETED
     nothing = compose_record(lesson(None), None, 0, rules, failed=True)
-    assert nothing.reasons[0] == "failed: it did not reach minutes"
+    assert nothing.reasons[0] == "failed: the lesson did not reach minutes"
 
 
 @pytest.mark.parametrize(

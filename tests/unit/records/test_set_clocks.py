@@ -23,7 +23,7 @@ STEPS = pytest.mark.parametrize("step", [-86_400.0, -3600.0, 3600.0, 86_400.0])
 
 
 @dataclass
-class Clock:
+class DatabaseClock:
     """The database's."""
 
     seconds: float = 1_800_000_000.0
@@ -34,13 +34,13 @@ class Clock:
 
 
 @pytest.fixture
-def clock() -> Clock:
+def clock() -> DatabaseClock:
     """Return the clock."""
-    return Clock()
+    return DatabaseClock()
 
 
 @pytest.fixture
-def db(clock: Clock) -> MemoryDatabase:
+def db(clock: DatabaseClock) -> MemoryDatabase:
     """Return a ledger that two hosts share."""
     database = MemoryDatabase(clock.now)
     for host in ("east", "west"):
@@ -60,7 +60,7 @@ def opened(db: MemoryDatabase, host: str, lesson: LessonRow) -> None:
 
 @STEPS
 def test_a_dead_host_counts_as_dead_within_a_lease(
-    db: MemoryDatabase, clock: Clock, step: float, a_lesson: Callable[..., LessonRow]
+    db: MemoryDatabase, clock: DatabaseClock, step: float, a_lesson: Callable[..., LessonRow]
 ) -> None:
     """Not an hour later, and not before the living had the time to renew theirs."""
     opened(db, "west", a_lesson())
@@ -78,7 +78,7 @@ def test_a_dead_host_counts_as_dead_within_a_lease(
 
 @STEPS
 def test_who_lives_keeps_what_is_its_own(
-    db: MemoryDatabase, clock: Clock, step: float, a_lesson: Callable[..., LessonRow]
+    db: MemoryDatabase, clock: DatabaseClock, step: float, a_lesson: Callable[..., LessonRow]
 ) -> None:
     """As it renews its lease before anybody takes over."""
     opened(db, "west", a_lesson())
@@ -92,7 +92,7 @@ def test_who_lives_keeps_what_is_its_own(
 
 @STEPS
 def test_a_call_that_came_to_nothing_is_over_in_its_time(
-    db: MemoryDatabase, clock: Clock, step: float
+    db: MemoryDatabase, clock: DatabaseClock, step: float
 ) -> None:
     """Its learner would wait for as long as the step."""
     assert claim(db, "west", room="room", tutor="tutor", seconds=10.0, arrived=False)

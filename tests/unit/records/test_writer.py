@@ -43,7 +43,7 @@ async def all_at_once(
     return await waiting
 
 
-class Counting:
+class TransactionCounter:
     """Counts the transactions of a database."""
 
     def __init__(self, database: Database) -> None:
@@ -64,7 +64,7 @@ async def test_what_waits_at_the_same_time_shares_a_transaction(
     database = make_database()
     async with Writer.open(database, 0.01) as writer:
         await writer.write(lambda db: db.execute(TABLE))
-        counting = Counting(database)
+        counting = TransactionCounter(database)
         numbers = list(range(MAX_BATCH + 10))
         assert await all_at_once(writer, [adding(number) for number in numbers]) == numbers
         assert counting.transactions == 2
@@ -101,7 +101,7 @@ async def test_what_waits_for_a_database_out_of_reach_fails_at_the_first_attempt
             raise LedgerError("out of reach")
 
         monkeypatch.setattr(database, "transaction", fail)
-        counting = Counting(database)
+        counting = TransactionCounter(database)
         assert writer.responsive
         failed = await all_at_once(writer, [adding(number) for number in range(MAX_BATCH)])
         assert not writer.responsive

@@ -183,7 +183,7 @@ async def test_a_hook_over_its_limit_is_cancelled_and_can_clean_up() -> None:
     assert cleaned.is_set()
 
 
-class Greeting:
+class HookSpeech:
     """Something that a hook has said."""
 
     def __init__(self) -> None:
@@ -199,7 +199,7 @@ class Greeting:
 )
 async def test_what_is_being_said_is_not_counted_against_a_hook(hangs: bool) -> None:
     """It may await its greeting, for as long as the learner speaks; after that it has its limit."""
-    saying: list[Greeting] = [Greeting()]
+    saying: list[HookSpeech] = [HookSpeech()]
 
     async def on_user_ready() -> None:
         await saying[0].wait_for_playout()
@@ -308,10 +308,10 @@ async def test_a_handler_of_an_event_is_called_like_a_hook() -> None:
         heard.append("nothing")
 
     caller, event = caller_of(), LearnerLeft()
-    await caller.tell(hear, event)
+    await caller.call_handler(hear, event)
     for handler, why in ((fail, "raised ValueError"), (deaf, "raised TypeError")):
         with pytest.raises(HookFailedError, match=why):
-            await caller.tell(handler, event)  # type: ignore[arg-type]  # the mistake to be seen
+            await caller.call_handler(handler, event)  # type: ignore[arg-type]  # the mistake to be seen
     assert heard == [event]
 
 

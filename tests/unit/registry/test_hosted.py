@@ -45,7 +45,7 @@ class PlainAgent(Agent):
         super().__init__(instructions="Be kind.")
 
 
-class FakeSession(EventEmitter[str]):
+class UnstartedSession(EventEmitter[str]):
     """A session that has not started."""
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class Mute(llm.LLM):
 
 @pytest.fixture
 async def lesson() -> Lesson:
-    """A lesson of a learner who is known."""
+    """Return a lesson of an identified learner."""
     return open_lesson()
 
 
@@ -77,7 +77,7 @@ def open_lesson(**changed: Any) -> Lesson:
         "context": CONTEXT,
         "language": "es",
         "settings": NoSettings(),
-        "session": FakeSession(),
+        "session": UnstartedSession(),
     }
     return Lesson(**(given | changed))  # type: ignore[arg-type]  # a fake session
 
@@ -130,7 +130,7 @@ async def test_what_it_is_called_for_is_passed_on() -> None:
 async def test_a_context_that_comes_later_is_passed_on_then() -> None:
     """In place of what was told before; its own dynamic part stays."""
 
-    class Own(Agent):
+    class DynamicInstructionsAgent(Agent):
         """Has parts in its instructions."""
 
         def __init__(self) -> None:
@@ -138,7 +138,7 @@ async def test_a_context_that_comes_later_is_passed_on_then() -> None:
                 instructions=Instructions("Be kind.", audio="Be brief.", dynamic="It is noon.")
             )
 
-    hosted = HostedAgent("own", Own)
+    hosted = HostedAgent("own", DynamicInstructionsAgent)
     lesson = open_lesson(context=LearnerContext())
     lesson.agent = await hosted.create_agent(lesson)
     assert "native_language" not in known(lesson.agent)

@@ -322,7 +322,7 @@ async def test_a_machine_that_starts_no_child_is_reported(monkeypatch: pytest.Mo
     monkeypatch.setattr(forkserver, "connect_to_new_process", refuse)
     [found] = await inspect_tutors(CONFIG, {}, [tutor("grammar")], Engines())
     [problem] = problems_of(found)
-    assert "cannot be looked at: Resource temporarily unavailable; free processes" in problem
+    assert "cannot be inspected: Resource temporarily unavailable; free processes" in problem
 
 
 async def test_an_import_that_hangs_is_given_up(site: Path, install: Install) -> None:
@@ -332,5 +332,5 @@ async def test_an_import_that_hangs_is_given_up(site: Path, install: Install) ->
     async with asyncio.timeout(60):
         [found] = await inspect_tutors(CONFIG, environ, [tutor("hanging")], Engines(), limit=0.5)
     [problem] = problems_of(found)
-    assert "its import did not come back within 0.5 s" in problem
+    assert "its import did not finish within 0.5 s" in problem
     assert psutil.Process(forkserver._forkserver._forkserver_pid).children() == []  # type: ignore[attr-defined]

@@ -28,7 +28,7 @@ async def create_agent(lesson):
 """
 
 
-class PlainAgent(Agent):
+class UnawareAgent(Agent):
     """An agent somebody wrote without knowing of tutors."""
 
     def __init__(self) -> None:
@@ -217,7 +217,7 @@ async def test_a_bare_agent_is_hosted_without_a_plugin() -> None:
         session=EventEmitter(),  # type: ignore[arg-type]  # not asked
     )
     first, second = [await loaded.manager.hook.create_agent(lesson=lesson)[0] for _ in range(2)]
-    assert isinstance(first, PlainAgent)
+    assert isinstance(first, UnawareAgent)
     assert first is not second
 
 
@@ -316,7 +316,7 @@ class AnyPlugin:
     @hookimpl
     async def create_agent(self, lesson: Lesson) -> Agent:  # noqa: ARG002  # the hook's own name
         """Create it."""
-        return PlainAgent()
+        return UnawareAgent()
 
 
 def test_a_model_that_allows_any_key_gets_it(install: Install) -> None:

@@ -13,7 +13,7 @@ from loqua_host.registry.overrides import agent_classes, override_faults, packag
 PACKAGE = "tutor_with_overrides"
 
 
-def told(agent_class: type[Agent]) -> str:
+def fault_of(agent_class: type[Agent]) -> str:
     """Return the only fault of a class, without its place."""
     [fault] = override_faults(agent_class)
     return fault
@@ -49,11 +49,11 @@ async def too_few(self: Any, turn_ctx: Any) -> None:
 
 
 async def greedy(self: Any, turn_ctx: Any, new_message: Any, lesson: Any) -> None:
-    """Ask for what LiveKit does not have."""
+    """Require an argument that LiveKit does not have."""
 
 
 async def greedy_by_name(self: Any, turn_ctx: Any, new_message: Any, *, lesson: Any) -> None:
-    """Ask for it by name."""
+    """Require it by keyword."""
 
 
 async def only_positional(self: Any, *arguments: Any) -> None:
@@ -85,7 +85,7 @@ def test_an_override_that_livekit_cannot_call_is_reported_with_what_to_write(
 ) -> None:
     """With class, file and line, and the arguments as LiveKit has them."""
     line = override.__code__.co_firstlineno
-    assert told(agent_with(on_user_turn_completed=override)) == (
+    assert fault_of(agent_with(on_user_turn_completed=override)) == (
         f"Mine.on_user_turn_completed (test_overrides.py:{line}): {fault}; "
         "write async def on_user_turn_completed(self, turn_ctx, new_message)"
     )
@@ -135,13 +135,13 @@ def test_every_method_of_livekits_agent_is_looked_at(name: str) -> None:
     async def override(self: Any, extra: Any, /) -> None:
         """Take what LiveKit does not pass by name, and ask for one more."""
 
-    assert f"Mine.{name} (" in told(agent_with(**{name: override}))
+    assert f"Mine.{name} (" in fault_of(agent_with(**{name: override}))
     assert list(override_faults(agent_with(**{name: vars(Agent)[name]}))) == []
 
 
 def test_what_is_no_method_is_reported() -> None:
     """LiveKit would call a number."""
-    assert told(agent_with(on_enter=3)).startswith("Mine.on_enter is no method")
+    assert fault_of(agent_with(on_enter=3)).startswith("Mine.on_enter is no method")
 
 
 def test_what_livekit_itself_overrides_is_its_own_affair() -> None:
@@ -155,14 +155,14 @@ def test_what_livekit_itself_overrides_is_its_own_affair() -> None:
         def tts_node(self, words: AsyncIterable[str], model_settings: Any) -> Any:
             """Take the text by another name."""
 
-    assert "LiveKit passes 'text'" in told(Task)
+    assert "LiveKit passes 'text'" in fault_of(Task)
     assert list(override_faults(AgentTask)) == []
 
 
 def test_an_override_is_inherited_with_its_fault() -> None:
     """It is told with the class that defines it."""
     base = agent_with(on_user_turn_completed=renamed)
-    assert told(type("Derived", (base,), {"__module__": PACKAGE})).startswith("Mine.")
+    assert fault_of(type("Derived", (base,), {"__module__": PACKAGE})).startswith("Mine.")
 
 
 def test_agent_classes_are_found_in_the_packages_asked_for() -> None:

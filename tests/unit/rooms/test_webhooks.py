@@ -116,7 +116,7 @@ def test_claims_that_say_no_more_than_they_must_are_enough() -> None:
 )
 def test_what_livekit_did_not_sign_is_refused_before_it_is_read(token: str) -> None:
     """Learners hold tokens of the same key, and may send them here."""
-    with pytest.raises(WebhookError, match="signed nothing"):
+    with pytest.raises(WebhookError, match="no LiveKit key"):
         signed_digest(token, [KEY])
 
 
@@ -129,7 +129,7 @@ def test_another_body_than_the_signed_one_is_refused() -> None:
 @pytest.mark.parametrize("text", [b"", b"3", b'{"event": 1}', b"\xff", b"[" * 5000])
 def test_what_is_no_webhook_is_refused_by_name(text: bytes) -> None:
     """Even with LiveKit's signature."""
-    with pytest.raises(WebhookError, match="no webhook"):
+    with pytest.raises(WebhookError, match="is not a LiveKit webhook"):
         read(text, sign(text))
 
 

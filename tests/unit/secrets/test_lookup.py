@@ -25,7 +25,7 @@ VALUE = "what-nobody-may-read"
 
 
 @dataclass
-class FakeSource:
+class SingleSecretSource:
     """A place that has one secret, or raises."""
 
     current: str = JWT
@@ -61,7 +61,7 @@ def in_a_file(tmp: Path, text: str) -> Any:
 
 def in_a_vault(_tmp: Path, text: str) -> Any:
     """Store it elsewhere."""
-    return FakeSource(text)
+    return SingleSecretSource(text)
 
 
 PLACES = [in_the_environment, in_a_file, in_a_vault]
@@ -95,16 +95,16 @@ def test_a_secret_of_nothing_is_not_there(tmp_path: Path, put: Callable[[Path, s
 @pytest.mark.parametrize(
     ("variable", "text", "what"),
     [
-        ("AGENT_JWT_TOKEN", "Bearer header.payload.signature", "is no JWT"),
-        ("AGENT_JWT_TOKEN", '"header.payload.signature"', "is no JWT"),
-        ("AGENT_JWT_TOKEN", "header.pay\nload.signature", "is no JWT"),
+        ("AGENT_JWT_TOKEN", "Bearer header.payload.signature", "is not a JWT"),
+        ("AGENT_JWT_TOKEN", '"header.payload.signature"', "is not a JWT"),
+        ("AGENT_JWT_TOKEN", "header.pay\nload.signature", "is not a JWT"),
         (
             "AGENT_JWT_TOKEN",
             "h\N{LATIN SMALL LETTER E WITH ACUTE}ader.payload.signature",
-            "is no JWT",
+            "is not a JWT",
         ),
-        ("AGENT_JWT_TOKEN", f"header.pay{BOM}load.signature", "is no JWT"),
-        ("AGENT_JWT_TOKEN", "changeme", "is no JWT"),
+        ("AGENT_JWT_TOKEN", f"header.pay{BOM}load.signature", "is not a JWT"),
+        ("AGENT_JWT_TOKEN", "changeme", "is not a JWT"),
         ("OPS_TOKEN", "two words of it", "cannot stand in a header"),
         ("LIVEKIT_API_KEY", "k\N{LATIN SMALL LETTER E WITH ACUTE}y", "cannot stand in a header"),
         ("SHARED_SECRET", "one\ntwo", "has control characters"),
@@ -118,7 +118,7 @@ def test_what_cannot_be_used_is_refused_by_name_and_never_quoted(
 ) -> None:
     """With what to write instead."""
     with pytest.raises(UnusableSecretError) as refused:
-        found(FakeSource(text), variable)
+        found(SingleSecretSource(text), variable)
     assert str(refused.value).startswith(f"{variable} {what}; write ")
     assert text not in str(refused.value)
 
@@ -126,19 +126,19 @@ def test_what_cannot_be_used_is_refused_by_name_and_never_quoted(
 def test_text_of_several_lines_is_a_tutor_s_own_affair() -> None:
     """A key file, say, that config grants."""
     text = '{\n  "private_key": "..."\n}'
-    assert found(FakeSource(text), "GOOGLE_CREDENTIALS") == [text]
+    assert found(SingleSecretSource(text), "GOOGLE_CREDENTIALS") == [text]
 
 
 def test_a_shared_secret_may_have_any_letters() -> None:
     """It is a key, not a header."""
     text = "Schl\N{LATIN SMALL LETTER U WITH DIAERESIS}ssel mit Leerzeichen"
-    assert found(FakeSource(text), "SHARED_SECRET") == [text]
+    assert found(SingleSecretSource(text), "SHARED_SECRET") == [text]
 
 
 def test_a_value_before_that_cannot_be_used_is_left_out() -> None:
     """The mistake of last time stays in a vault's history, and must not refuse what repaired it."""
-    assert found(FakeSource(JWT, previous="changeme")) == [JWT]
-    assert found(FakeSource(JWT, previous=f"{BOM}a.b.c\n")) == [JWT, "a.b.c"]
+    assert found(SingleSecretSource(JWT, previous="changeme")) == [JWT]
+    assert found(SingleSecretSource(JWT, previous=f"{BOM}a.b.c\n")) == [JWT, "a.b.c"]
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_a_value_before_that_cannot_be_used_is_left_out() -> None:
 def test_whatever_a_source_raises_is_that_it_gave_no_answer(error: Exception) -> None:
     """With the place's name, and none of the words, which may quote a value."""
     with pytest.raises(SecretsError, match=f"^the vault: {type(error).__name__}$") as refused:
-        found(FakeSource(error=error))
+        found(SingleSecretSource(error=error))
     assert VALUE not in str(refused.value)
 
 
@@ -163,7 +163,7 @@ def test_a_client_that_cannot_be_made_refuses_the_start(monkeypatch: pytest.Monk
 def test_what_passes_can_stand_in_a_header(text: str, variable: str) -> None:
     """Fuzzed."""
     try:
-        values = found(FakeSource(text), variable)
+        values = found(SingleSecretSource(text), variable)
     except UnusableSecretError:
         return
     for value in values:

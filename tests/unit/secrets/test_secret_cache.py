@@ -185,7 +185,7 @@ async def test_a_value_that_cannot_be_used_is_not_followed(bad: str) -> None:
         assert await values(secrets, JWT, fresh=True) == ["a.first.jwt"]
     [line] = told
     assert (line["event"], line["log_level"]) == ("secret.kept", "warning")
-    assert "AGENT_JWT_TOKEN is no JWT" in line["why"]
+    assert "AGENT_JWT_TOKEN is not a JWT" in line["why"]
     assert bad not in str(told)
     place.secrets["AGENT_JWT_TOKEN"] = secret("a.new.jwt")
     assert await values(secrets, JWT, fresh=True) == ["a.new.jwt", "a.first.jwt"]

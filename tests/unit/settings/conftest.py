@@ -31,7 +31,7 @@ def installed_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    """The smallest configuration there is: one automatic tutor."""
+    """Return the smallest configuration: one automatic tutor."""
     directory = tmp_path / "config"
     (directory / "tutors").mkdir(parents=True)
     (directory / "environments").mkdir()
@@ -42,7 +42,7 @@ def config(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def environ() -> dict[str, str]:
-    """The addresses and the identity of a host in development."""
+    """Return the addresses and the identity of a host in development."""
     return dict(ENVIRON)
 
 

@@ -11,7 +11,7 @@ from loqua_host.settings.problems import model_problems
 from loqua_host.settings.tutors import TutorSettings
 
 
-class Level(StrEnum):
+class SampleLevel(StrEnum):
     """Levels."""
 
     A1 = "a1"
@@ -33,18 +33,18 @@ class Empty(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Settings(BaseModel):
+class SampleSettings(BaseModel):
     """Settings of a tutor."""
 
     model_config = ConfigDict(extra="forbid")
 
-    level: Level = Level.A1
+    level: SampleLevel = SampleLevel.A1
     pace: Literal["slow", "fast"] = "slow"
     count: int = 3
     strict: bool = False
     phrases: list[Phrase] = []
     by_name: dict[str, Phrase] = {}
-    either: Phrase | Level | None = None
+    either: Phrase | SampleLevel | None = None
     limit: Annotated[int, Field(ge=1)] | None = None
     words: tuple[str, ...] = ()
     first: Phrase = Phrase()
@@ -83,7 +83,7 @@ def test_an_author_who_describes_nothing_is_told_what_can_be_typed(
     written: object, hint: str
 ) -> None:
     """By the model itself: its words, its kinds, its keys at that place, and no others."""
-    assert hints(Settings, written) == [hint]
+    assert hints(SampleSettings, written) == [hint]
 
 
 HOST = {"agent_id": "a", "livekit": {"url": "ws://l"}, "api": {"api_base_url": "http://a"}}

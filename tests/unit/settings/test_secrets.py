@@ -332,7 +332,7 @@ def test_a_mounted_secret_that_cannot_be_used_is_refused_with_its_directory(
     for name, value in {**GIVEN, "AGENT_JWT_TOKEN": "changeme"}.items():
         (mounted / name).write_text(value)
     place = SecretsSettings.model_validate({"from": "files", "files": {"directory": mounted}})
-    with pytest.raises(ConfigError, match=f"AGENT_JWT_TOKEN: is no JWT, as it is in {mounted}"):
+    with pytest.raises(ConfigError, match=f"AGENT_JWT_TOKEN: is not a JWT, as it is in {mounted}"):
         read_secrets(config, {}, WantedSecrets(place))
 
 

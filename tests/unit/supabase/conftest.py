@@ -32,7 +32,7 @@ MADE = ("loqua_host", "agent_service")
 """The roles that the migrations make; roles belong to the server, not to a database."""
 
 
-class Store:
+class HostDatabase:
     """The database, as the host's login uses it.
 
     Args:
@@ -91,7 +91,7 @@ class Store:
 
 
 @pytest.fixture(scope="module")
-def store(postgres: str) -> Iterator[Store]:
+def store(postgres: str) -> Iterator[HostDatabase]:
     """Return a migrated database."""
     name = f"supabase_{uuid4().hex}"
     with psycopg.connect(postgres, autocommit=True) as server:
@@ -104,7 +104,7 @@ def store(postgres: str) -> Iterator[Store]:
                 connection.execute(PLATFORM)
                 for file in sorted(MIGRATIONS.glob("*.sql")):
                     connection.execute(file.read_bytes())
-            yield Store(url)
+            yield HostDatabase(url)
         finally:
             server.execute(f"drop database {name} with (force)")
             for role in (*MADE, *ROLES):

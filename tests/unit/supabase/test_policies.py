@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from psycopg import errors, sql
 from psycopg.types.json import Jsonb
-from tests.unit.supabase.conftest import Store
+from tests.unit.supabase.conftest import HostDatabase
 
 OWNED = (
     "user_preferences",
@@ -37,7 +37,7 @@ def record(user: object, session: str, **fields: object) -> dict[str, object]:
     }
 
 
-def save(store: Store, *records: dict[str, object]) -> set[str]:
+def save(store: HostDatabase, *records: dict[str, object]) -> set[str]:
     """Record sessions as the service does; return the ids of the new ones."""
     with store.as_service() as service:
         rows = service.execute("select * from record_sessions(%s)", [Jsonb(records)]).fetchall()
@@ -58,7 +58,7 @@ def count(connection: psycopg.Connection, table: str, user: object) -> int:
 
 
 @pytest.mark.parametrize("table", OWNED, ids=str)
-def test_a_learner_sees_only_their_own_rows(store: Store, table: str) -> None:
+def test_a_learner_sees_only_their_own_rows(store: HostDatabase, table: str) -> None:
     """Whatever a lesson asks for."""
     ana, ben = store.enrol(), store.enrol()
     word = {"word": "hola", "translation": "hello", "language": "es"}
@@ -75,7 +75,7 @@ def test_a_learner_sees_only_their_own_rows(store: Store, table: str) -> None:
 
 
 @pytest.mark.parametrize("table", ["user_preferences", "user_contexts", "user_progress"], ids=str)
-def test_a_learner_changes_only_their_own_rows(store: Store, table: str) -> None:
+def test_a_learner_changes_only_their_own_rows(store: HostDatabase, table: str) -> None:
     """An update of another's rows finds none."""
     ana, ben = store.enrol(), store.enrol()
     for user in (ana, ben):
@@ -89,7 +89,7 @@ def test_a_learner_changes_only_their_own_rows(store: Store, table: str) -> None
         assert learner.execute(on("update {} set updated_at = now()", table)).rowcount == 1
 
 
-def test_a_learner_cannot_write_a_row_for_another(store: Store) -> None:
+def test_a_learner_cannot_write_a_row_for_another(store: HostDatabase) -> None:
     """Neither a new one nor by giving one away."""
     ana, ben = store.enrol(), store.enrol()
     with pytest.raises(errors.InsufficientPrivilege), store.as_learner(ana) as learner:
@@ -98,7 +98,7 @@ def test_a_learner_cannot_write_a_row_for_another(store: Store) -> None:
         learner.execute("update user_contexts set user_id = %s", [ben])
 
 
-def test_another_s_progress_is_not_overwritten_by_the_same_session_id(store: Store) -> None:
+def test_another_s_progress_is_not_overwritten_by_the_same_session_id(store: HostDatabase) -> None:
     """A session id is what a learner brings along."""
     ana, ben = store.enrol(), store.enrol()
     for user in (ana, ben):
@@ -123,13 +123,13 @@ def test_another_s_progress_is_not_overwritten_by_the_same_session_id(store: Sto
         ),
     ],
 )
-def test_a_learner_s_transaction_may_not(store: Store, statement: str) -> None:
+def test_a_learner_s_transaction_may_not(store: HostDatabase, statement: str) -> None:
     """Do what only the service or nobody may."""
     with pytest.raises(errors.InsufficientPrivilege), store.as_learner(store.enrol()) as learner:
         learner.execute(statement)
 
 
-def test_without_claims_no_row_is_seen(store: Store) -> None:
+def test_without_claims_no_row_is_seen(store: HostDatabase) -> None:
     """As of a connection whose last transaction had some."""
     user = store.enrol()
     with psycopg.connect(store.url, user="loqua_host") as connection:
@@ -145,13 +145,13 @@ def test_without_claims_no_row_is_seen(store: Store) -> None:
 
 
 @pytest.mark.parametrize("table", OWNED, ids=str)
-def test_the_login_alone_has_no_rights(store: Store, table: str) -> None:
+def test_the_login_alone_has_no_rights(store: HostDatabase, table: str) -> None:
     """A transaction that forgot to take a role fails."""
     with pytest.raises(errors.InsufficientPrivilege), store.as_login() as login:
         login.execute(on("select * from {}", table))
 
 
-def test_the_login_takes_no_other_role_and_few_connections(store: Store) -> None:
+def test_the_login_takes_no_other_role_and_few_connections(store: HostDatabase) -> None:
     """Those of the guide."""
     with pytest.raises(errors.InsufficientPrivilege), store.as_login() as login:
         login.execute("set local role anon")
@@ -161,7 +161,7 @@ def test_the_login_takes_no_other_role_and_few_connections(store: Store) -> None
 
 
 @pytest.mark.parametrize("table", ["user_preferences", "user_progress"], ids=str)
-def test_the_service_does_not_read_what_is_the_learner_s(store: Store, table: str) -> None:
+def test_the_service_does_not_read_what_is_the_learner_s(store: HostDatabase, table: str) -> None:
     """The guide grants it sessions and contexts."""
     with pytest.raises(errors.InsufficientPrivilege), store.as_service() as service:
         service.execute(on("select * from {}", table))
@@ -174,7 +174,9 @@ def test_the_service_does_not_read_what_is_the_learner_s(store: Store, table: st
         pytest.param("user_contexts", {"SELECT", "UPDATE"}, id="contexts"),
     ],
 )
-def test_the_service_has_the_rights_of_the_guide(store: Store, table: str, verbs: set[str]) -> None:
+def test_the_service_has_the_rights_of_the_guide(
+    store: HostDatabase, table: str, verbs: set[str]
+) -> None:
     """No more, on the guide's tables."""
     with store.as_admin() as admin:
         rows = admin.execute(
@@ -185,7 +187,7 @@ def test_the_service_has_the_rights_of_the_guide(store: Store, table: str, verbs
     assert {verb for (verb,) in rows} == verbs
 
 
-def test_every_table_has_row_level_security(store: Store) -> None:
+def test_every_table_has_row_level_security(store: HostDatabase) -> None:
     """A table without it would be open to whoever has a grant."""
     with store.as_admin() as admin:
         rows = admin.execute(
@@ -195,7 +197,7 @@ def test_every_table_has_row_level_security(store: Store) -> None:
     assert dict(rows) == dict.fromkeys(OWNED, True)
 
 
-def test_records_are_inserted_in_bulk_and_once(store: Store) -> None:
+def test_records_are_inserted_in_bulk_and_once(store: HostDatabase) -> None:
     """What is sent again, after an answer that never came, changes nothing."""
     ana, ben = store.enrol(), store.enrol()
     batch = [record(ana, "first"), record(ana, "second", duration_minutes=15), record(ben, "first")]
@@ -208,7 +210,7 @@ def test_records_are_inserted_in_bulk_and_once(store: Store) -> None:
         assert totals.fetchone() == (2, 45)
 
 
-def test_vocabulary_is_merged(store: Store) -> None:
+def test_vocabulary_is_merged(store: HostDatabase) -> None:
     """A word of several sessions is one row; the latest translation counts."""
     ana = store.enrol()
     hola, casa = ({"word": word, "language": "es"} for word in ("hola", "casa"))
@@ -226,7 +228,7 @@ def test_vocabulary_is_merged(store: Store) -> None:
         assert words.fetchall() == [("casa", "house", 1), ("hola", "hello", 3)]
 
 
-def test_achievements_and_grammar_add_up(store: Store) -> None:
+def test_achievements_and_grammar_add_up(store: HostDatabase) -> None:
     """Each of them once."""
     ana = store.enrol()
     save(store, record(ana, "1", achievements=["first_week"], grammar_points=["articles"]))
@@ -242,7 +244,7 @@ def test_achievements_and_grammar_add_up(store: Store) -> None:
         assert totals.fetchone() == (["clear_voice", "first_week"], ["articles", "past_tense"])
 
 
-def test_a_record_of_nobody_fails_the_whole_batch(store: Store) -> None:
+def test_a_record_of_nobody_fails_the_whole_batch(store: HostDatabase) -> None:
     """The host then sends them one by one: no record is lost with another."""
     ana = store.enrol()
     with pytest.raises(errors.ForeignKeyViolation):
@@ -251,7 +253,7 @@ def test_a_record_of_nobody_fails_the_whole_batch(store: Store) -> None:
         assert count(learner, "learning_sessions", ana) == 0
 
 
-def test_a_learner_who_is_deleted_leaves_nothing(store: Store) -> None:
+def test_a_learner_who_is_deleted_leaves_nothing(store: HostDatabase) -> None:
     """All tables follow the account."""
     ana = store.enrol()
     save(store, record(ana, "1", new_vocabulary=[{"word": "hola", "language": "es"}]))

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 from tests.unit.core.conftest import encrypt, jwt
-from tests.unit.supabase.conftest import Store
+from tests.unit.supabase.conftest import HostDatabase
 
 from loqua_host.contract.records import Mode, Performance, Progress, SessionRecord, Word
 from loqua_host.core import Caller, CoreSettings, EnvironmentSecrets, LoquaApi
@@ -56,13 +56,13 @@ def exchange() -> Exchange:
 
 
 @pytest.fixture
-async def api(store: Store, exchange: Exchange) -> AsyncIterator[LoquaApi]:
+async def api(store: HostDatabase, exchange: Exchange) -> AsyncIterator[LoquaApi]:
     """Yield the core of a host with everything in Supabase."""
     async with open_core(store, exchange) as api:
         yield api
 
 
-def open_core(store: Store, exchange: Exchange, **changes: Any) -> Any:
+def open_core(store: HostDatabase, exchange: Exchange, **changes: Any) -> Any:
     """Open the core with all operations in Supabase, or in other stores."""
     everything = {"contexts": "supabase", "progress": "supabase", "sessions": "supabase"}
     url = f"{store.url}&user=loqua_host"
@@ -101,7 +101,7 @@ async def practise(api: LoquaApi, caller: Caller, session: str, words: int, **mo
     )
 
 
-def all_rows(store: Store, user: UUID) -> dict[str, list[Any]]:
+def all_rows(store: HostDatabase, user: UUID) -> dict[str, list[Any]]:
     """Return all rows of a learner, past all policies."""
     tables = ("user_preferences", "user_contexts", "user_progress", "learning_sessions")
     with store.as_admin() as admin:
@@ -115,7 +115,7 @@ def all_rows(store: Store, user: UUID) -> dict[str, list[Any]]:
 
 
 async def test_a_lesson_reads_and_writes_in_supabase_alone(
-    api: LoquaApi, store: Store, exchange: Exchange
+    api: LoquaApi, store: HostDatabase, exchange: Exchange
 ) -> None:
     """The API only exchanges the token; each operation has one store."""
     ana = of(store.enrol())
@@ -137,7 +137,7 @@ async def test_a_lesson_reads_and_writes_in_supabase_alone(
 
 
 async def test_each_operation_has_the_store_that_config_says(
-    store: Store, exchange: Exchange
+    store: HostDatabase, exchange: Exchange
 ) -> None:
     """Here records go to Supabase and all else to the API; nothing goes to both."""
     ana = store.enrol()
@@ -153,7 +153,7 @@ async def test_each_operation_has_the_store_that_config_says(
 
 @pytest.mark.parametrize("text", HOSTILE, ids=["update", "claims", "format", "placeholders"])
 async def test_whatever_a_tutor_sends_another_s_rows_stay(
-    api: LoquaApi, store: Store, text: str
+    api: LoquaApi, store: HostDatabase, text: str
 ) -> None:
     """It is data of the learner whom the lesson teaches, word for word."""
     ana, ben = store.enrol(), store.enrol()
@@ -173,7 +173,7 @@ async def test_whatever_a_tutor_sends_another_s_rows_stay(
 
 
 async def test_a_token_of_another_learner_opens_nothing(
-    api: LoquaApi, store: Store, exchange: Exchange
+    api: LoquaApi, store: HostDatabase, exchange: Exchange
 ) -> None:
     """As the API would have to mix them up: the policies refuse, and the context is not taken."""
     ana, ben = store.enrol(), store.enrol()
@@ -187,7 +187,9 @@ async def test_a_token_of_another_learner_opens_nothing(
     assert all_rows(store, ben) == before
 
 
-async def test_lessons_on_the_same_connections_keep_apart(api: LoquaApi, store: Store) -> None:
+async def test_lessons_on_the_same_connections_keep_apart(
+    api: LoquaApi, store: HostDatabase
+) -> None:
     """Two hundred calls of twenty learners in any order over five connections."""
     users = [store.enrol() for _ in range(20)]
     for user in users:
@@ -210,7 +212,9 @@ async def test_lessons_on_the_same_connections_keep_apart(api: LoquaApi, store: 
         assert (word[0]["word"], word[0]["sessions"]) == (f"w{number}", 2)
 
 
-async def test_records_of_many_lessons_are_few_statements(api: LoquaApi, store: Store) -> None:
+async def test_records_of_many_lessons_are_few_statements(
+    api: LoquaApi, store: HostDatabase
+) -> None:
     """What waits while the first is inserted goes together; a transaction has one number."""
     users = [store.enrol() for _ in range(12)]
     async with asyncio.TaskGroup() as tasks:
@@ -226,7 +230,9 @@ async def test_records_of_many_lessons_are_few_statements(api: LoquaApi, store: 
     assert (row[0], row[1] <= 3) == (12, True)
 
 
-async def test_a_record_that_is_refused_holds_up_no_other(api: LoquaApi, store: Store) -> None:
+async def test_a_record_that_is_refused_holds_up_no_other(
+    api: LoquaApi, store: HostDatabase
+) -> None:
     """A learner was deleted: that record is refused for good, the rest of the batch arrives."""
     ana, nobody, ben = store.enrol(), uuid4(), store.enrol()
     done = await asyncio.gather(
@@ -241,7 +247,7 @@ async def test_a_record_that_is_refused_holds_up_no_other(api: LoquaApi, store: 
 
 
 async def test_a_record_is_inserted_once_however_often_it_is_sent(
-    api: LoquaApi, store: Store, exchange: Exchange
+    api: LoquaApi, store: HostDatabase, exchange: Exchange
 ) -> None:
     """So nothing is asked before it is sent again, and no learner's token is needed."""
     ana = store.enrol()
@@ -265,7 +271,7 @@ async def test_a_user_id_that_is_no_uuid_is_refused(api: LoquaApi) -> None:
 
 
 async def test_a_learner_without_rows_is_taught_without_a_context(
-    api: LoquaApi, store: Store
+    api: LoquaApi, store: HostDatabase
 ) -> None:
     """As a new one: everything is empty."""
     user = uuid4()
@@ -277,9 +283,11 @@ async def test_a_learner_without_rows_is_taught_without_a_context(
     assert loaded.context.progress.total_sessions == 0
 
 
-async def test_a_database_that_is_gone_degrades_lessons(store: Store, exchange: Exchange) -> None:
+async def test_a_database_that_is_gone_degrades_lessons(
+    store: HostDatabase, exchange: Exchange
+) -> None:
     """As an API that does not answer: progress is sent later, the context is empty."""
-    gone = Store(store.url.replace("/supabase_", "/gone_"))
+    gone = HostDatabase(store.url.replace("/supabase_", "/gone_"))
     ana = store.enrol()
     async with open_core(gone, exchange, pool_size=1, max_connections=1) as api:
         await api.lease(of(ana))
@@ -305,7 +313,9 @@ async def _outcome(call: Any) -> Exception | None:
         pytest.param("select save_progress('{}', 'agent')", id="progress"),
     ],
 )
-def test_the_service_and_strangers_do_not_act_as_learners(store: Store, statement: str) -> None:
+def test_the_service_and_strangers_do_not_act_as_learners(
+    store: HostDatabase, statement: str
+) -> None:
     """Only `authenticated` may call what stands for the API."""
     with pytest.raises(psycopg.errors.InsufficientPrivilege), store.as_service() as service:
         service.execute(statement.encode())
@@ -313,7 +323,7 @@ def test_the_service_and_strangers_do_not_act_as_learners(store: Store, statemen
         login.execute(statement.encode())
 
 
-def test_without_claims_nobody_s_context_comes(store: Store) -> None:
+def test_without_claims_nobody_s_context_comes(store: HostDatabase) -> None:
     """Nor is progress saved for a user of one's choice."""
     ana = store.enrol()
     with psycopg.connect(store.url, user="loqua_host") as login, login.transaction():

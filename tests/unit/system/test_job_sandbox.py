@@ -89,7 +89,7 @@ TRY = """
 
 
 @pytest.fixture
-def told(tmp_path: Path) -> dict[str, Any]:
+def grants(tmp_path: Path) -> dict[str, Any]:
     """Return files to try things at, and grants of nothing."""
     temporary = tmp_path / "temporary"
     (temporary / "1-other").mkdir(parents=True)
@@ -102,19 +102,19 @@ def told(tmp_path: Path) -> dict[str, Any]:
     return {**paths, "temporary": str(temporary), **more}
 
 
-def tried(told: dict[str, Any]) -> dict[str, Any]:
+def tried(grants: dict[str, Any]) -> dict[str, Any]:
     """Return what came of each try in a process of its own."""
-    command = [sys.executable, "-c", textwrap.dedent(TRY), json.dumps(told)]
+    command = [sys.executable, "-c", textwrap.dedent(TRY), json.dumps(grants)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # ours
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
-def test_without_grants_a_process_reaches_nothing_but_its_own(told: dict[str, Any]) -> None:
+def test_without_grants_a_process_reaches_nothing_but_its_own(grants: dict[str, Any]) -> None:
     """It reads what is not hidden, and works in its temporary directory with threads."""
-    mode = oct(Path(told["ledger"]).stat().st_mode)
-    found = tried(told)
+    mode = oct(Path(grants["ledger"]).stat().st_mode)
+    found = tried(grants)
     denied = [name for name, outcome in found.items() if outcome == "PermissionError"]
     files = ["write", "remove", "read hidden", "read another's"]
     assert denied == [*files, "signal", "slow down", "limit", "fork"]
@@ -126,10 +126,10 @@ def test_without_grants_a_process_reaches_nothing_but_its_own(told: dict[str, An
     assert [found[name] for name in allowed] == [None] * 3
 
 
-def test_what_is_granted_is_possible(told: dict[str, Any]) -> None:
+def test_what_is_granted_is_possible(grants: dict[str, Any]) -> None:
     """A directory to write to, programs, a port."""
-    writable = [str(Path(told["ledger"]).parent)]
-    found = tried({**told, "beside": 0, "processes": True, "writable": writable})
+    writable = [str(Path(grants["ledger"]).parent)]
+    found = tried({**grants, "beside": 0, "processes": True, "writable": writable})
     assert found["connect"] == errno.ECONNREFUSED  # the kernel lets it try
     assert (found["write"], found["remove"], found["fork"]) == (len("changed"), None, None)
     assert found["signal"] == "PermissionError"
@@ -141,18 +141,18 @@ def test_what_is_granted_is_possible(told: dict[str, Any]) -> None:
     ids=["before connections", "before signals"],
 )
 def test_an_older_kernel_restricts_what_it_can(
-    told: dict[str, Any], version: int, allowed: list[str]
+    grants: dict[str, Any], version: int, allowed: list[str]
 ) -> None:
     """Files in any case."""
-    found = tried({**told, "version": version})
+    found = tried({**grants, "version": version})
     assert found["write"] == found["remove"] == found["read hidden"] == "PermissionError"
     assert (found["signal"] is None) is ("signal" in allowed)
     assert (found["connect"] == errno.ECONNREFUSED) is ("connect" in allowed)
 
 
-def test_any_port_may_be_granted(told: dict[str, Any]) -> None:
+def test_any_port_may_be_granted(grants: dict[str, Any]) -> None:
     """Then connections are not restricted."""
-    assert tried({**told, "ports": None})["connect"] == errno.ECONNREFUSED
+    assert tried({**grants, "ports": None})["connect"] == errno.ECONNREFUSED
 
 
 def test_the_temporary_directory_of_a_process_that_has_ended_is_removed(tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ class Chatter(Agent):
         self.session.generate_reply(instructions="Greet.")
 
 
-class Model(ScriptedLLM):
+class OneReplyLLM(ScriptedLLM):
     """A language model that says one thing."""
 
     def __init__(self) -> None:
@@ -158,7 +158,7 @@ class InterruptedModel(Chatter):
             source.emit("error", failed)  # type: ignore[union-attr,arg-type]  # as an engine does
 
 
-class Caller(Chatter):
+class SpecialistCallingTutor(Chatter):
     """Calls a specialist when its model says so."""
 
     @function_tool
@@ -184,7 +184,7 @@ class Receptionist(Agent):
     @function_tool
     async def start_drill(self, topic: str) -> Agent:
         """Start a drill."""
-        return Drill(topic)
+        return DrillTutor(topic)
 
     @function_tool
     async def ask_level(self) -> str:
@@ -220,7 +220,7 @@ class OnlineTranslator(Agent):
         super().__init__(instructions="Translate.", tools=tools)
 
     async def on_enter(self) -> None:
-        """Say the server's answer in its own form."""
+        """Speak the server's answer in its own form."""
         self.session.on("function_tools_executed", self._on_answers)
 
     def _on_answers(self, event: FunctionToolsExecutedEvent) -> None:
@@ -228,7 +228,7 @@ class OnlineTranslator(Agent):
             self.session.say(answer.output if answer else "Nada.")
 
 
-class Drill(Agent):
+class DrillTutor(Agent):
     """Drills one topic, and fails on demand."""
 
     def __init__(self, topic: str) -> None:
@@ -251,7 +251,7 @@ class AskLevel(AgentTask[str]):
         super().__init__(instructions="Ask for the level.")
 
     async def on_enter(self) -> None:
-        """Ask."""
+        """Speak a question."""
         self.session.generate_reply()
 
     @function_tool

@@ -104,7 +104,7 @@ def test_a_hook_that_blocks_is_found(
     suite: Callable[..., TutorSuite], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Virtual time does not pass meanwhile, and the learner's does."""
-    monkeypatch.setattr("loqua_host.testing.suite.HookLimits", lambda: Limits)
+    monkeypatch.setattr("loqua_host.testing.suite.HookLimits", lambda: ShortLimits)
     blocking = suite("blocking", WHEN_CREATED="__import__('time').sleep(0.2)")
     with pytest.raises(AssertionError, match=r"create_agent took .* its limit is 0.1 s"):
         blocking.test_each_hook_keeps_its_limit()
@@ -135,7 +135,7 @@ def test_a_hook_that_goes_on_after_its_cancellation_is_found(
         suite("stubborn", WHEN_CREATED=stubborn).test_it_survives_cancellation_at_each_await()
 
 
-class Limits:
+class ShortLimits:
     """Shorter limits than a host's."""
 
     create_agent = on_user_ready = on_progress_tick = on_session_end = 0.1

@@ -21,7 +21,7 @@ GREEDY, MODEST = 7, 8
 
 
 @dataclass
-class FakeMachine:
+class TutorProcesses:
     """Two processes of a tutor, and what they use."""
 
     cpu: dict[int, float] = field(default_factory=lambda: {GREEDY: 0.1, MODEST: 0.1})
@@ -45,9 +45,9 @@ class FakeMachine:
 
 
 @pytest.fixture
-async def machine() -> AsyncIterator[FakeMachine]:
+async def machine() -> AsyncIterator[TutorProcesses]:
     """Yield a machine that is watched."""
-    made = FakeMachine()
+    made = TutorProcesses()
     watch = LimitWatch(lambda: [made], made.read, made.killed.append, VirtualClock())
     running = asyncio.create_task(watch.run())
     yield made
@@ -61,7 +61,7 @@ async def logged_in(seconds: float) -> list[dict[str, Any]]:
     return [dict(log) for log in logs]
 
 
-async def test_a_process_with_too_much_memory_is_killed_at_once(machine: FakeMachine) -> None:
+async def test_a_process_with_too_much_memory_is_killed_at_once(machine: TutorProcesses) -> None:
     """The log says what it used, what is allowed, and what to do."""
     machine.memory[GREEDY] = 11 * 10**8
     [line] = await logged_in(3)
@@ -72,7 +72,7 @@ async def test_a_process_with_too_much_memory_is_killed_at_once(machine: FakeMac
 
 
 async def test_a_process_that_keeps_a_cpu_busy_is_killed_after_half_a_minute(
-    machine: FakeMachine,
+    machine: TutorProcesses,
 ) -> None:
     """Another one is left alone."""
     machine.cpu[GREEDY] = 0.9
@@ -82,7 +82,7 @@ async def test_a_process_that_keeps_a_cpu_busy_is_killed_after_half_a_minute(
     assert machine.killed == [GREEDY]
 
 
-async def test_a_burst_of_work_is_allowed(machine: FakeMachine) -> None:
+async def test_a_burst_of_work_is_allowed(machine: TutorProcesses) -> None:
     """An answer may take a whole CPU for some seconds."""
     await asyncio.sleep(60)
     begun = asyncio.get_running_loop().time()

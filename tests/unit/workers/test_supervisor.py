@@ -37,7 +37,7 @@ class SupervisedHost:
         self.ended.append(set(jobs))
 
     async def start(self, *workers: FakeWorker) -> None:
-        """Hire workers and have them registered."""
+        """Start workers and wait for their registration."""
         for worker in workers:
             self.supervisor.start(worker)
         async with asyncio.timeout(30):

@@ -122,7 +122,7 @@ class FakeRequest:
         self.answer = "terminated" if terminate else "left to others"
 
 
-class Host:
+class SingleWorkerHost:
     """A host that hires one worker."""
 
     def __init__(self) -> None:
@@ -148,16 +148,16 @@ class Host:
 
 
 @pytest.fixture
-def host(monkeypatch: pytest.MonkeyPatch) -> Host:
+def host(monkeypatch: pytest.MonkeyPatch) -> SingleWorkerHost:
     """Return a host whose worker stands on a fake of LiveKit's."""
     monkeypatch.setattr(FakeServer, "made", [], raising=False)
     monkeypatch.setattr(module, "AgentServer", FakeServer)
     monkeypatch.delenv("LIVEKIT_API_SECRET", raising=False)
-    return Host()
+    return SingleWorkerHost()
 
 
 @pytest.fixture
-async def server(host: Host) -> FakeServer:
+async def server(host: SingleWorkerHost) -> FakeServer:
     """Return the fake server of a worker that is registered."""
     host.running = asyncio.create_task(host.worker.run())
     await host.worker.registered.wait()
@@ -165,7 +165,7 @@ async def server(host: Host) -> FakeServer:
 
 
 @pytest.mark.usefixtures("server")
-async def test_a_job_is_prepared_and_accepted(host: Host) -> None:
+async def test_a_job_is_prepared_and_accepted(host: SingleWorkerHost) -> None:
     """The lessons hear of it before LiveKit does."""
     request = FakeRequest()
     await host.worker._on_request(request)  # type: ignore[arg-type]  # a fake
@@ -178,7 +178,7 @@ async def test_a_job_is_prepared_and_accepted(host: Host) -> None:
 @pytest.mark.parametrize("why", ["elsewhere", "full", "leaving"])
 @pytest.mark.usefixtures("server")
 async def test_a_worker_without_a_slot_or_a_future_leaves_jobs_to_others(
-    host: Host, why: str
+    host: SingleWorkerHost, why: str
 ) -> None:
     """The job is not ended for every host, and nothing is prepared."""
     host.full, host.elsewhere = why == "full", why == "elsewhere"
@@ -194,7 +194,9 @@ async def test_a_worker_without_a_slot_or_a_future_leaves_jobs_to_others(
     assert read("loqua_jobs_refused_total", labels) == 1
 
 
-async def test_of_offers_at_once_only_so_many_are_accepted(host: Host, server: FakeServer) -> None:
+async def test_of_offers_at_once_only_so_many_are_accepted(
+    host: SingleWorkerHost, server: FakeServer
+) -> None:
     """A job counts from its acceptance on, and once only while it starts."""
     gate = asyncio.Event()
     requests = [FakeRequest(f"job{number}", gate=gate) for number in range(3)]
@@ -211,7 +213,7 @@ async def test_of_offers_at_once_only_so_many_are_accepted(host: Host, server: F
 
 
 @pytest.mark.usefixtures("server")
-async def test_a_job_whose_acceptance_fails_takes_no_slot(host: Host) -> None:
+async def test_a_job_whose_acceptance_fails_takes_no_slot(host: SingleWorkerHost) -> None:
     """LiveKit assigned it to nobody in time: its learner needs another (livekit/livekit#4541)."""
     request = FakeRequest()
 
@@ -226,7 +228,7 @@ async def test_a_job_whose_acceptance_fails_takes_no_slot(host: Host) -> None:
 
 
 async def test_a_job_whose_process_ends_is_reported_once_its_slot_is_free(
-    host: Host, server: FakeServer
+    host: SingleWorkerHost, server: FakeServer
 ) -> None:
     """It may have brought nobody (livekit/livekit#4374), and somebody may wait for the place.
 
@@ -240,7 +242,7 @@ async def test_a_job_whose_process_ends_is_reported_once_its_slot_is_free(
 
 
 async def test_a_job_is_believed_by_its_token_and_process_together(
-    host: Host, server: FakeServer
+    host: SingleWorkerHost, server: FakeServer
 ) -> None:
     """A token stolen by another process is worth nothing, nor is a process without token."""
     server.active_jobs = [running("1", "token-1"), running("2", "token-2")]
@@ -253,7 +255,7 @@ async def test_a_job_is_believed_by_its_token_and_process_together(
 
 @pytest.mark.parametrize("token", ["", "ключ", "\udcff\udcfe", "\x00", "a" * 100_000])
 async def test_no_token_whatever_is_more_than_refused(
-    host: Host, server: FakeServer, token: str
+    host: SingleWorkerHost, server: FakeServer, token: str
 ) -> None:
     """Headers may hold bytes that are no text."""
     server.active_jobs = [running("1", "token-1")]
@@ -261,7 +263,7 @@ async def test_no_token_whatever_is_more_than_refused(
 
 
 async def test_a_job_whose_process_is_unknown_is_not_believed(
-    host: Host, server: FakeServer
+    host: SingleWorkerHost, server: FakeServer
 ) -> None:
     """No pid equals none."""
     server.active_jobs = [running("1", "token-1")]
@@ -277,7 +279,7 @@ async def test_registering_takes_livekits_secret_out_of_the_environment() -> Non
 
 
 @pytest.mark.usefixtures("server")
-async def test_a_worker_that_livekit_once_had_is_new_no_more(host: Host) -> None:
+async def test_a_worker_that_livekit_once_had_is_new_no_more(host: SingleWorkerHost) -> None:
     """Not when it loses its connection either."""
     assert not host.worker.is_new
     host.worker.registered.clear()
@@ -293,7 +295,7 @@ async def test_fullness_is_never_reported_as_load(server: FakeServer) -> None:
     assert (server.settings["host"], server.settings["port"]) == ("127.0.0.1", 0)
 
 
-async def test_stopping_drains_then_closes(host: Host, server: FakeServer) -> None:
+async def test_stopping_drains_then_closes(host: SingleWorkerHost, server: FakeServer) -> None:
     """Then nothing runs any more."""
     host.worker.leave(Departure.within(30, "host_stopping"))
     await host.worker.drain()
@@ -305,7 +307,7 @@ async def test_stopping_drains_then_closes(host: Host, server: FakeServer) -> No
 
 
 async def test_jobs_that_outstay_the_drain_are_waited_for_no_longer(
-    host: Host, server: FakeServer
+    host: SingleWorkerHost, server: FakeServer
 ) -> None:
     """Whoever drains hears of it, to have them cut off."""
     server.drain_ends = False
@@ -314,7 +316,9 @@ async def test_jobs_that_outstay_the_drain_are_waited_for_no_longer(
         await host.worker.drain()
 
 
-async def test_of_two_departures_the_earlier_one_counts(host: Host, server: FakeServer) -> None:
+async def test_of_two_departures_the_earlier_one_counts(
+    host: SingleWorkerHost, server: FakeServer
+) -> None:
     """Also for a worker that drains already."""
     server.drain_ends = False
     host.worker.leave(Departure.within(1e6, "tutor_changed"))
@@ -329,7 +333,7 @@ async def test_of_two_departures_the_earlier_one_counts(host: Host, server: Fake
     assert host.worker.departure.reason == "host_stopping"
 
 
-async def test_a_worker_that_is_still_starting_stops_as_well(host: Host) -> None:
+async def test_a_worker_that_is_still_starting_stops_as_well(host: SingleWorkerHost) -> None:
     """It does not begin to serve behind the back of a host that has stopped."""
     start = asyncio.Event()
     make = FakeServer.__init__
@@ -356,19 +360,21 @@ async def test_a_worker_that_is_still_starting_stops_as_well(host: Host) -> None
     assert FakeServer.made[0].closed.is_set()
 
 
-async def test_stopping_before_anything_runs_is_no_error(host: Host) -> None:
+async def test_stopping_before_anything_runs_is_no_error(host: SingleWorkerHost) -> None:
     """There is nothing to stop."""
     host.worker.leave(Departure.within(1, "host_stopping"))
     await host.worker.drain()
     await host.worker.close()
 
 
-def test_access_prints_no_secret(host: Host) -> None:
+def test_access_prints_no_secret(host: SingleWorkerHost) -> None:
     """Not even in a traceback."""
     assert SECRET not in repr(host.worker._access)
 
 
-async def test_a_rotated_key_is_for_the_next_registration(host: Host, server: FakeServer) -> None:
+async def test_a_rotated_key_is_for_the_next_registration(
+    host: SingleWorkerHost, server: FakeServer
+) -> None:
     """LiveKit's worker reads its key each time that it connects; a worker made anew has it too."""
     new = LiveKitKey(Sealed("new"), Sealed("n" * 32))
     host.worker.use_key(new)
@@ -384,7 +390,7 @@ async def test_a_rotated_key_is_for_the_next_registration(host: Host, server: Fa
 
 
 @pytest.mark.usefixtures("server")
-async def test_a_job_for_which_there_is_no_slot_is_reported(host: Host) -> None:
+async def test_a_job_for_which_there_is_no_slot_is_reported(host: SingleWorkerHost) -> None:
     """LiveKit sends that room nobody any more; of who comes while the worker leaves it does."""
     host.full = True
     await host.worker._on_request(FakeRequest("one"))  # type: ignore[arg-type]  # a fake

@@ -21,7 +21,7 @@ from .messages import MAX_LINE_BYTES, Announcement, Began, Sound, Wanted
 from .player import play_for_host
 from .tone import after_tone
 
-__all__ = ["Announcer", "Player", "Sounds", "Voice"]
+__all__ = ["AnnouncementVoice", "Announcer", "Player", "Sounds"]
 
 log = structlog.get_logger()
 
@@ -163,7 +163,7 @@ class Sounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
+class AnnouncementVoice:
     """A tutor's voice and message for waiting learners.
 
     Attributes:
@@ -194,7 +194,7 @@ class Voice:
 class Voices(Protocol):
     """The lookup of tutors' voices and learners' languages."""
 
-    def voice_of(self, tutor: str) -> Voice | None:
+    def voice_of(self, tutor: str) -> AnnouncementVoice | None:
         """Return a tutor's voice, or None if the tutor no longer runs here."""
 
     async def language_for(self, room: str, tutor: str, identity: str) -> str:
@@ -228,7 +228,7 @@ class Announcer:
         self._tasks = tasks
         self._numbers = count()
 
-    def prepare(self, voice: Voice) -> None:
+    def prepare(self, voice: AnnouncementVoice) -> None:
         """Start to synthesise the message in the tutor's own language in advance."""
         if wanted := voice.wanted(voice.language):
             self._tasks.create_task(self._sounds.get(wanted))

@@ -62,7 +62,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Headroom:
-    """How many more lessons may start now, and what limits them.
+    """The number of lessons that may start now, and what limits it.
 
     Attributes:
         lessons: The number; negative if more lessons run than are allowed.

@@ -12,7 +12,7 @@ from .ledger import fail, open_ledger
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, help="Show or choose the region that teaches.")
+app = typer.Typer(no_args_is_help=True, help="Show or activate a region.")
 
 NONE = "the ledger knows no regions: set regions: in config/host.yaml, and start a host once"
 

@@ -30,7 +30,7 @@ def replay_lesson(
         output: Where to write it, whatever comes of it; `replayed.lesson.yaml` if None.
 
     Returns:
-        The exit status: 0 if the tutor answers as it did, else 1.
+        The exit status: 0 if the tutor answers as before, else 1.
 
     Raises:
         ConfigError: If the configuration cannot be read.
@@ -68,5 +68,5 @@ def _play(script: LessonScript) -> bool:
     except LessonFailedError as error:
         typer.echo(str(error))
         return True
-    typer.echo("the tutor answers as it did")
+    typer.echo("the tutor answers as before")
     return False

@@ -145,7 +145,7 @@ class Reload:
         self.stale_config = None
         log.info("config.reloaded", **moved_names)
         if waiting:
-            self.stale_config = why = f"read at the start alone: {', '.join(waiting)}"
+            self.stale_config = why = f"read only at the start: {', '.join(waiting)}"
             log.warning("config.needs_restart", why=why, hint="restart the host")
 
     async def _take(

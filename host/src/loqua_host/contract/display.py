@@ -1,4 +1,4 @@
-"""What a page shows a learner about a lesson: values, topics and messages (see TOPICS.md)."""
+"""Data of a lesson that a page shows the learner: values, topics, messages (see TOPICS.md)."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -112,7 +112,7 @@ class ScoredWord(BaseModel):
 
 
 class PronunciationScore(BaseModel):
-    """How the learner said a sentence.
+    """The scores of a sentence that the learner said.
 
     Attributes:
         text: The sentence that was to be said.
@@ -128,7 +128,7 @@ class PronunciationScore(BaseModel):
 
 
 class DueTopics(BaseModel):
-    """What is due for review. Each message replaces the previous one.
+    """Topics that are due for review. Each message replaces the previous one.
 
     Attributes:
         topics: Topics of earlier sessions, with the API's names, the longest overdue first.
@@ -140,7 +140,7 @@ class DueTopics(BaseModel):
 
 
 class LessonOutcome(BaseModel):
-    """How a lesson ended, with the tutor's report if there is one."""
+    """The end of a lesson, with the tutor's report if there is one."""
 
     model_config = _FROZEN
 

@@ -96,7 +96,7 @@ class AssessedWord(_Timed):
 
 
 class Assessment(_Received):
-    """How a text was said.
+    """The pronunciation scores of a text.
 
     Attributes:
         total: 0 to 100, of sounds, pauses, pace and melody.

@@ -48,7 +48,7 @@ class RecognizedWord:
 
 @dataclass(frozen=True, slots=True)
 class Recognition:
-    """What the recogniser says about a turn besides its text, as far as it says it.
+    """Data of the recogniser about a turn besides its text, as far as it provides them.
 
     Attributes:
         confidence: How sure it is of the turn, from 0 to 1; of a turn with a pause in it, of the

@@ -118,7 +118,7 @@ class Breaker:
     def _enter(self, learner: str) -> int:
         now, own = self._clock.monotonic(), self._record_of(learner)
         if own is not None and own.tried_out:
-            raise self._suspended("another call tries it out for this learner", 0.0)
+            raise self._suspended("another call is the probe for this learner", 0.0)
         if own is not None and now < own.resumes_at:
             raise self._suspended("it keeps failing for this learner", own.resumes_at - now)
         if self.state is not BreakerState.CLOSED:

@@ -69,7 +69,7 @@ class _CallState:
 
 @dataclass(slots=True)
 class _AttemptResult:
-    """What became of one attempt: cancelled, until it turns out otherwise."""
+    """The result of one attempt; cancelled, unless set otherwise."""
 
     attempt: int
     status: int | None = None

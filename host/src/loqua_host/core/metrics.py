@@ -1,4 +1,4 @@
-"""What the core counts: attempts at the API, breakers, tokens, contexts, modes."""
+"""Metrics of the core: attempts at the API, breakers, tokens, contexts, modes."""
 
 from itertools import product
 from typing import Final

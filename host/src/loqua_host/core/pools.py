@@ -15,7 +15,7 @@ __all__ = ["Pools"]
 
 @dataclass(eq=False, slots=True)
 class _Pool:
-    """One client with its connections, and how many calls are on their way through it."""
+    """One client with its connections, and the number of its calls in progress."""
 
     http: httpx.AsyncClient
     calls: int = 0

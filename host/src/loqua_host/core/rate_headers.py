@@ -1,4 +1,4 @@
-"""What an answer's headers say of time: its date, and how long callers are to wait.
+"""Times in a response's headers: its date, and how long callers have to wait.
 
 A value that cannot be read is a reason for caution: the pause is `CAUTION` then.
 """

@@ -1,4 +1,4 @@
-"""What every part of the core shares: the clock, randomness and the metrics."""
+"""Shared parts of the core: the clock, randomness and the metrics."""
 
 from dataclasses import dataclass, field
 from random import Random, SystemRandom

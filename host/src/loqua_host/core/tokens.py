@@ -62,13 +62,13 @@ _REMEDIES = {
     TokenCause.NOT_HEXADECIMAL: "IV and data must be hexadecimal, 16 bytes of IV and whole "
     "16-byte blocks of data; report it to the API team",
     TokenCause.WRONG_SECRET: "decryption failed; make SHARED_SECRET the same as the API's",
-    TokenCause.NOT_A_JWT: "what was decrypted is no header.payload.signature; check that "
+    TokenCause.NOT_A_JWT: "the decrypted text is not header.payload.signature; check that "
     "SHARED_SECRET is the API's, then report it to the API team",
     TokenCause.NO_EXPIRY: "the JWT has no usable 'exp' claim; report it to the API team",
     TokenCause.EXPIRED: "the JWT had expired on arrival; check the API's clock and token life",
-    TokenCause.OTHER_CALLER: "the answer is for another user, room or agent than was asked; "
+    TokenCause.OTHER_CALLER: "the token is for another user, room or agent; "
     "report it to the API team",
-    TokenCause.NOT_SEALED: "the API did not take the key it was offered; write "
+    TokenCause.NOT_SEALED: "the API ignored the offered key; write "
     "api.ephemeral_keys: offered in config/host.yaml, or have the API take it",
     TokenCause.SEALED_OTHERWISE: "the token was not sealed to the key and caller that asked for "
     "it; report it to the API team",
@@ -81,7 +81,7 @@ def token_error(cause: TokenCause) -> TokenError:
 
 
 class JwtClaims(BaseModel):
-    """What the host reads of a JWT's payload."""
+    """The claims of a JWT that the host reads."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -23,7 +23,7 @@ LONGEST_BODY = 1 << 20
 
 @dataclass(slots=True)
 class RequestTrace:
-    """How far one request has come.
+    """The progress of one request.
 
     Attributes:
         sent: Whether the API may have got it.
@@ -45,7 +45,7 @@ _CONNECTING = frozenset({"connect_tcp", "start_tls", "setup_socks5_connection"})
 
 
 class Transport(Protocol):
-    """Where requests are answered."""
+    """The interface that sends requests."""
 
     async def send(
         self, request: Request[Any], jwt: SecretStr, passage: RequestTrace

@@ -79,7 +79,7 @@ class UserTokens:
         self._exchanges: SingleFlight[Caller, UserToken] = SingleFlight()
 
     async def lease(self, caller: Caller) -> None:
-        """Hold the caller's token until a `release` for each `lease`."""
+        """Keep the caller's token until a `release` for each `lease`."""
         lease = self._leases.setdefault(caller, _Lease())
         lease.references += 1
         with ExitStack() as undo:

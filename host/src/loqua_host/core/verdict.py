@@ -1,4 +1,4 @@
-"""What an error response means: an error of the API, or of a proxy before it.
+"""The meaning of an error response: an error of the API, or of a proxy before it.
 
 A status alone is no verdict: ingresses, firewalls and web servers answer 404 or 403 for an API
 that is not there. The API's own errors have the guide's body, `{"error": {"code": "…"}}`.
@@ -52,7 +52,7 @@ NEW_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class ErrorDetails:
-    """What an error answer says of itself, in printable words without a token.
+    """The printable details of an error response, without tokens.
 
     Attributes:
         code: Its code, or what stands for one.

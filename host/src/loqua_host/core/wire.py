@@ -197,7 +197,7 @@ class _ContextAnswer(LearnerContext):
 def user_token_request(
     caller: Caller, key: str, public_key: str | None = None
 ) -> Request[tuple[UserTokenAnswer, str | None]]:
-    """Ask for the user's JWT, sealed to a key if one is given; also gives the Date header."""
+    """Request the user's JWT, sealed to a key if one is given, and the Date header."""
 
     def read(answer: Answer) -> tuple[UserTokenAnswer, str | None]:
         return _read(UserTokenAnswer, answer), answer.headers.get("date")
@@ -209,7 +209,7 @@ def user_token_request(
 
 
 def context_request(caller: Caller) -> Request[LearnerContext]:
-    """Ask for the learner's context."""
+    """Request the learner's context."""
 
     def read(answer: Answer) -> LearnerContext:
         value = _read(_ContextAnswer, answer)
@@ -262,7 +262,7 @@ def session_request(
 
 
 def health_request(caller: Caller, key: str) -> Request[frozenset[str]]:
-    """Ask for the agent's permissions."""
+    """Request the agent's permissions."""
 
     def read(answer: Answer) -> frozenset[str]:
         health = _read(_HealthAnswer, answer)

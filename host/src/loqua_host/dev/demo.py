@@ -26,7 +26,7 @@ from loqua_host.settings.tutors import TutorSettings
 from loqua_host.settings.variables import read_environ
 from loqua_host.system.tasks import background
 
-from .hearing import Heard, LessonHeard
+from .hearing import LessonHeard, TranscriptSegment
 from .learner import Line, Script, SyntheticLearner, synthesise_line
 from .parts import (
     RECONNECT_TIMEOUT,
@@ -230,7 +230,7 @@ async def _teach(
         body["agent_name"] = lesson.enters_with
     joined = (await client.post("/api/v1/rooms/join", json=body)).raise_for_status().json()
 
-    def show(heard: Heard) -> None:
+    def show(heard: TranscriptSegment) -> None:
         say(f"  {room} {heard.at:5.1f} s  {heard.speaker}: {heard.text}")
 
     async def speak(line: Line) -> bytes:
@@ -247,7 +247,7 @@ async def _teach(
     async with background() as tasks:
         if lesson.called:
             tasks.create_task(_call(lesson.called, room, parts, log))
-        heard = await learner.attend()
+        heard = await learner.run()
     replies = [seconds for seconds in heard.reply_latencies if seconds is not None]
     say(
         f"  {room} heard its tutor {heard.join_to_greeting or float('nan'):.2f} s after joining, "

@@ -1,11 +1,11 @@
-"""What a learner hears and says in a lesson, as times and texts; no audio, no network."""
+"""The sounds and texts of a lesson as a learner receives them; no audio, no network."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
-__all__ = ["LEARNER", "EndedBy", "Heard", "Hearing", "LessonHeard", "Spoke"]
+__all__ = ["LEARNER", "EndedBy", "Hearing", "LessonHeard", "Spoke", "TranscriptSegment"]
 
 LEARNER = "learner"
 """The learner's name as a speaker; every other speaker is a tutor."""
@@ -18,7 +18,7 @@ WORD_STOP = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class TranscriptSegment:
     """One finished segment of the transcript, at seconds since the learner began to join."""
 
     at: float
@@ -45,7 +45,7 @@ class LessonHeard:
         ended_by: Who ended the lesson.
     """
 
-    transcript: tuple[Heard, ...]
+    transcript: tuple[TranscriptSegment, ...]
     spoke: tuple[Spoke, ...]
     ended_by: EndedBy
 
@@ -91,7 +91,7 @@ class LessonHeard:
 
 @dataclass(slots=True)
 class Hearing:
-    """What the learner hears: sounds and texts; decides when it is the learner's turn to speak.
+    """The received sounds and texts; decides when it is the learner's turn to speak.
 
     Args:
         on_heard: Takes each segment of the transcript as it is finished.
@@ -100,11 +100,11 @@ class Hearing:
         answers: The one speaker whom the learner answers; every tutor when None.
     """
 
-    on_heard: Callable[[Heard], None]
+    on_heard: Callable[[TranscriptSegment], None]
     settle: float
     patience: float
     answers: str | None = None
-    transcript: list[Heard] = field(default_factory=list)
+    transcript: list[TranscriptSegment] = field(default_factory=list)
     spoke: list[Spoke] = field(default_factory=list)
 
     def sound(self, speaker: str, start: float, end: float) -> None:
@@ -115,7 +115,7 @@ class Hearing:
         else:
             self.spoke[index] = Spoke(speaker, self.spoke[index].start, end)
 
-    def text(self, heard: Heard) -> None:
+    def text(self, heard: TranscriptSegment) -> None:
         """Take in a finished segment of the transcript."""
         self.transcript.append(heard)
         self.on_heard(heard)

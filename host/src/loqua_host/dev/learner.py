@@ -18,7 +18,7 @@ from livekit.agents.types import (
 
 from loqua_host.system.tasks import uncancelled
 
-from .hearing import LEARNER, EndedBy, Heard, Hearing, LessonHeard
+from .hearing import LEARNER, EndedBy, Hearing, LessonHeard, TranscriptSegment
 
 __all__ = [
     "LearnerInRoom",
@@ -99,14 +99,14 @@ class SyntheticLearner:
     token: str = field(repr=False)
     speak: Speak
     script: Script
-    on_heard: Callable[[Heard], None] = lambda _: None
+    on_heard: Callable[[TranscriptSegment], None] = lambda _: None
     answers: str | None = None
     settle: float = 0.7
     patience: float = 15.0
     limit: float = 300.0
 
-    async def attend(self) -> LessonHeard:
-        """Live through one lesson and give what was heard.
+    async def run(self) -> LessonHeard:
+        """Take part in one lesson, and return what was heard.
 
         Raises:
             rtc.ConnectError: LiveKit does not let the learner in.
@@ -288,7 +288,9 @@ class LearnerInRoom:
             # Text may overtake the news of who sends it, and its sender may have gone by now.
             tutor = self._room.remote_participants.get(identity) or tutor
             if text and (final or not mine):
-                self._hearing.text(Heard(self._now(), LEARNER if mine else _name(tutor), text))
+                self._hearing.text(
+                    TranscriptSegment(self._now(), LEARNER if mine else _name(tutor), text)
+                )
 
 
 def _is_tutor(who: rtc.Participant) -> bool:

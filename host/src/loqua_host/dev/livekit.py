@@ -28,7 +28,7 @@ READY_TRIES = 60  # about half a minute, slowing down from 10 ms
 
 @dataclass(frozen=True, slots=True)
 class LiveKitServer:
-    """Where a LiveKit server listens, and the key that opens it; others may do so too."""
+    """The address and API key of a LiveKit server, which others may use too."""
 
     url: str
     api_key: str

@@ -1,4 +1,4 @@
-"""How lines look on a terminal: lessons in full, the host's log short and dim."""
+"""The format of lines on a terminal: lessons in full, the host's log short and dim."""
 
 import re
 import textwrap

@@ -1,8 +1,9 @@
-"""What the demo's learners say, and what the API must therefore be told.
+"""The lines of the demo's learners, and the records that the API must receive.
 
-The lines survive an offline voice and recogniser word for word: each was heard right fifty times
-of fifty, at other levels, noises and bit rates of Opus each time (tests/bench/demo_lines.py; "My
-sister lives in London" was 43 times, "Quiero un café con leche" 41, "La casa es muy grande" 47).
+An offline voice and recogniser pass the lines word for word: each was recognised correctly fifty
+times of fifty, at other levels, noises and bit rates of Opus each time. Measure others with
+tests/bench/demo_recognition.py ("My sister lives in London" was correct 43 times, "Quiero un café
+con leche" 41, "La casa es muy grande" 47).
 They have no commas, at whose pauses a turn could end; learners' mistakes in them are on purpose.
 What is expected was counted from the lines by hand.
 """
@@ -62,7 +63,7 @@ class ExpectedSession:
 
 @dataclass(frozen=True, slots=True)
 class ExpectedRecord:
-    """What one lesson leaves behind.
+    """The expected record of one lesson.
 
     Attributes:
         specialist: Whose lesson it was if it was not the first of the visit: its id ends so.

@@ -14,7 +14,7 @@ __all__ = ["DemoTutors", "choose_tutors"]
 
 @dataclass(frozen=True, slots=True)
 class DemoTutors:
-    """What the demo makes of config/tutors.
+    """The tutors of config/tutors that the demo runs, and the others.
 
     Attributes:
         running: The tutors that can run here.

@@ -50,7 +50,7 @@ DAY: Final = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class ApiResponse:
-    """What came of the exchange.
+    """The response of the exchange.
 
     Attributes:
         error: Why there is no token, where there is none.
@@ -188,7 +188,7 @@ class _ApiExamination:
         except ApiError as error:
             return _refused(error)
         if loaded.mode is not Mode.FULL:
-            return failed("the context endpoint gave no usable answer", "see the API's own log")
+            return failed("the context endpoint returned no usable answer", "see the API's own log")
         return ok("the learner's context came")
 
     async def _record(self) -> Verdict:
@@ -208,7 +208,9 @@ class _ApiExamination:
         except ApiError as error:
             return _not_persisting(str(error))
         if not known:
-            return _not_persisting(f"{session_id} was taken, but is not in the learner's history")
+            return _not_persisting(
+                f"{session_id} was accepted, but is not in the learner's history"
+            )
         return ok(f"{session_id} was written and read back")
 
 
@@ -234,7 +236,7 @@ def judge_limits(answer: ApiResponse) -> Verdict:
         return failed(f"API rate limiting errors: the API {asked}", hint)
     names = ("ratelimit-remaining", "x-ratelimit-remaining", "x-rate-limit-remaining", "ratelimit")
     left = next(filter(None, map(answer.headers.get, names)), None)
-    return ok(f"{left[:40]} calls are left" if left else "the API tells of no limit")
+    return ok(f"{left[:40]} calls are left" if left else "the API reports no limit")
 
 
 def judge_authentication(answer: ApiResponse) -> Verdict:
@@ -282,7 +284,7 @@ def _jwt_check(settings: HostSettings, secrets: SecretsPort, now: Callable[[], f
         except TokenError as error:
             if error.cause == "no_expiry":
                 return ok("is a JWT; has no expiry")
-            return failed("AGENT_JWT_TOKEN is no JWT of the form header.payload.signature", hint)
+            return failed("AGENT_JWT_TOKEN is not a JWT of the form header.payload.signature", hint)
         return judge_lifetime(left, warn_before)
 
     return Check("agent JWT", ask, hangs="see the place that `secrets:` names")

@@ -1,4 +1,4 @@
-"""All checks, side by side where one does not stand on another."""
+"""All checks; independent ones run in parallel."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable

@@ -25,7 +25,7 @@ UNAUTHORISED: Final = frozenset({401, 403})
 async def examine_engines(
     settings: HostSettings, grant: Callable[[Iterable[str]], Mapping[str, str]]
 ) -> list[Finding]:
-    """Ask each engine of the enabled tutors, fallbacks too, with the key that config grants it."""
+    """Test each engine of the enabled tutors and each fallback, with the key that config grants."""
     checks = {}
     for tutor in settings.enabled_tutors:
         for keys, engine in engine_locations(settings.engines_for(tutor)):
@@ -64,7 +64,7 @@ def _check(
 def judge_models(url: str, status: int) -> Verdict:
     """Judge an endpoint by its answer to `GET /models`."""
     if status == OK:
-        return ok(f"{url} answers and takes the key")
+        return ok(f"{url} answers and accepts the key")
     if status in UNAUTHORISED:
         return failed(f"{url} refuses the key ({status})", "set the secret that `secrets:` names")
     if status == NOT_FOUND:

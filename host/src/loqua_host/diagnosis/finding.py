@@ -1,4 +1,4 @@
-"""What a check found, and how checks are made: each within a limit, one after the other."""
+"""Results of checks, and their execution: each within a limit, one after the other."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -22,7 +22,7 @@ LIMIT = 10.0
 
 
 class CheckState(StrEnum):
-    """What became of a check."""
+    """The state of a check."""
 
     OK = "ok"
     FAILED = "failed"
@@ -31,7 +31,7 @@ class CheckState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a check says.
+    """The result of a check.
 
     Attributes:
         reason: What was found, or why nothing was tried, in words without a secret.
@@ -54,7 +54,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing to try.
+    """One check to run.
 
     Attributes:
         ask: Tries it.

@@ -29,11 +29,11 @@ async def _try() -> Verdict:
                 await JobProbe(handle).run()
     except (ConfigError, LinkError, OSError) as error:
         return failed(str(error), HINT)
-    return ok("a process for a job starts, and reaches the host")
+    return ok("a job process starts and reaches the host")
 
 
 def _refuse(_token: str, _pid: int) -> JobRef:
-    raise LinkError("there are no jobs here")
+    raise LinkError("no job processes on this host")
 
 
 async def _ignore(link: JobLink) -> None:

@@ -108,7 +108,7 @@ async def throwaway_room(livekit: api.LiveKitAPI, agent_name: str) -> AsyncItera
 
 
 class _LiveKitExamination:
-    """What was opened so far; each check builds on those before."""
+    """The resources that are open so far; each check uses those of earlier checks."""
 
     def __init__(
         self,
@@ -209,9 +209,9 @@ class _LiveKitExamination:
         except RoomsError as error:
             return failed(str(error), KEYS)
         if not any(MARK in one.attributes for one in present):
-            why = "User ID not found in participant metadata: LiveKit gives no attributes"
+            why = "User ID not found in participant metadata: LiveKit returns no attributes"
             return failed(why, "use a LiveKit server that has participant attributes")
-        return ok("the rooms API gives a learner's attributes")
+        return ok("the rooms API returns a learner's attributes")
 
     async def _listen(self) -> Verdict:
         heard: asyncio.Future[rtc.Track] = asyncio.get_running_loop().create_future()
@@ -254,7 +254,7 @@ async def wait_for_presence(agent: rtc.Room, seconds: float) -> Verdict:
             await wait_for_participant(agent)
     except (TimeoutError, RuntimeError):
         return failed("Empty participant list in room: the agent saw no learner", PORTS)
-    return ok(f"the agent saw a learner come, in {clock() - begun:.1f} s")
+    return ok(f"the agent saw a learner join, in {clock() - begun:.1f} s")
 
 
 def judge_media(paths: Sequence[MediaPath]) -> Verdict:

@@ -60,7 +60,7 @@ class _Level(BaseModel):
 
 
 class HealthReport(BaseModel):
-    """What a host says at `/health`."""
+    """The response of a host at `/health`."""
 
     model_config = ConfigDict(frozen=True)
     levels: tuple[_Level, ...]
@@ -111,7 +111,7 @@ class RunningHost:
             return HostSnapshot.model_validate_json(answer.content)
         except ValidationError:
             hint = "set ops.address and ops.port to a host of this version"
-            raise OpsError(f"what answers at {self._url('/')} shows no status: {hint}") from None
+            raise OpsError(f"the service at {self._url('/')} returns no status: {hint}") from None
 
     async def is_alive(self) -> bool:
         """Return whether one runs; it is asked as probes ask, without a token."""
@@ -172,8 +172,8 @@ def judge_webhooks(before: float | None, after: float | None) -> Verdict:
     if before is None or after is None:
         return untried(NO_HOST)
     if after > before:
-        return ok("LiveKit tells the host of its rooms")
-    return ok("LiveKit tells the host nothing; it need not, but lessons would begin sooner")
+        return ok("LiveKit sends webhooks to the host")
+    return ok("LiveKit sends no webhooks to the host; with them, lessons start sooner")
 
 
 def examine_workers(health: HealthReport | None, tutors: Sequence[str]) -> list[Finding]:
@@ -221,7 +221,7 @@ def judge_ledger(path: Path, secrets: LedgerSecrets) -> Verdict:
         if why := ledger_fault(path.absolute()):
             return failed(f"{path} cannot be used: {why}", hint)
         if not path.exists():
-            return ok(f"{path} is not there yet; the first start makes it")
+            return ok(f"{path} does not exist yet; the first start creates it")
     try:
         database = database_at(path, secrets.open_url())
         with LedgerAdmin.open(database, secrets.open_keys()) as ledger:
@@ -234,7 +234,7 @@ def judge_ledger(path: Path, secrets: LedgerSecrets) -> Verdict:
         return failed(
             f"Session data not persisting: {len(dead)} entries were refused, as {why}", hint
         )
-    return ok("it opens, and nothing in it was refused")
+    return ok("it opens, and has no refused entries")
 
 
 def judge_disk(free: float) -> Verdict:

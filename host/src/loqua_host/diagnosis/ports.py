@@ -37,7 +37,7 @@ def _port_problem(ops: OpsSettings, where: Where) -> Problem | None:
         if error.errno == errno.EADDRINUSE:
             hint = "write another port, or stop the program that listens there"
             return Problem(where(("ops", "port")), f"{ops.port} is in use by another", hint)
-        what = f"{ops.address} port {ops.port} cannot be listened at: {error.strerror}"
+        what = f"{ops.address} port {ops.port} cannot be opened: {error.strerror}"
         hint = "write an address of this machine, such as 127.0.0.1, and a port above 1023"
         return Problem(where(("ops", "address")), what, hint)
     return None

@@ -78,7 +78,7 @@ def judge_learners(present: Present) -> Verdict:
     count = sum(one.kind == "standard" for room in present.values() for one in room)
     if count == 0:
         return untried("no learner is in a room now")
-    return ok(f"{count} learners are in rooms, all of them with a user_id")
+    return ok(f"{count} learners are in rooms, all with a user_id")
 
 
 def _faults(present: Present) -> Iterator[str]:
@@ -114,7 +114,7 @@ def judge_answers(answers: Mapping[str, Participant | None]) -> Verdict:
     if came:
         shown = ", ".join(name or AUTOMATIC for name in sorted(came))
         return ok(f"a host elsewhere answers to {shown}; another must share its ledger")
-    return ok("nobody else answers to them")
+    return ok("no other worker serves them")
 
 
 def _taken(names: Sequence[str]) -> Verdict:

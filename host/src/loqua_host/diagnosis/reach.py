@@ -81,10 +81,12 @@ async def _connect(place: SplitResult, variable: str, now: Callable[[], float]) 
         hint = "renew the certificate there, or set SSL_CERT_FILE to its authority"
         return failed(f"the certificate of {where} is refused: {error.verify_message}", hint)
     except ssl.SSLError as error:
-        return failed(f"{where} speaks no TLS: {error.reason}", f"check {variable}'s scheme, port")
+        return failed(
+            f"{where} does not support TLS: {error.reason}", f"check {variable}'s scheme, port"
+        )
     except OSError as error:
         hint = f"check {variable}; {FIREWALL}"
-        return failed(f"{where} takes no connection: {error.strerror or error}", hint)
+        return failed(f"{where} refuses the connection: {error.strerror or error}", hint)
     try:
         certificate = writer.get_extra_info("peercert") if encrypted else None
         return judge_certificate(where, certificate, now())
@@ -101,11 +103,11 @@ def judge_certificate(where: str, certificate: dict[str, Any] | None, now: float
         now: Unix seconds.
     """
     if certificate is None:
-        return ok(f"{where} takes connections, not encrypted")
+        return ok(f"{where} accepts unencrypted connections")
     left = (ssl.cert_time_to_seconds(certificate["notAfter"]) - now) / DAY
     if left < CERTIFICATE_DAYS:
         return failed(f"the certificate of {where} expires in {left:.1f} days", "renew it")
-    return ok(f"{where} takes connections; its certificate is good for {left:.0f} days")
+    return ok(f"{where} accepts connections; its certificate is valid for {left:.0f} days")
 
 
 def judge_clock(theirs: float | None, ours: float) -> Verdict:

@@ -88,7 +88,7 @@ class JobEntrypoint:
                 )
                 log.info("room.connected", room=ctx.job.room.name, tutor=self.settings.tutor.name)
                 track = await stack.enter_async_context(published_track(ctx.room))
-                await self.attend(ctx, link, tutor, track)
+                await self.serve(ctx, link, tutor, track)
         except LearnerError as error:
             log.error("lesson.refused", cause=error.cause, why=str(error), room=ctx.job.room.name)
         except LinkError as error:
@@ -106,9 +106,9 @@ class JobEntrypoint:
             async with asyncio.timeout(WELCOME_SECONDS):
                 return await stack.enter_async_context(open_link(self.settings.link.path, token))
         except TimeoutError:
-            raise LinkError("the host does not answer at its socket") from None
+            raise LinkError("the host does not respond on its socket") from None
 
-    async def attend(
+    async def serve(
         self, ctx: JobContext, link: HostLink, tutor: LoadedTutor, track: AudioOutput | None
     ) -> None:
         """Join the lesson in a connected room, and teach it to its end; or apologise.
@@ -220,7 +220,7 @@ class JobEntrypoint:
     async def _apologise(
         self, ctx: JobContext, refused: Refused, track: AudioOutput | None
     ) -> None:
-        """Tell the learner that there is no lesson, if a voice is available."""
+        """Apologise to the learner that there is no lesson, if a voice is available."""
         engines = self.settings.engines
         if not refused.language or not (engines.tts or engines.llm):  # a realtime model speaks
             return

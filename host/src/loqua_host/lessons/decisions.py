@@ -20,9 +20,9 @@ __all__ = [
     "AbsentLearner",
     "Action",
     "Ask",
-    "Call",
     "Capacity",
     "Close",
+    "DispatchTutor",
     "Interrupted",
     "NotifyWaiting",
     "PresentLearner",
@@ -196,7 +196,7 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class DispatchTutor:
     """Dispatch a tutor for a learner, to resume an interrupted lesson or to start one.
 
     The job of a lesson that has crashed too often is refused, and apologises to the learner.
@@ -239,7 +239,7 @@ class RequestStepOut:
     """
 
     lesson: AbsentLearner
-    call: Call
+    call: DispatchTutor
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +258,7 @@ class NotifyWaiting:
     aloud: bool = False
 
 
-Action = Call | Close | RequestStepOut | NotifyWaiting
+Action = DispatchTutor | Close | RequestStepOut | NotifyWaiting
 
 
 def decide(
@@ -288,7 +288,7 @@ def decide(
         call for snapshot in snapshots for call in _unserved(snapshot, given_up, capacity, now)
     ]
     calls: list[Action] = []
-    waiting: list[Call] = []
+    waiting: list[DispatchTutor] = []
     for call in sorted(unserved, key=_turn):
         if capacity.fits(call.tutor, goes_on=call.goes_on):
             calls.append(call)
@@ -302,7 +302,10 @@ def decide(
 
 
 def _given_away(
-    snapshots: Sequence[RoomSnapshot], waiting: Iterable[Call], capacity: Capacity, now: float
+    snapshots: Sequence[RoomSnapshot],
+    waiting: Iterable[DispatchTutor],
+    capacity: Capacity,
+    now: float,
 ) -> Iterator[RequestStepOut]:
     """Return which absent learners' jobs must end for those who wait, the longest absent first.
 
@@ -323,7 +326,7 @@ def _given_away(
         coming = coming.reserve([call.tutor])
 
 
-def waits(snapshot: RoomSnapshot, capacity: Capacity, now: float) -> tuple[Call, ...]:
+def waits(snapshot: RoomSnapshot, capacity: Capacity, now: float) -> tuple[DispatchTutor, ...]:
     """Return the dispatches that learners in a room wait for, whether already made or not."""
     return tuple(_unserved(replace(snapshot, called=frozenset(), asked={}), set(), capacity, now))
 
@@ -348,7 +351,7 @@ def _closures(
 
 def _unserved(
     snapshot: RoomSnapshot, given_up: set[str], capacity: Capacity, now: float
-) -> Iterator[Call]:
+) -> Iterator[DispatchTutor]:
     """Yield the dispatches that a room needs, at most one for each tutor."""
     lost = {one.row.tutor: one for one in reversed(snapshot.interrupted)}
     unserved = snapshot.wanted | lost.keys() | snapshot.asked.keys()
@@ -363,24 +366,24 @@ def _unserved(
 
 def _call(
     snapshot: RoomSnapshot, tutor: str, lesson: Interrupted | None, now: float
-) -> Iterator[Call]:
+) -> Iterator[DispatchTutor]:
     """Yield the dispatch of a tutor, if a learner in the room needs it."""
     ask = snapshot.asked.get(tutor)
     if lesson is not None:
         for one in _learners(snapshot, lesson.row.user_id)[:1]:
             asked, since = ask is not None, lesson.since
-            yield Call(snapshot.room, tutor, one, since, since, lesson, asked=asked)
+            yield DispatchTutor(snapshot.room, tutor, one, since, since, lesson, asked=asked)
     elif ask is not None and ask.due and (here := _learners(snapshot, ask.user_id)):
-        yield Call(snapshot.room, tutor, here[0], ask.since, ask.since, asked=True)
+        yield DispatchTutor(snapshot.room, tutor, here[0], ask.since, ask.since, asked=True)
     elif tutor in snapshot.wanted:
         waiting = [one for one in snapshot.learners if _waits(snapshot, one, tutor, now)]
         for one in waiting[:1]:
-            yield Call(
+            yield DispatchTutor(
                 snapshot.room, tutor, one, one.seen_at, _unserved_since(snapshot, one, tutor)
             )
 
 
-def _turn(call: Call) -> tuple[bool, float, float]:
+def _turn(call: DispatchTutor) -> tuple[bool, float, float]:
     """Return the sort key of dispatches. LiveKit's clock orders those seen at the same time."""
     return call.lesson is None, call.since, call.learner.joined_at
 
@@ -404,7 +407,7 @@ def _waits(snapshot: RoomSnapshot, learner: PresentLearner, tutor: str, now: flo
 
 
 def _notices(
-    snapshot: RoomSnapshot, unserved: Sequence[Call], waiting: Sequence[Call]
+    snapshot: RoomSnapshot, unserved: Sequence[DispatchTutor], waiting: Sequence[DispatchTutor]
 ) -> Iterator[NotifyWaiting]:
     """Notify learners without capacity once, and clear the notice when it no longer applies."""
     coming = bool(snapshot.called) or any(call.room == snapshot.room for call in unserved)

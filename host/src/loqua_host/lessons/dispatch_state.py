@@ -267,7 +267,7 @@ class DispatchState:
                 self._on_gone(tutor, asked)
 
     def _on_gone(self, tutor: str, asked: Asked) -> None:
-        """Give a specialist that is gone without a result the time to be restored by a host."""
+        """Start the time in which a host can restore a specialist that left without a result."""
         now = self._monotonic()
         since = asked.gone_since = now if asked.gone_since is None else asked.gone_since
         if tutor not in self.elsewhere or now - since >= GONE_SECONDS:

@@ -1,19 +1,17 @@
 """Handoffs in the host: dispatch a specialist and return its result to the calling tutor."""
 
 import asyncio
-from collections.abc import Mapping
 
 import structlog
 
 from loqua_host.contract.handoff import Handback, Handover
 from loqua_host.errors import HandoffError, LedgerError, RoomsError
 from loqua_host.link.messages import CallSpecialist, HandedBack, HandoffRefused
-from loqua_host.records.ledger import Ledger, LessonRow
-from loqua_host.rooms.rooms import Rooms
+from loqua_host.records.ledger import LessonRow
 
-from .dispatch_state import Asked, DispatchState
-from .metrics import LessonMetrics
-from .tutors import RunningTutor, find_agent_name
+from .dispatch_state import Asked
+from .services import Services
+from .tutors import find_agent_name
 
 __all__ = ["COME_SECONDS", "Handoffs"]
 
@@ -30,21 +28,13 @@ class Handoffs:
     lesson's next job gets it if this one crashes, on whichever host.
     """
 
-    def __init__(
-        self,
-        dispatch_state: DispatchState,
-        rooms: Rooms,
-        ledger: Ledger,
-        tutors: Mapping[str, RunningTutor],
-        tasks: asyncio.TaskGroup,
-        metrics: LessonMetrics,
-    ) -> None:
-        self._dispatch_state = dispatch_state
-        self._rooms = rooms
-        self._ledger = ledger
-        self._tutors = tutors
-        self._tasks = tasks
-        self._metrics = metrics
+    def __init__(self, services: Services) -> None:
+        self._dispatch_state = services.dispatch_state
+        self._rooms = services.rooms
+        self._ledger = services.ledger
+        self._tutors = services.tutors
+        self._tasks = services.tasks
+        self._metrics = services.metrics
 
     async def hand_off(self, row: LessonRow, call: CallSpecialist) -> HandedBack | HandoffRefused:
         """Dispatch a specialist to the lesson's learner; return the answer for its job."""
@@ -88,7 +78,7 @@ class Handoffs:
             # The request is not logged, because a model may have derived it from what was said.
             raise HandoffError(f"no running tutor has that agent_name; there are: {known}")
         if self._dispatch_state.leaving:
-            raise HandoffError("this host is about to stop, and calls nobody any more")
+            raise HandoffError("this host is about to stop and accepts no more calls")
         if (
             specialist
             in self._dispatch_state.taught(row.room) | self._dispatch_state.asked(row.room).keys()

@@ -75,14 +75,7 @@ class Lessons:
         self._metrics = services.metrics
         self._accepted: dict[str, float] = {}
         self._traces: dict[str, trace.Span] = {}
-        self._handoffs = Handoffs(
-            self._dispatch_state,
-            self._rooms,
-            self._ledger,
-            self._tutors,
-            self._tasks,
-            self._metrics,
-        )
+        self._handoffs = Handoffs(services)
         self._live: set[LiveLesson] = set()
         self._waiting: set[JobLink] = set()
         self._prefetcher = Prefetcher(self._prepare, self._api, self._tasks)
@@ -216,7 +209,7 @@ class Lessons:
         return [one.row for one in here if not (one.finished or one.stepped_out)]
 
     async def step_out(self, lesson_id: str, away_since: float) -> None:
-        """Ask the job of a lesson to leave it open, because its learner left at `away_since`."""
+        """Request that a job leaves its lesson open, because its learner left at `away_since`."""
         for lesson in self._live:
             if lesson.row.id == lesson_id:
                 await lesson.step_out(away_since)
@@ -391,7 +384,7 @@ class Lessons:
         lost = self._dispatch_state.on_resumed(row)
         if row.crashes >= MAX_CRASHES:
             await self.close(row, CRASH_LOOP)
-            raise LearnerError(CRASH_LOOP, "the tutor has crashed again and again in this lesson")
+            raise LearnerError(CRASH_LOOP, "the tutor has crashed repeatedly in this lesson")
         return row, lost
 
     async def _await_ledger(self, work: Coroutine[Any, Any, T]) -> T:

@@ -174,10 +174,10 @@ class LiveLesson:
         self.engines[kind] = index
         self.row = replace(self.row, state=use_engine(self.row.state, kind, index))
         if index != before:
-            tell = log.warning if index else log.info
+            write_log = log.warning if index else log.info
             to = "fallback" if index else "first"
             self._metrics.engine_switches.labels(self.row.tutor, kind, to).inc()
-            tell("engine.switched", tutor=self.row.tutor, kind=kind, index=index, to=to)
+            write_log("engine.switched", tutor=self.row.tutor, kind=kind, index=index, to=to)
 
     async def cut_off(self) -> None:
         """Make the job leave at once, which does not count as a crash."""
@@ -185,7 +185,7 @@ class LiveLesson:
         await self.link.close()
 
     async def step_out(self, away_since: float) -> None:
-        """Ask the job to leave the lesson open and end, if it also sees that the learner left."""
+        """Request that the job ends and leaves the lesson open, if it also sees no learner."""
         self.away_since = away_since
         await self.link.send(StepOut())
 

@@ -19,9 +19,9 @@ from loqua_host.rooms.rooms import Dispatch
 from .decisions import (
     AbsentLearner,
     Action,
-    Call,
     Capacity,
     Close,
+    DispatchTutor,
     Interrupted,
     NotifyWaiting,
     PresentLearner,
@@ -84,7 +84,7 @@ class _Room:
 
 
 class LessonsHere(Protocol):
-    """What the reconciler needs of this host's lessons."""
+    """The interface of this host's lessons for the reconciler."""
 
     def see(self, room: str, participants: Sequence[Participant]) -> None:
         """Handle the participants of a room, whenever they were listed."""
@@ -93,7 +93,7 @@ class LessonsHere(Protocol):
         """List the lessons that run in a room."""
 
     async def step_out(self, lesson_id: str, away_since: float) -> None:
-        """Ask the job of a lesson to leave it open, because its learner left at `away_since`."""
+        """Request that a job leaves its lesson open, because its learner left at `away_since`."""
 
     async def leave(self, room: str, tutor: str) -> None:
         """Cut off a tutor's lesson in a room, which another host has resumed."""
@@ -136,7 +136,7 @@ class Reconciler:
         self._seen: dict[tuple[str, str], float] = {}
         self._away: dict[tuple[str, str], float] = {}
         self._notified: dict[tuple[str, str], tuple[bool, float]] = {}
-        self._waits: dict[str, tuple[Call, ...]] = {}
+        self._waits: dict[str, tuple[DispatchTutor, ...]] = {}
 
     def waiting(self) -> tuple[Wait, ...]:
         """Return the waits of all learners without a tutor."""
@@ -223,7 +223,7 @@ class Reconciler:
         timeout = self._settings().lessons.reconnect_timeout
         actions = decide(snapshots, capacity, self._monotonic(), timeout, others=others)
         for action in actions:
-            if isinstance(action, Call):
+            if isinstance(action, DispatchTutor):
                 self._dispatch_state.on_called(action.room, action.tutor, action.learner.identity)
         self._note_waiting()
         # Notices go out at once, however long a dispatch takes.
@@ -260,7 +260,7 @@ class Reconciler:
     async def _act(self, action: Action) -> None:
         try:
             match action:
-                case Call():
+                case DispatchTutor():
                     await self._call(action)
                 case Close(lesson=lesson, reason=reason):
                     if self._dispatch_state.drop_interrupted(lesson):
@@ -278,7 +278,7 @@ class Reconciler:
         except Exception as error:  # noqa: BLE001  # one learner's error must not affect others
             log_fault("Reconciler.act", error)
 
-    async def _call(self, call: Call) -> None:
+    async def _call(self, call: DispatchTutor) -> None:
         """Remove the lost tutor and its lost dispatches, then dispatch a tutor."""
         if not self._is_due(call):
             self._dispatch_state.on_not_called(call.room, call.tutor)
@@ -293,8 +293,8 @@ class Reconciler:
             if call.lesson is None:
                 self._metrics.tutors_called.labels(call.tutor).inc()
             # A missing tutor is a warning; a specialist that a tutor called is not.
-            tell = log.info if call.asked and call.lesson is None else log.warning
-            tell(event, tutor=call.tutor, **self._ids(call))
+            write_log = log.info if call.asked and call.lesson is None else log.warning
+            write_log(event, tutor=call.tutor, **self._ids(call))
             if call.lesson is not None:
                 await self._clear_away(call.lesson)
             if lost := self._dispatch_state.lost_agents(call.room).get(call.tutor):
@@ -309,7 +309,7 @@ class Reconciler:
             self._dispatch_state.on_not_called(call.room, call.tutor)
             raise
 
-    def _is_due(self, call: Call) -> bool:
+    def _is_due(self, call: DispatchTutor) -> bool:
         """Return whether the tutor still runs and, if it was called, is still expected."""
         if self._dispatch_state.standby and not call.goes_on:
             return False
@@ -337,7 +337,7 @@ class Reconciler:
         ids = {"user_id": action.learner.user_id, "room": action.room}
         if tutor := self._tutors.get(action.tutor):
             ids["agent_id"] = tutor.agent_id
-        if isinstance(action, Call) and action.lesson is not None:
+        if isinstance(action, DispatchTutor) and action.lesson is not None:
             ids["session_id"] = action.lesson.row.session_id
         return ids
 
@@ -346,7 +346,7 @@ class Reconciler:
         if lesson.agent is not None:
             await self._rooms.remove(lesson.row.room, lesson.agent)
 
-    def _metadata(self, call: Call, before: Iterable[Dispatch]) -> str:
+    def _metadata(self, call: DispatchTutor, before: Iterable[Dispatch]) -> str:
         """Return the metadata for a job: that of earlier dispatches, or the handover."""
         asked = self._dispatch_state.asked(call.room).get(call.tutor)
         if asked is not None and asked.handover is not None and call.lesson is None:

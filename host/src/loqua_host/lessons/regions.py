@@ -77,5 +77,5 @@ class RegionWatch:
         here = self.settings.here
         self._dispatch_state.standby = state.active != here
         self._dispatch_state.changed.set()
-        tell = log.info if state.active == self.settings.primary else log.warning
-        tell("region.changed", active=state.active, here=here, standby=state.active != here)
+        write_log = log.info if state.active == self.settings.primary else log.warning
+        write_log("region.changed", active=state.active, here=here, standby=state.active != here)

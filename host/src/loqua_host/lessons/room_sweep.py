@@ -21,7 +21,7 @@ often."""
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """Who was in a room when it was read last, at `at`, and since when they have been there."""
+    """The participants of a room at its last reading, `at`, and the time of their last change."""
 
     participants: frozenset[str]
     since: float

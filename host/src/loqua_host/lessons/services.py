@@ -1,4 +1,4 @@
-"""What lessons share: the services that they call and the state that they read."""
+"""Shared collaborators of lessons: the services that they call and the state that they read."""
 
 import asyncio
 from collections.abc import Callable, Mapping

@@ -62,7 +62,7 @@ async def open_link(path: str, token: str) -> AsyncIterator[HostLink]:
         except aiohttp.WSServerHandshakeError as error:
             raise LinkError(f"the host refused the link with {error.status}") from None
         except aiohttp.ClientError as error:
-            raise LinkError(f"the host is not at its socket: {error}") from error
+            raise LinkError(f"the host is not listening on its socket: {error}") from error
         link = HostLink(socket)
         async with socket, kept_alive(link):
             yield link

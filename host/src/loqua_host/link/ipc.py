@@ -117,7 +117,7 @@ def read_record(data: bytes) -> logging.LogRecord:
 
 
 class _Pace(threading.local):
-    """What one job may still log now: LiveKit reads each job's log in a thread of its own."""
+    """The rate limit of one job's log, which LiveKit reads in a thread of its own."""
 
     def __init__(
         self,

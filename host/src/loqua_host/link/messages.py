@@ -123,9 +123,9 @@ def _bounded(state: dict[str, JsonValue]) -> dict[str, JsonValue]:
     try:
         size = len(json.dumps(state, allow_nan=False, ensure_ascii=False).encode())
     except UnicodeEncodeError:
-        raise ValueError("lesson.state holds half a character") from None
+        raise ValueError("lesson.state contains an unpaired surrogate") from None
     except ValueError:
-        raise ValueError("lesson.state holds a number that is not finite") from None
+        raise ValueError("lesson.state contains a number that is not finite") from None
     if size > MAX_STATE_BYTES:
         raise ValueError(f"lesson.state has {size} bytes; keep it under {MAX_STATE_BYTES}")
     return state

@@ -74,7 +74,7 @@ def _try(host: SocketHandle) -> int | None:
 
 
 def _ask(host: SocketHandle) -> None:
-    """Ask as a job would, without a job's token."""
+    """Connect as a job does, without a job's token."""
     try:
         with socket.socket(socket.AF_UNIX) as link:
             link.settimeout(SECONDS)

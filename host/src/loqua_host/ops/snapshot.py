@@ -126,7 +126,7 @@ class EndpointSnapshot(_Frozen):
 
 
 class OutboxSnapshot(_Frozen):
-    """What the API does not have yet.
+    """The undelivered entries of the outbox.
 
     Attributes:
         oldest: The age of the oldest record; None if there is none.
@@ -142,7 +142,7 @@ class OutboxSnapshot(_Frozen):
 
 
 class CapacitySnapshot(_Frozen):
-    """How many more lessons the host accepts, what limits them, and the machine's usage.
+    """The number of lessons that the host still accepts, its limit, and the machine's usage.
 
     Attributes:
         memory: The ratio in use.

@@ -39,7 +39,7 @@ BEATS_KEPT = 60
 
 
 class WorkerSource(Protocol):
-    """What the status needs of a tutor's worker."""
+    """The interface of a tutor's worker for the status."""
 
     @property
     def tutor(self) -> RunningTutor:

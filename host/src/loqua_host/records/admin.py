@@ -23,7 +23,7 @@ from .rows import Kind, read_lesson
 
 __all__ = ["Deleted", "LedgerAdmin", "OutboxEntry"]
 
-UNREADABLE = "(unreadable: changed behind the host's back)"
+UNREADABLE = "(unreadable: modified by another program)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -228,9 +228,7 @@ class Delivery:
             if not await self._sent(row):
                 return
         except ValidationError as error:
-            why = (
-                f"not of the form this version sends: {[wrong['loc'] for wrong in error.errors()]}"
-            )
+            why = f"not in the format of this version: {[wrong['loc'] for wrong in error.errors()]}"
             await self._dead_letter(row, why)
             self._metrics.attempts.labels(what, "dead").inc()
             row_log.error(f"{what}.dead", why=why)

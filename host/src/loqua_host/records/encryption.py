@@ -89,7 +89,7 @@ class LedgerCipher:
             raw = b64decode(stored, validate=True)
             text = self._cipher.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], field.encode())
         except (ValueError, InvalidTag):
-            raise DecryptionError(f"{field}: was changed behind the host's back") from None
+            raise DecryptionError(f"{field}: was modified by another program") from None
         return text.decode()
 
     def blind_index(self, text: str) -> str:
@@ -136,7 +136,7 @@ class KeyRing:
             return self._ciphers[key_id]
         except KeyError:
             if not key_id:
-                hint = "find out who wrote it; a host outside production would encrypt it"
+                hint = "find out what wrote it; a host outside production encrypts it, too"
                 raise LedgerError(f"something is not encrypted; {hint}") from None
             hint = "set LEDGER_KEY_PREVIOUS to the key it was written with"
             raise LedgerError(f"encrypted with the unknown key {key_id}; {hint}") from None

@@ -68,9 +68,9 @@ def find_pending(migrations: Sequence[Migration], version: int, place: str) -> S
 def check_current(migrations: Sequence[Migration], version: int, place: str) -> None:
     """Raise LedgerError unless a database is at this loqua-host's version."""
     if version == 0:
-        raise LedgerError(f"{place}: holds no ledger; start the host once, which makes it")
+        raise LedgerError(f"{place}: contains no ledger; start the host once to create it")
     if find_pending(migrations, version, place):
         raise LedgerError(
             f"{place}: has schema version {version}, and this loqua-host needs {len(migrations)};"
-            " start the host once, which migrates it"
+            " start the host once to migrate it"
         )

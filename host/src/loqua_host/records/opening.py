@@ -51,7 +51,7 @@ def open_or_resume(
     if interrupted is not None:
         row = _resume(db, host, interrupted, lesson.entry)
     elif _is_crash_loop(db, lesson):
-        raise LearnerError(CRASH_LOOP, "the tutor crashed again and again since the learner came")
+        raise LearnerError(CRASH_LOOP, "the tutor has crashed repeatedly since the learner entered")
     else:
         row = _insert(db, keys, host, lesson, agent_name)
     values = {"lesson": row.id, "room": lesson.room, "tutor": lesson.tutor}

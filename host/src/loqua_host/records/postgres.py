@@ -61,7 +61,7 @@ HINTS = {
     "42P07": "name a schema or database that nothing else has used",
     "42501": "let its user create tables there, as the owner of a database may",
     "53100": "free some disk space on the server",
-    "53": "give the server more room: its limits are reached",
+    "53": "raise the server's limits: they are reached",
     "57P": "start the server again",
 }
 """Hints, by the prefix of the SQLSTATE."""
@@ -176,7 +176,7 @@ class PostgresDatabase:
             wanted = {**DEFAULTS, **conninfo_to_dict(self._url)}
         except psycopg.ProgrammingError:  # its message may contain the password
             hint = "write postgresql://user:password@host/database, with %-escapes where needed"
-            raise LedgerError(f"{SETTING}: is no address of a Postgres; {hint}") from None
+            raise LedgerError(f"{SETTING}: is not a Postgres address; {hint}") from None
         self._connection = connection = _Connection.connect(
             **wanted, autocommit=True, row_factory=dict_row
         )

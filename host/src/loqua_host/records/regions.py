@@ -21,7 +21,7 @@ __all__ = ["RegionReport", "RegionState", "activate", "read_state", "report"]
 
 @dataclass(frozen=True, slots=True)
 class RegionReport:
-    """What a host says of its region.
+    """A host's report about its region.
 
     Attributes:
         region: The host's region.

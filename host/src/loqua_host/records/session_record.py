@@ -104,7 +104,9 @@ def _judge_failed(facts: Mapping[str, float], rules: RecordRules) -> Derived[Kin
     least = rules.completed_when.given()
     missed = [fact for fact, bound in least.items() if facts.get(fact, 0.0) < bound]
     if missed or not least:
-        return Derived(Kind.FAILED, f"it did not reach {missed[0]}" if missed else "no rule")
+        return Derived(
+            Kind.FAILED, f"the lesson did not reach {missed[0]}" if missed else "no rule"
+        )
     kept = (f"{fact} is {facts[fact]:g}, of {bound:g}" for fact, bound in least.items())
     return Derived(Kind.COMPLETED, "; ".join(kept))
 

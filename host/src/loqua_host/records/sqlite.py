@@ -21,7 +21,7 @@ __all__ = ["SqliteDatabase", "lock_path"]
 MIGRATIONS = load_migrations("sqlite")
 
 HINTS = {
-    "SQLITE_BUSY": "another process writes to it for long; end that one",
+    "SQLITE_BUSY": "another process has locked it for a long time; stop that process",
     "SQLITE_CANTOPEN": "let the host's user write there, or set ledger.path elsewhere",
     "SQLITE_CORRUPT": "move the file aside and keep it: it may hold records not yet delivered",
     "SQLITE_ERROR": "set ledger.path to a ledger of this version, or to a file not there yet",

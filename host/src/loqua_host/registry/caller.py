@@ -117,7 +117,7 @@ class HookCaller:
         """Return the tutor's report of the lesson."""
         return await self._call("on_session_end", LessonReport, lesson=lesson, ending=ending)
 
-    async def tell(self, handler: Callable[[Event], Awaitable[None]], event: Event) -> None:
+    async def call_handler(self, handler: Callable[[Event], Awaitable[None]], event: Event) -> None:
         """Call a handler with an event."""
         name = f"on({type(event).__name__})"
         returned = await self._within_limit(name, _hand(handler, event), EVENT_SECONDS)

@@ -94,7 +94,7 @@ def _engine_problems(location: str, engine: Engine) -> Iterator[Problem]:
         yield Problem(f"{location}.use", f"{engine.use} cannot be imported: {error}", hint)
         return
     if location.endswith("]") and isinstance(target, type) and issubclass(target, RealtimeModel):
-        what = f"{engine.use} hears and speaks for itself, which no other engine can replace"
+        what = f"{engine.use} is a speech-to-speech model, which no other engine can replace"
         yield Problem(f"{location}.use", what, "write it by itself, without a list")
     try:
         inspect.signature(target).bind(**engine.options, **engine.secrets)

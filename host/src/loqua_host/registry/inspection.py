@@ -112,7 +112,7 @@ class Inspection:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Child:
-    """What each child gets: its environment, and files that it may not read."""
+    """The environment of each child, and the files that it may not read."""
 
     environ: dict[str, str]
     protected: tuple[Path, ...]
@@ -196,7 +196,7 @@ async def _ask(question: InspectionQuestion, child: _Child, limit: float) -> Ins
             answered.seek(0)
             return _read_answer(question, answered.read(_MAX_ANSWER), status, limit)
     except (ConfigError, OSError) as error:
-        what = f"cannot be looked at: {getattr(error, 'strerror', None) or error}"
+        what = f"cannot be inspected: {getattr(error, 'strerror', None) or error}"
         problem = Problem(question.file, what, "free processes, memory or disk")
         return InspectionAnswer(tutor=None, problems=(problem,))
 
@@ -217,7 +217,7 @@ def _read_answer(
     question: InspectionQuestion, answered: bytes, status: int | None, limit: float
 ) -> InspectionAnswer:
     if status is None:
-        what = f"its import did not come back within {limit:g} s"
+        what = f"its import did not finish within {limit:g} s"
     else:
         try:
             return InspectionAnswer.model_validate_json(answered)

@@ -58,7 +58,7 @@ def signed_digest(token: str, keys: Sequence[LiveKitKey]) -> bytes:
         with suppress(jwt.InvalidTokenError, ValueError, TypeError, ArithmeticError):
             if digest := b64decode(_claims(token, key)["sha256"], validate=True):
                 return digest
-    raise WebhookError("LiveKit signed nothing here with a key that this host knows")
+    raise WebhookError("no LiveKit key that this host knows has signed this")
 
 
 def _claims(token: str, key: LiveKitKey) -> dict[str, Any]:
@@ -86,6 +86,6 @@ def read_webhook_event(body: bytes, digest: bytes) -> WebhookEvent:
     try:
         event = Parse(body, webhook.WebhookEvent(), ignore_unknown_fields=True)
     except (ParseError, UnicodeDecodeError) as error:
-        raise WebhookError("LiveKit signed what is no webhook of its own") from error
+        raise WebhookError("the signed body is not a LiveKit webhook") from error
     who = participant_of(event.participant) if event.HasField("participant") else None
     return WebhookEvent(event.event, event.room.name, who)

@@ -56,7 +56,7 @@ _Written = Annotated[
 
 
 class TurnDelays(BaseModel):
-    """How much silence after the learner's last word ends the learner's turn, in seconds."""
+    """The silence after the learner's last word that ends the turn, in seconds."""
 
     model_config = _FROZEN
 

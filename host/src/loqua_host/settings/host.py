@@ -51,7 +51,7 @@ class LiveKitSettings(Section):
 
 
 class LedgerSettings(Section):
-    """Where lessons and the outbox for the API are kept."""
+    """The storage of lessons and of the outbox."""
 
     path: Path = Field(
         default=Path("var/ledger.db"),
@@ -149,7 +149,7 @@ class HostSettings(LayeredSettings):
     )
     ledger: LedgerSettings = Field(default=LedgerSettings(), description="where lessons are kept")
     regions: RegionSettings | None = Field(
-        default=None, description="two regions, one of which teaches, or null for one alone"
+        default=None, description="an active and a standby region, or null for a single region"
     )
     sandbox: SandboxSettings = Field(
         default=SandboxSettings(), description="how the processes of tutors are restricted"

@@ -21,7 +21,7 @@ _TEXT = "a text by ISO 639-1 language, at least en, "
 
 
 class Messages(BaseModel):
-    """What the host says to learners in the tutor's voice."""
+    """The host's messages to learners, in the tutor's voice."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

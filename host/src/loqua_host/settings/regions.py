@@ -12,19 +12,19 @@ RegionName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.
 
 
 class RegionSettings(Section):
-    """The two regions, of which one teaches."""
+    """The active and the standby region."""
 
     here: RegionName = Field(
         description="the region of this host, primary or secondary; LOQUA_REGIONS__HERE sets it"
     )
-    primary: RegionName = Field(description="the region that teaches at first, such as eu-west-1")
-    secondary: RegionName = Field(description="the region that stands by, such as eu-central-1")
+    primary: RegionName = Field(description="the region that is active at first, such as eu-west-1")
+    secondary: RegionName = Field(description="the standby region, such as eu-central-1")
     failover_after: float | None = Field(
         default=60,
         ge=30,
         le=3600,
-        description="seconds without a ready host in the region that teaches until the other one "
-        "does, 30 to 3600, or null for never by itself",
+        description="seconds without a ready host in the active region before the other one "
+        "becomes active, 30 to 3600, or null for manual failover only",
     )
 
     @model_validator(mode="after")

@@ -13,7 +13,7 @@ Resources = Literal["conversation", "ai-processing", "specialised"]
 
 @dataclass(frozen=True, slots=True)
 class ResourceClass:
-    """What a host of this class has, and how many lessons it is meant for.
+    """The resources of a class of hosts, and its range of lessons.
 
     Attributes:
         cores: Its CPU limit.

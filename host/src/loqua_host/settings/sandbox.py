@@ -37,7 +37,7 @@ class SandboxSettings(Section):
 
 
 class TutorSandbox(Section):
-    """What the tutor's processes may do beyond what every lesson needs."""
+    """Additional rights of the tutor's processes."""
 
     network: Literal["any"] | tuple[Port, ...] = Field(
         default=(),
@@ -58,7 +58,7 @@ class TutorSandbox(Section):
 
 
 class TutorLimits(Section):
-    """What one lesson of the tutor may use."""
+    """The resource limits of one lesson of the tutor."""
 
     memory: int = Field(
         default=2000,

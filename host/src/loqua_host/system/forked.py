@@ -107,7 +107,7 @@ async def fork(
 
 
 async def _end(process: ForkedProcess) -> None:
-    """Ask a process to stop with its children; kill its process group after a time limit."""
+    """Stop a process and its children; kill its process group after a time limit."""
     with suppress(TimeoutError, OSError):
         async with asyncio.timeout(BEGIN_SECONDS):
             await process.begun()
@@ -136,7 +136,7 @@ def _module_path() -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """What the forked process unpickles and runs, in place of a `multiprocessing.Process`."""
+    """The task that the forked process unpickles and runs in place of `multiprocessing.Process`."""
 
     function: str
     arguments: tuple[Any, ...]

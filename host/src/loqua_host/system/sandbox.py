@@ -50,7 +50,7 @@ MEGABYTE: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """What a process with a tutor's code may do.
+    """The rights of a process that runs a tutor's code.
 
     Attributes:
         memory: The maximum of its private memory, in megabytes.

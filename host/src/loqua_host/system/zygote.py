@@ -35,7 +35,7 @@ LIMIT = 100_000
 
 @dataclass(frozen=True, slots=True)
 class _Command:
-    """What to run, with which environment and with which descriptors open."""
+    """The command to run, its environment and its open file descriptors."""
 
     code: str
     environ: dict[str, str]

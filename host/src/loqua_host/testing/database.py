@@ -24,7 +24,7 @@ class MemoryDatabase(SqliteDatabase):
 
 
 class MemoryWriter:
-    """What writes a ledger, without the thread of the real one."""
+    """A writer of a ledger in memory, without a thread."""
 
     def __init__(self, database: MemoryDatabase) -> None:
         self._database = database

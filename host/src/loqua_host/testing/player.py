@@ -134,13 +134,13 @@ class LessonPlayer:
         await self.end()
 
     async def begin(self) -> None:
-        """Let the learner enter the room, and the tutor follow."""
+        """Enter the room as the learner, and wait for the tutor."""
         script = self._script
         metadata = pack(script.handover, script.user_id) if script.handover else ""
         await self.host.open_room(script.user_id, metadata)
 
     async def end(self) -> None:
-        """Let all learners leave, and wait until the API has the lesson's record.
+        """Remove all learners, and wait until the API has the lesson's record.
 
         Raises:
             LessonFailedError: If the lesson does not end.
@@ -181,7 +181,7 @@ class LessonPlayer:
                 await self._await_call(step)
 
     async def _move(self, step: Joins | Leaves | Returns) -> None:
-        """Let a learner enter or leave the room."""
+        """Add a learner to the room, or remove one."""
         match step:
             case Joins(learner=learner, display_name=name):
                 self.host.api.register(learner, LearnerContext())
@@ -193,7 +193,7 @@ class LessonPlayer:
         await asyncio.sleep(ANSWER_SECONDS if isinstance(step, Leaves) else START_SECONDS)
 
     async def _speak(self, step: Says | Types) -> None:
-        """Let the learner say or type something, and wait for the answer."""
+        """Speak or type as the learner, and wait for the answer."""
         job, learner = self._job(), self._known(step.learner)
         self.host.note("learner", step.text, learner)
         if isinstance(step, Types):

@@ -68,7 +68,7 @@ class ScriptedRealtimeSession(llm.RealtimeSession[Never]):
         self.instructions = ""
 
     def hear(self, text: str) -> None:
-        """Hear a whole turn of the learner, and answer it."""
+        """Receive a whole turn of the learner, and answer it."""
         self.emit("input_speech_started", llm.InputSpeechStartedEvent())
         self.emit("input_speech_stopped", llm.InputSpeechStoppedEvent(True))
         item = self._chat_ctx.add_message(role="user", content=text)

@@ -1,4 +1,4 @@
-"""What a script's language model answers: words, or a call of one of the agent's function tools."""
+"""Replies of a script's language model: texts, or calls of the agent's function tools."""
 
 import json
 from typing import Any

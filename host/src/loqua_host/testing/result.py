@@ -39,7 +39,7 @@ FAULTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class LessonResult:
-    """What came of a lesson.
+    """The result of a lesson.
 
     Attributes:
         said: What learner and tutor said, in order.

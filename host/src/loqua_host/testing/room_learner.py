@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, closing
 from typing import Any, Final
 
-from loqua_host.dev.hearing import LEARNER, Heard, Hearing
+from loqua_host.dev.hearing import LEARNER, Hearing, TranscriptSegment
 from loqua_host.dev.learner import LearnerInRoom, joined, open_microphone
 
 __all__ = ["RoomLearner"]
@@ -54,7 +54,7 @@ class RoomLearner:
         await self._stack.aclose()
 
     async def say(self, text: str) -> None:
-        """Say something, and hear the answer out."""
+        """Speak, and wait for the end of the answer."""
         sound = await self._speak(text)
         await self._inside.say(self._microphone, sound)
         await self.hear_out()
@@ -78,6 +78,6 @@ class RoomLearner:
         latencies = self._hearing.summary("learner").reply_latencies
         return tuple(seconds for seconds in latencies if seconds is not None)
 
-    def _on_heard(self, heard: Heard) -> None:
+    def _on_heard(self, heard: TranscriptSegment) -> None:
         if heard.speaker != LEARNER:
             self._on_said(heard.text)

@@ -281,7 +281,7 @@ class _RoomLesson:
             raise LessonFailedError(missing) from None
 
     async def _end(self) -> None:
-        """Let all learners leave, and wait until the API has the lesson's record."""
+        """Remove all learners, and wait until the API has the lesson's record."""
         for learner in self._learners.values():
             await learner.leave()
         try:
@@ -358,4 +358,4 @@ def _progress_of(arrivals: list[Arrival], visit: str) -> list[Progress]:
 
 
 def _ignore(_text: str) -> None:
-    """Hear nothing of what the script's own learner hears."""
+    """Ignore what the script's own learner hears."""

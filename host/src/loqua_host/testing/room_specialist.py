@@ -24,7 +24,7 @@ class _Specialist(Agent):
         super().__init__(instructions="", llm=None)
 
     async def on_enter(self) -> None:
-        """Tell what it is called for, and end its lesson after a while."""
+        """Report the handover, and end the lesson after a while."""
         lesson = current_lesson()
         if lesson.handover is not None:
             name, request = get_job_context().job.agent_name, lesson.handover

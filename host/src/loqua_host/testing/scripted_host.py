@@ -181,7 +181,7 @@ class ScriptedHost:
         return Capacity(2, {one: 1 - busy * (one == self._tutor.name) for one in self._tutors()})
 
     async def open_room(self, user_id: str, metadata: str) -> None:
-        """Let the learner enter a new room, to which LiveKit dispatches the tutor.
+        """Open a new room with the learner, to which LiveKit dispatches the tutor.
 
         Args:
             user_id: The learner.
@@ -191,14 +191,14 @@ class ScriptedHost:
         await self.rooms.dispatch(ROOM, Dispatch(self._tutor.agent_name, metadata))
 
     def enter(self, user_id: str, display_name: str = "") -> None:
-        """Let a learner enter."""
+        """Add a learner to the room."""
         self.learner = self.learner or user_id
         visit = self.visits.setdefault(user_id, f"visit_{len(self.visits) + 1}")
         names = {"display_name": display_name} if display_name else {}
         self.rooms.enter(user_id, "standard", user_id=user_id, sessionId=visit, **names)
 
     def leave(self, user_id: str) -> None:
-        """Let a learner leave."""
+        """Remove a learner from the room."""
         self.rooms.leave(user_id)
 
     def replace_tutor(self, loaded: LoadedTutor) -> None:
@@ -271,7 +271,7 @@ class ScriptedHost:
         self._idle.set()
 
     async def _be_specialist(self, ref: JobRef, script: TutorCalls) -> None:
-        """Come, teach for a while, and hand the learner back."""
+        """Join as the specialist, teach for a while, and hand the learner back."""
         async with self._linked(ref, []) as link, kept_alive(link.host):
             await link.host.send(Join(identity=self.learner))
             if isinstance(await link.host.receive(), Welcome):

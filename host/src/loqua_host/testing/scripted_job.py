@@ -31,7 +31,7 @@ KILL_SECONDS: Final = 10.0
 
 
 class JobInRoom:
-    """What a job uses of LiveKit's job context."""
+    """The part of LiveKit's job context that a job uses."""
 
     def __init__(self, room: FakeRoom, metadata: str) -> None:
         self.room = room
@@ -99,7 +99,7 @@ class ScriptedJob:
             async with kept_alive(self.link.host):
                 ctx: Any = self.ctx
                 with suppress(LearnerError, LinkError):
-                    await entrypoint.attend(ctx, self.link.host, tutor, track=None)
+                    await entrypoint.serve(ctx, self.link.host, tutor, track=None)
         finally:
             teach(None)
             await self.link.cut()

@@ -44,7 +44,7 @@ class ScriptedRooms:
         return room
 
     def enter(self, identity: str, kind: str, **attributes: str) -> None:
-        """Let a participant enter."""
+        """Add a participant."""
         sid = f"PA_{next(self._entries)}"
         person = Participant(
             identity, kind, attributes.get("display_name", ""), attributes, False, self._now(), sid
@@ -55,11 +55,11 @@ class ScriptedRooms:
                 _show(room, person)
 
     def enter_agent(self, identity: str, tutor: str, agent_name: str) -> None:
-        """Let a tutor enter."""
+        """Add a tutor."""
         self.enter(identity, "agent", **{TUTOR: tutor, ATTRIBUTE_AGENT_NAME: agent_name})
 
     def leave(self, identity: str) -> None:
-        """Let a participant leave."""
+        """Remove a participant."""
         self._views.pop(identity, None)
         if self._people.pop(identity, None) is not None:
             for room in self._views.values():

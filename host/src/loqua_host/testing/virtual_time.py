@@ -110,7 +110,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     @contextmanager
     def outside(self) -> Iterator[None]:
-        """Let time pass slowly for the duration of a block, which waits for another process."""
+        """Slow down time for the duration of a block, which waits for another process."""
         self._jumping.outside += 1
         try:
             yield

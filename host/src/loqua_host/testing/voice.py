@@ -72,11 +72,11 @@ class TextSession(LessonSession):
 
     @property
     def room_io(self) -> Any:
-        """What connects a session with a room; here nothing."""
+        """The connection of a session with a room, which does nothing here."""
         return self._no_room
 
     def hear(self, text: str, identity: str) -> None:
-        """Let somebody say something, as a whole turn, if the tutor listens."""
+        """Speak as somebody in the room, as a whole turn, if the tutor listens."""
         if not self.input.audio_enabled:
             return
         if self._levels is not None:

@@ -30,7 +30,7 @@ MEGABYTE: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class ProcessUsage:
-    """What a process uses.
+    """The resource usage of a process.
 
     Attributes:
         cpu_seconds: CPU seconds since its start, with those of its children that have ended.
@@ -42,7 +42,7 @@ class ProcessUsage:
 
 
 class LimitedWorker(Protocol):
-    """What limits need of a tutor's worker."""
+    """The interface of a tutor's worker for its limits."""
 
     @property
     def tutor(self) -> RunningTutor:

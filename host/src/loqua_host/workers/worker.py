@@ -48,7 +48,7 @@ STUCK = 3
 
 @dataclass(frozen=True, slots=True)
 class LiveKitAccess:
-    """How workers register with the LiveKit server."""
+    """The access of workers to the LiveKit server."""
 
     url: str
     key: LiveKitKey

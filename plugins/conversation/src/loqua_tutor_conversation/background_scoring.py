@@ -19,7 +19,7 @@ language, or is out of reach, or the sound is too poor."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Utterance:
+class _PendingUtterance:
     number: int
     turn: Turn[Any]
     sound: tuple[rtc.AudioFrame, ...]
@@ -51,7 +51,7 @@ class BackgroundScoring:
         self._sounds = sounds
         self._on_scored = on_scored
         self._recorder = Recorder()
-        self._latest: _Utterance | None = None
+        self._latest: _PendingUtterance | None = None
         self._scoring: asyncio.Task[None] | None = None
         self._unscored = 0
 
@@ -76,7 +76,7 @@ class BackgroundScoring:
         """
         sound = self._recorder.take(continued=continued)
         is_scored = counts and sound and has_sure_words(turn.recognition.words)
-        self._latest = _Utterance(number, turn, sound) if is_scored else None
+        self._latest = _PendingUtterance(number, turn, sound) if is_scored else None
 
     def score_latest(self) -> None:
         """Score the latest utterance in a task of its own, unless another one is being scored."""
@@ -91,7 +91,7 @@ class BackgroundScoring:
             self._scoring.cancel()
         await self._scorer.aclose()
 
-    async def _score(self, said: _Utterance) -> None:
+    async def _score(self, said: _PendingUtterance) -> None:
         turn, recognition = said.turn, said.turn.recognition
         assessment = await self._scorer.score(said.sound, turn.text, self._language)
         self._unscored = 0 if assessment else self._unscored + 1

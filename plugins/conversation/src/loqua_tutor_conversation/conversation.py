@@ -15,8 +15,8 @@ from .scenario import ScenarioTurn
 from .state import ConversationState, OpenQuestion
 from .steps import (
     MAX_ATTEMPTS,
-    Heard,
-    Step,
+    LearnerUtterance,
+    UtteranceResult,
     accept,
     after,
     ask,
@@ -43,7 +43,7 @@ LONGEST_QUOTE = 80
 """Characters of an answer that is asked back."""
 
 
-def advance(state: ConversationState, course: Course, heard: Heard) -> Step:
+def advance(state: ConversationState, course: Course, heard: LearnerUtterance) -> UtteranceResult:
     """Return what becomes of a conversation with an utterance, and the reply to it."""
     if not plain(heard.text) or state.over:
         return ask(state, course)
@@ -84,7 +84,7 @@ def is_whole_answer(state: ConversationState, course: Course, text: str) -> bool
     return len(tokens(text)) >= WHOLE and answers.is_answer(turn, course.code, text)
 
 
-def _shortened(step: Step, course: Course) -> Step:
+def _shortened(step: UtteranceResult, course: Course) -> UtteranceResult:
     """Leave out what a learner with a slow pace can do without; a goodbye is said in full."""
     if step.state.over:
         return step
@@ -92,7 +92,9 @@ def _shortened(step: Step, course: Course) -> Step:
     return replace(step, parts=(*step.parts[:-1][:first], *step.parts[-1:]))
 
 
-def _answer_open(state: ConversationState, course: Course, heard: Heard) -> Step | None:
+def _answer_open(
+    state: ConversationState, course: Course, heard: LearnerUtterance
+) -> UtteranceResult | None:
     """Return the step from an answer to the open question; None if it is none."""
     asked = state.open_question
     if asked is None:
@@ -123,7 +125,9 @@ def _corrects(state: ConversationState, course: Course, text: str) -> bool:
     return answers.is_answer(turn, course.code, text)
 
 
-def _agree(state: ConversationState, course: Course, asked: OpenQuestion, heard: Heard) -> Step:
+def _agree(
+    state: ConversationState, course: Course, asked: OpenQuestion, heard: LearnerUtterance
+) -> UtteranceResult:
     turn = current_turn(state, course)
     if asked.kind == "specialist":
         return replace(ask(state, course), help=asked.help)
@@ -137,20 +141,22 @@ def _agree(state: ConversationState, course: Course, asked: OpenQuestion, heard:
     return accept(state, course, turn, replace(heard, text=asked.text), asked.utterance)
 
 
-def _decline(state: ConversationState, course: Course, asked: OpenQuestion) -> Step:
+def _decline(state: ConversationState, course: Course, asked: OpenQuestion) -> UtteranceResult:
     if asked.kind == "another":
         return conclude(state, course)
     if asked.kind in ("name", "answer"):
-        return retry(state, course, Heard(""))
+        return retry(state, course, LearnerUtterance(""))
     return after((course.language.phrases.offer_declined,), ask(state, course))
 
 
-def _answer_turn(state: ConversationState, course: Course, heard: Heard) -> Step:
+def _answer_turn(
+    state: ConversationState, course: Course, heard: LearnerUtterance
+) -> UtteranceResult:
     turn = current_turn(state, course)
     if turn is None:
         return conclude(state, course)
     if answers.asks_for_help(help_languages(course), heard.text):
-        return retry(state, course, Heard(heard.text))
+        return retry(state, course, LearnerUtterance(heard.text))
     if turn.name and not is_other_language(heard.text, heard.language, course):
         return _answer_name(state, course, turn, heard)
     if _answers(turn, course, heard):
@@ -160,12 +166,14 @@ def _answer_turn(state: ConversationState, course: Course, heard: Heard) -> Step
     return retry(state, course, heard)
 
 
-def _answers(turn: ScenarioTurn, course: Course, heard: Heard) -> bool:
+def _answers(turn: ScenarioTurn, course: Course, heard: LearnerUtterance) -> bool:
     is_other = is_other_language(heard.text, heard.language, course)
     return not is_other and answers.is_answer(turn, course.code, heard.text)
 
 
-def _answer(state: ConversationState, course: Course, turn: ScenarioTurn, heard: Heard) -> Step:
+def _answer(
+    state: ConversationState, course: Course, turn: ScenarioTurn, heard: LearnerUtterance
+) -> UtteranceResult:
     if not heard.is_doubtful:
         return accept(state, course, turn, heard, state.utterances)
     text, utterance = heard.text[:LONGEST_QUOTE], state.utterances
@@ -174,8 +182,8 @@ def _answer(state: ConversationState, course: Course, turn: ScenarioTurn, heard:
 
 
 def _answer_name(
-    state: ConversationState, course: Course, turn: ScenarioTurn, heard: Heard
-) -> Step:
+    state: ConversationState, course: Course, turn: ScenarioTurn, heard: LearnerUtterance
+) -> UtteranceResult:
     name, is_certain = answers.find_name(course.language, heard.text) or ("", False)
     if heard.is_doubtful or heard.is_unsure_of(name):
         # What was misheard is most likely the name that the app knows.
@@ -188,14 +196,16 @@ def _answer_name(
     return _ask_back_heard(state, course, asked)
 
 
-def _ask_back_heard(state: ConversationState, course: Course, asked: OpenQuestion) -> Step:
-    """Ask back what was recognised; as an attempt, so that it cannot go on for ever."""
+def _ask_back_heard(
+    state: ConversationState, course: Course, asked: OpenQuestion
+) -> UtteranceResult:
+    """Confirm what was recognised; it counts as an attempt, so it cannot repeat forever."""
     if state.attempts >= MAX_ATTEMPTS:
-        return retry(state, course, Heard(asked.text))
+        return retry(state, course, LearnerUtterance(asked.text))
     return ask_back(changed(state, attempts=state.attempts + 1), course, asked)
 
 
-def _offer_help(step: Step, course: Course, heard: Heard) -> Step:
+def _offer_help(step: UtteranceResult, course: Course, heard: LearnerUtterance) -> UtteranceResult:
     """Offer a specialist when a mistake or a sound returns, or answers are hard to recognise."""
     state = step.state
     needed = _help_needed(state, course, heard.weak_sound)

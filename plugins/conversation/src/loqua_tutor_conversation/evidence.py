@@ -6,7 +6,7 @@ import loqua_host
 
 from .course import Course, current_turn
 from .plain import find_phrase, has_any, plain
-from .state import MAX_CORRECTIONS, ConversationState, Correction, Evidence
+from .state import MAX_CORRECTIONS, ConversationState, NumberedMistake, SkillEvidence
 from .triggers import Mistake, find_mistakes
 from .vocabulary import find_words, load_glossary
 
@@ -30,7 +30,7 @@ def note_answer(
     shown = (topic for topic in topics if has_any(topics[topic], plain(text)))
     return state.model_copy(
         update={
-            "answers": (*state.answers, Evidence(what=topic, utterance=utterance)),
+            "answers": (*state.answers, SkillEvidence(what=topic, utterance=utterance)),
             "words": _with(state.words, words, utterance),
             "grammar": _with(state.grammar, shown, utterance),
         }
@@ -43,7 +43,7 @@ def note_mistakes(state: ConversationState, course: Course, text: str) -> Conver
     common = {mistake.right for mistake in mistakes}
     own = (it for it in _mistakes_in_turn(state, course, text) if it.right not in common)
     found = (
-        Correction(**mistake.model_dump(), utterance=state.utterances)
+        NumberedMistake(**mistake.model_dump(), utterance=state.utterances)
         for mistake in (*mistakes, *own)
     )
     corrections = (*state.corrections, *found)[-MAX_CORRECTIONS:]
@@ -73,10 +73,10 @@ def present_corrections(state: ConversationState, text: str) -> Iterator[loqua_h
 
 
 def _with(
-    shown: tuple[Evidence, ...], found: Iterable[str], utterance: int
-) -> tuple[Evidence, ...]:
+    shown: tuple[SkillEvidence, ...], found: Iterable[str], utterance: int
+) -> tuple[SkillEvidence, ...]:
     known = {it.what for it in shown}
-    new = (Evidence(what=it, utterance=utterance) for it in found if it not in known)
+    new = (SkillEvidence(what=it, utterance=utterance) for it in found if it not in known)
     return (*shown, *new)
 
 

@@ -7,8 +7,8 @@ figure still has its utterance.
 
 from .course import Course, current_turn
 from .plain import has_any, plain
-from .state import MAX_CORRECTIONS, ConversationState, Correction, RecordedWord
-from .steps import Heard, Step, accept, changed
+from .state import MAX_CORRECTIONS, ConversationState, NumberedMistake, RecordedWord
+from .steps import LearnerUtterance, UtteranceResult, accept, changed
 from .vocabulary import find_words
 
 __all__ = ["record_answer", "record_mistake", "record_word"]
@@ -18,8 +18,8 @@ _LONGEST = 60
 
 
 def record_answer(
-    before: ConversationState, after: ConversationState, course: Course, heard: Heard
-) -> Step | None:
+    before: ConversationState, after: ConversationState, course: Course, heard: LearnerUtterance
+) -> UtteranceResult | None:
     """Return the step if the utterance answers the question in words that nobody expected.
 
     Args:
@@ -63,7 +63,7 @@ def record_mistake(
     is_topic = topic.isascii() and topic.replace("_", "").isalpha()
     if not is_said or not plain(right) or plain(wrong) == plain(right) or is_known or not is_topic:
         return None
-    new = Correction(
+    new = NumberedMistake(
         topic=topic.lower(), wrong=plain(wrong), right=right, utterance=state.utterances
     )
     return changed(state, corrections=(*state.corrections, new)[-MAX_CORRECTIONS:])

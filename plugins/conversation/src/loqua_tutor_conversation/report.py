@@ -7,7 +7,7 @@ from loqua_host import LessonReport, Progress, Word
 from .course import Course, begun_scenarios, scenario_of
 from .evidence import new_words
 from .spoken_sounds import NO_SOUNDS, SpokenSounds, mean_score, recurring_sound
-from .state import ConversationState, Evidence
+from .state import ConversationState, SkillEvidence
 from .vocabulary import translate
 
 __all__ = ["progress", "report"]
@@ -114,5 +114,5 @@ def _numbers(utterances: Iterable[int]) -> str:
     return f"utterance {', '.join(map(str, sorted(set(utterances))))}"
 
 
-def _distinct(shown: tuple[Evidence, ...]) -> tuple[str, ...]:
+def _distinct(shown: tuple[SkillEvidence, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(it.what for it in shown))

@@ -5,10 +5,10 @@ from typing import Any, Never
 
 from livekit.agents import DEFAULT_API_CONNECT_OPTIONS, APIConnectOptions, llm
 
-__all__ = ["ScriptedLLM"]
+__all__ = ["ScriptReplyLLM"]
 
 
-class ScriptedLLM(llm.LLM[Never]):
+class ScriptReplyLLM(llm.LLM[Never]):
     """A LiveKit language model whose answer is always the script's current reply.
 
     Args:
@@ -34,7 +34,7 @@ class ScriptedLLM(llm.LLM[Never]):
 
 
 class _ReplyStream(llm.LLMStream):
-    def __init__(self, model: ScriptedLLM, text: str, **stream: Any) -> None:
+    def __init__(self, model: ScriptReplyLLM, text: str, **stream: Any) -> None:
         super().__init__(model, **stream)
         self._text = text
 

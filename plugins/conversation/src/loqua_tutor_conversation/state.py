@@ -10,10 +10,10 @@ from .triggers import HelpRequest, Mistake
 __all__ = [
     "MAX_CORRECTIONS",
     "ConversationState",
-    "Correction",
-    "Evidence",
+    "NumberedMistake",
     "OpenQuestion",
     "RecordedWord",
+    "SkillEvidence",
 ]
 
 MAX_CORRECTIONS = 40
@@ -21,7 +21,7 @@ MAX_CORRECTIONS = 40
 recorded words."""
 
 
-class Evidence(BaseModel):
+class SkillEvidence(BaseModel):
     """Something that the learner showed, and the number of the utterance that shows it."""
 
     model_config = FROZEN
@@ -30,7 +30,7 @@ class Evidence(BaseModel):
     utterance: int
 
 
-class Correction(Mistake):
+class NumberedMistake(Mistake):
     """A mistake, and the number of the utterance that it was in."""
 
     utterance: int
@@ -97,9 +97,9 @@ class ConversationState(BaseModel):
     over: bool = False
     utterances: int = 0
     doubted: int = 0
-    answers: tuple[Evidence, ...] = ()
-    words: tuple[Evidence, ...] = ()
-    grammar: tuple[Evidence, ...] = ()
-    corrections: tuple[Correction, ...] = Field(default=(), max_length=MAX_CORRECTIONS)
+    answers: tuple[SkillEvidence, ...] = ()
+    words: tuple[SkillEvidence, ...] = ()
+    grammar: tuple[SkillEvidence, ...] = ()
+    corrections: tuple[NumberedMistake, ...] = Field(default=(), max_length=MAX_CORRECTIONS)
     recorded_words: tuple[RecordedWord, ...] = Field(default=(), max_length=MAX_CORRECTIONS)
     helped: tuple[str, ...] = ()

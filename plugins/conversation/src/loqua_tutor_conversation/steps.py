@@ -24,8 +24,8 @@ from .triggers import HelpRequest
 
 __all__ = [
     "MAX_ATTEMPTS",
-    "Heard",
-    "Step",
+    "LearnerUtterance",
+    "UtteranceResult",
     "accept",
     "after",
     "ask",
@@ -48,7 +48,7 @@ MAX_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class LearnerUtterance:
     """An utterance of the learner.
 
     Attributes:
@@ -88,7 +88,7 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class UtteranceResult:
     """The result of an utterance.
 
     Attributes:
@@ -112,24 +112,28 @@ def changed(state: ConversationState, **fields: object) -> ConversationState:
     return state.model_copy(update=fields)
 
 
-def ask(state: ConversationState, course: Course) -> Step:
+def ask(state: ConversationState, course: Course) -> UtteranceResult:
     """Return the step that asks what the tutor waits for an answer to."""
-    return Step(state, (replies.question(state, course),))
+    return UtteranceResult(state, (replies.question(state, course),))
 
 
-def ask_back(state: ConversationState, course: Course, asked: OpenQuestion) -> Step:
+def ask_back(state: ConversationState, course: Course, asked: OpenQuestion) -> UtteranceResult:
     """Return the step that asks an open question."""
     return ask(changed(state, open_question=asked), course)
 
 
-def after(parts: tuple[str, ...], step: Step) -> Step:
+def after(parts: tuple[str, ...], step: UtteranceResult) -> UtteranceResult:
     """Return a step with these parts before its reply."""
     return replace(step, parts=(*parts, *step.parts))
 
 
 def accept(
-    state: ConversationState, course: Course, turn: ScenarioTurn, heard: Heard, utterance: int
-) -> Step:
+    state: ConversationState,
+    course: Course,
+    turn: ScenarioTurn,
+    heard: LearnerUtterance,
+    utterance: int,
+) -> UtteranceResult:
     """Note an answer, react to it, and go on."""
     state = note_answer(state, course, turn.topic, heard.text, utterance)
     said = plain(heard.text)
@@ -138,20 +142,20 @@ def accept(
     return after((reaction,), _move(state, course, branch, has_time=heard.has_time))
 
 
-def retry(state: ConversationState, course: Course, heard: Heard) -> Step:
+def retry(state: ConversationState, course: Course, heard: LearnerUtterance) -> UtteranceResult:
     """Take up what was no answer, and lead back; after some attempts go on without one."""
     turn = current_turn(state, course)
     if turn is None:
         return conclude(state, course)
     state = changed(state, attempts=state.attempts + 1)
     if state.attempts < MAX_ATTEMPTS:
-        return Step(state, _taken_up(state, course, turn, heard))
+        return UtteranceResult(state, _taken_up(state, course, turn, heard))
     model = course.language.phrases.go_on.format(model=turn.model)
     return after((model,), _move(state, course, None, has_time=False))
 
 
 def _taken_up(
-    state: ConversationState, course: Course, turn: ScenarioTurn, heard: Heard
+    state: ConversationState, course: Course, turn: ScenarioTurn, heard: LearnerUtterance
 ) -> tuple[str, ...]:
     """Return the reply to what was no answer; what is doubtful is not repeated to the learner."""
     is_other = is_other_language(heard.text, heard.language, course)
@@ -160,24 +164,24 @@ def _taken_up(
     return replies.take_up(state, course, turn, "" if heard.is_doubtful else heard.text)
 
 
-def begin(state: ConversationState, course: Course, name: str) -> Step:
+def begin(state: ConversationState, course: Course, name: str) -> UtteranceResult:
     """Return the step into another scenario, without the question for a known name."""
     scenario = scenario_of(course, name)
     plan = (*state.plan, *turns_of(scenario, state.name))
     state = changed(state, plan=plan, scenario=name)
-    return Step(state, (f"{scenario.opening} {replies.question(state, course)}",))
+    return UtteranceResult(state, (f"{scenario.opening} {replies.question(state, course)}",))
 
 
-def conclude(state: ConversationState, course: Course) -> Step:
+def conclude(state: ConversationState, course: Course) -> UtteranceResult:
     """Return the end of a conversation, with a recap."""
     parts = replies.goodbye(state, course)
-    return Step(changed(state, over=True, open_question=None), parts)
+    return UtteranceResult(changed(state, over=True, open_question=None), parts)
 
 
 def _move(
     state: ConversationState, course: Course, branch: Branch | None, *, has_time: bool
-) -> Step:
-    """Go on to the next turn, or where a branch leads."""
+) -> UtteranceResult:
+    """Advance to the next turn, or to the target of a branch."""
     scenario = _scenario_at(state, state.position)
     position = state.position + 1
     if branch is not None and branch.to is not None:
@@ -189,7 +193,7 @@ def _move(
     if entered == scenario:
         return ask(state, course)
     opening = scenario_of(course, entered).opening
-    return Step(state, (f"{opening} {replies.question(state, course)}",))
+    return UtteranceResult(state, (f"{opening} {replies.question(state, course)}",))
 
 
 def _scenario_at(state: ConversationState, position: int) -> str:
@@ -206,7 +210,7 @@ def _position_of(state: ConversationState, target: str) -> int:
     return next(is_reached, len(state.plan))
 
 
-def _another(state: ConversationState, course: Course) -> Step:
+def _another(state: ConversationState, course: Course) -> UtteranceResult:
     """Offer the next scenario, unless the learner has just said goodbye in this one."""
     begun = begun_scenarios(state, course)
     left = [it for it in course.scenarios if it not in begun]

@@ -32,11 +32,11 @@ from .lesson_clock import LessonClock
 from .model_records import record_answer, record_mistake, record_word
 from .pictures import show_to_model, shown_colour
 from .replies import help_in_silence, native_help, question
-from .scripted_llm import ScriptedLLM
+from .scripted_llm import ScriptReplyLLM
 from .speech_speed import set_speed
 from .spoken_sounds import NO_SOUNDS, SpokenSounds, recurring_sound
 from .state import ConversationState
-from .steps import Heard, Step, conclude
+from .steps import LearnerUtterance, UtteranceResult, conclude
 from .triggers import HelpRequest
 from .vocabulary import load_lemmas
 
@@ -131,7 +131,7 @@ class ConversationTutor(Agent):
                 known=", ".join(sorted(course.learner.known)) or "none",
             )
             + (_SEES if lesson.settings.model_sees else ""),
-            llm=NOT_GIVEN if lesson.session.llm else ScriptedLLM(lambda: self._reply),
+            llm=NOT_GIVEN if lesson.session.llm else ScriptReplyLLM(lambda: self._reply),
         )
         self.lesson = lesson
         self.course = course
@@ -142,7 +142,7 @@ class ConversationTutor(Agent):
         self._reply = question(self.state, course)
         self._calling: asyncio.Task[None] | None = None
         self._loading: asyncio.Task[None] | None = None
-        self._before, self._heard = opening.state, Heard("")
+        self._before, self._heard = opening.state, LearnerUtterance("")
         self._turns: Turns[ConversationState] = Turns(longest=HEARD_LIMIT)
         self._is_hurried = False
         self._shown: rtc.VideoFrame | None = None
@@ -207,7 +207,7 @@ class ConversationTutor(Agent):
                 yield frame
 
     async def wrap_up(self, _: events.TimeRunningOut) -> None:
-        """Say goodbye to what the learner says next."""
+        """End the conversation with the learner's next answer."""
         self._is_hurried = True
 
     def greet(self) -> None:
@@ -230,7 +230,7 @@ class ConversationTutor(Agent):
         self._take_sound(turn, new_message)
         self._shown = None
         if not self.lesson.teaches(turn.learner):
-            self._reply, self._heard = question(self.state, self.course), Heard("")
+            self._reply, self._heard = question(self.state, self.course), LearnerUtterance("")
             self._answer(new_message)
             raise StopResponse
         frame = await self._look(turn.text)
@@ -272,10 +272,12 @@ class ConversationTutor(Agent):
         looking, self._looking = self._looking, None
         return await (looking or self.lesson.look())
 
-    def _advance(self, turn: Turn[ConversationState], frame: rtc.VideoFrame | None) -> Step:
+    def _advance(
+        self, turn: Turn[ConversationState], frame: rtc.VideoFrame | None
+    ) -> UtteranceResult:
         recognition = turn.recognition
         self._before = turn.notes
-        heard = self._heard = Heard(
+        heard = self._heard = LearnerUtterance(
             turn.text,
             recognition.confidence or 0.0,
             self.clock.has_time_for_scenario,

@@ -8,15 +8,15 @@ from pydantic import BaseModel, ConfigDict, Field, HttpUrl
 from loqua_host import Lesson, LessonReport, Progress, Tutor, hookimpl
 
 from .check import Checker, embedded_checker
-from .correction import Correction
+from .correction import GrammarCorrection
 from .drill import load_drill
 from .language_model import LanguageModelEngine
 from .languagetool import LanguageToolEngine
-from .practice import PracticeState, begin, greeting, progress, report
+from .practice import GrammarPracticeState, begin, greeting, progress, report
 from .rules import load_rules, rule_languages
 from .tutor import GrammarTutor
 
-__all__ = ["Checker", "Correction", "GrammarSettings", "embedded_checker"]
+__all__ = ["Checker", "GrammarCorrection", "GrammarSettings", "embedded_checker"]
 
 
 class GrammarSettings(BaseModel):
@@ -44,7 +44,7 @@ async def create_agent(lesson: Lesson[GrammarSettings]) -> Agent:
     if lesson.language in rule_languages():
         await asyncio.to_thread(load_rules, lesson.language)
     kept = lesson.state.get("practice")
-    state = PracticeState.model_validate(kept) if kept else begin(drill)
+    state = GrammarPracticeState.model_validate(kept) if kept else begin(drill)
     return GrammarTutor(lesson, drill, state, _checker(lesson))
 
 

@@ -5,17 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from .correction import Correction, merge_corrections
+from .correction import GrammarCorrection, merge_corrections
 from .harper import HarperEngine, is_installed
 from .rules import RuleEngine
 
-__all__ = ["Checker", "Engine", "embedded_checker"]
+__all__ = ["Checker", "CorrectionEngine", "embedded_checker"]
 
 
-class Engine(Protocol):
+class CorrectionEngine(Protocol):
     """Finds mistakes in a sentence."""
 
-    async def find(self, text: str, language: str) -> Sequence[Correction]:
+    async def find(self, text: str, language: str) -> Sequence[GrammarCorrection]:
         """Return what is wrong; nothing in a language that the engine doesn't know."""
         ...
 
@@ -28,9 +28,9 @@ class Checker:
         engines: In the order of their right of way.
     """
 
-    engines: tuple[Engine, ...]
+    engines: tuple[CorrectionEngine, ...]
 
-    async def check(self, text: str, language: str) -> list[Correction]:
+    async def check(self, text: str, language: str) -> list[GrammarCorrection]:
         """Find mistakes in a sentence, in the order of the text; they don't overlap.
 
         What is found is nearly always wrong; much that is wrong is not found.
@@ -43,7 +43,7 @@ class Checker:
         return merge_corrections(each for some in found for each in some)
 
 
-def embedded_checker(*others: Engine) -> Checker:
+def embedded_checker(*others: CorrectionEngine) -> Checker:
     """Return the checker with the rules, and Harper where its extra is installed.
 
     Args:

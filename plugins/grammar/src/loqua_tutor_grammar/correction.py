@@ -8,7 +8,7 @@ from typing import Literal
 import loqua_host
 
 __all__ = [
-    "Correction",
+    "GrammarCorrection",
     "Severity",
     "correct_text",
     "merge_corrections",
@@ -20,7 +20,7 @@ Severity = Literal["error", "hint"]
 
 
 @dataclass(frozen=True, slots=True)
-class Correction:
+class GrammarCorrection:
     """What is wrong in a text, and what to say instead.
 
     Attributes:
@@ -47,19 +47,19 @@ class Correction:
     rule_id: str
     confidence: float
 
-    def overlaps(self, other: "Correction") -> bool:
+    def overlaps(self, other: "GrammarCorrection") -> bool:
         """Return whether both are about the same part of the text."""
         return self.start < other.end and other.start < self.end
 
 
-def merge_corrections(found: Iterable[Correction]) -> list[Correction]:
+def merge_corrections(found: Iterable[GrammarCorrection]) -> list[GrammarCorrection]:
     """Return corrections that don't overlap, in the order of the text.
 
     Args:
         found: Findings; where two overlap, the earlier one stays. A later one with the same span
             adds its replacements.
     """
-    kept: list[Correction] = []
+    kept: list[GrammarCorrection] = []
     for each in found:
         rival = next((i for i, other in enumerate(kept) if each.overlaps(other)), None)
         if rival is None:
@@ -70,14 +70,14 @@ def merge_corrections(found: Iterable[Correction]) -> list[Correction]:
     return sorted(kept, key=lambda each: each.start)
 
 
-def correct_text(text: str, corrections: Iterable[Correction]) -> str:
+def correct_text(text: str, corrections: Iterable[GrammarCorrection]) -> str:
     """Return the text with the best replacement of each correction."""
     for each in sorted(corrections, key=lambda each: each.start, reverse=True):
         text = text[: each.start] + each.replacements[0] + text[each.end :]
     return text
 
 
-def present(found: Correction, text: str, why: str) -> loqua_host.Correction:
+def present(found: GrammarCorrection, text: str, why: str) -> loqua_host.Correction:
     """Return a correction as the learner's page shows it.
 
     Args:

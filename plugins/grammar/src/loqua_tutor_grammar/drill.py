@@ -9,14 +9,22 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["LEVELS", "Drill", "Exercise", "Lines", "load_drill", "select_exercise", "split_words"]
+__all__ = [
+    "LEVELS",
+    "Drill",
+    "DrillLines",
+    "GrammarExercise",
+    "load_drill",
+    "select_exercise",
+    "split_words",
+]
 
 LEVELS = (1, 2, 3)
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 
 
-class Exercise(BaseModel):
+class GrammarExercise(BaseModel):
     """A question whose answer needs a point of grammar: an open one, or one with a right answer.
 
     Attributes:
@@ -57,7 +65,7 @@ class Exercise(BaseModel):
         return any(f" {' '.join(split_words(phrase))} " in said for phrase in self.expects)
 
 
-class Lines(BaseModel):
+class DrillLines(BaseModel):
     """What the tutor says around the exercises, in the language taught."""
 
     model_config = _FROZEN
@@ -86,8 +94,8 @@ class Drill(BaseModel):
 
     language: str
     name: str
-    lines: Lines
-    exercises: tuple[Exercise, ...] = Field(min_length=1)
+    lines: DrillLines
+    exercises: tuple[GrammarExercise, ...] = Field(min_length=1)
     count: int = 1
     focus: str = ""
 

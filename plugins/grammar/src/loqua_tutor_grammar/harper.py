@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from .correction import Correction, sounds_alike
+from .correction import GrammarCorrection, sounds_alike
 
 if TYPE_CHECKING:
     import harper
@@ -52,7 +52,7 @@ class HarperEngine:
 
         return harper.Linter()
 
-    async def find(self, text: str, language: str) -> Sequence[Correction]:
+    async def find(self, text: str, language: str) -> Sequence[GrammarCorrection]:
         """Return what Harper finds in English; nothing in other languages."""
         if language != "en":
             return ()
@@ -62,7 +62,7 @@ class HarperEngine:
         return tuple(each for each in found if each is not None)
 
 
-def _correction(lint: "harper.Lint", text: str) -> Correction | None:
+def _correction(lint: "harper.Lint", text: str) -> GrammarCorrection | None:
     start, end = lint.span.start, lint.span.end
     replacements = tuple(
         filter(None, (_replacement(each, text[start:end]) for each in lint.suggestions))
@@ -73,7 +73,7 @@ def _correction(lint: "harper.Lint", text: str) -> Correction | None:
     if not replacements or _are_homophones(replacements[0], text[start:end]):
         return None
     category, point, message = _KINDS[lint.lint_kind]
-    return Correction(
+    return GrammarCorrection(
         start=start,
         end=end,
         message=message,

@@ -9,7 +9,7 @@ import structlog
 from livekit.agents import APIError, llm
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from .correction import Correction, sounds_alike
+from .correction import GrammarCorrection, sounds_alike
 from .rules import points_of
 
 __all__ = ["LanguageModelEngine"]
@@ -42,7 +42,7 @@ class LanguageModelEngine:
         self._model = model
         self._log = structlog.get_logger("loqua_host.tutor")
 
-    async def find(self, text: str, language: str) -> Sequence[Correction]:
+    async def find(self, text: str, language: str) -> Sequence[GrammarCorrection]:
         """Return what the model finds; nothing where it fails, or answers anything but JSON."""
         if not text.strip():
             return ()
@@ -67,7 +67,7 @@ def _without_fence(answer: str) -> str:
     return answer.strip().removeprefix("```json").removeprefix("```").removesuffix("```").strip()
 
 
-def _correction(finding: _Finding, text: str, language: str) -> Correction | None:
+def _correction(finding: _Finding, text: str, language: str) -> GrammarCorrection | None:
     """Return a correction, None where the words are not in the text or not only once."""
     start = text.find(finding.wrong)
     points = points_of(language)
@@ -76,7 +76,7 @@ def _correction(finding: _Finding, text: str, language: str) -> Correction | Non
     if sounds_alike(finding.wrong, finding.right):
         return None
     category, message = points[finding.point]
-    return Correction(
+    return GrammarCorrection(
         start=start,
         end=start + len(finding.wrong),
         message=message,

@@ -6,7 +6,7 @@ import httpx
 import structlog
 from pydantic import BaseModel, Field, ValidationError
 
-from .correction import Correction, sounds_alike
+from .correction import GrammarCorrection, sounds_alike
 
 __all__ = ["LanguageToolEngine"]
 
@@ -53,7 +53,7 @@ class _Match(BaseModel):
     rule: _Rule
 
 
-class _Answer(BaseModel):
+class _CheckResponse(BaseModel):
     matches: tuple[_Match, ...]
 
 
@@ -71,7 +71,7 @@ class LanguageToolEngine:
         self._client = client or httpx.AsyncClient(timeout=_TIMEOUT)
         self._log = structlog.get_logger("loqua_host.tutor")
 
-    async def find(self, text: str, language: str) -> Sequence[Correction]:
+    async def find(self, text: str, language: str) -> Sequence[GrammarCorrection]:
         """Return what the server finds; nothing where it fails or doesn't know the language."""
         if language not in _VARIANTS or not text.strip():
             return ()
@@ -83,7 +83,7 @@ class LanguageToolEngine:
         }
         try:
             response = await self._client.post(self._url, data=form)
-            answer = _Answer.model_validate_json(response.raise_for_status().content)
+            answer = _CheckResponse.model_validate_json(response.raise_for_status().content)
         except (httpx.HTTPError, ValidationError) as error:
             self._log.warning(
                 "grammar.engine_failed", engine="languagetool", error=type(error).__name__
@@ -93,7 +93,7 @@ class LanguageToolEngine:
         return tuple(each for each in found if each is not None)
 
 
-def _correction(match: _Match, text: str, language: str) -> Correction | None:
+def _correction(match: _Match, text: str, language: str) -> GrammarCorrection | None:
     start, end = (_index(text, at) for at in (match.offset, match.offset + match.length))
     if start is None or end is None:
         return None
@@ -102,7 +102,7 @@ def _correction(match: _Match, text: str, language: str) -> Correction | None:
     if not replacements or sounds_alike(replacements[0], said):
         return None
     category, point, message = _kind(match.rule.id, language)
-    return Correction(
+    return GrammarCorrection(
         start=start,
         end=end,
         message=message,

@@ -23,7 +23,7 @@ from difflib import SequenceMatcher
 from pathlib import Path
 
 from .check import Checker, embedded_checker
-from .correction import Correction, correct_text
+from .correction import GrammarCorrection, correct_text
 from .languagetool import LanguageToolEngine
 from .lexicon import load_lexicon
 
@@ -156,12 +156,12 @@ def _edited_spans(sentence: Sentence) -> set[tuple[int, int]]:
     return spans
 
 
-def _touches(found: Sequence[Correction], sentence: Sentence) -> bool:
+def _touches(found: Sequence[GrammarCorrection], sentence: Sentence) -> bool:
     spans = _edited_spans(sentence)
     return any(each.start < end and start < each.end for each in found for start, end in spans)
 
 
-def _fixes(found: Sequence[Correction], sentence: Sentence) -> bool:
+def _fixes(found: Sequence[GrammarCorrection], sentence: Sentence) -> bool:
     fixed = _words(correct_text(sentence.text, found))
     before = _words(sentence.text)
     return any(

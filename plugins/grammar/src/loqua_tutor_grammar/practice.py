@@ -11,14 +11,14 @@ from pydantic import BaseModel, ConfigDict
 
 from loqua_host import LessonReport, Performance, Progress
 
-from .correction import Correction, correct_text
-from .drill import LEVELS, Drill, Exercise, select_exercise, split_words
+from .correction import GrammarCorrection, correct_text
+from .drill import LEVELS, Drill, GrammarExercise, select_exercise, split_words
 from .explanation import explain, explain_with_example
 
 __all__ = [
     "Attempt",
-    "Mistake",
-    "PracticeState",
+    "GrammarPracticeState",
+    "PractisedMistake",
     "advance",
     "begin",
     "greeting",
@@ -39,7 +39,7 @@ _MASTERED_AFTER = 3
 """Sentences on a point, all right, that make an achievement."""
 
 
-class Mistake(BaseModel):
+class PractisedMistake(BaseModel):
     """A mistake that was found, and whether the learner said it right when repeating."""
 
     model_config = _FROZEN
@@ -59,7 +59,7 @@ class Attempt(BaseModel):
     right: bool
 
 
-class PracticeState(BaseModel):
+class GrammarPracticeState(BaseModel):
     """What happened in a practice; small enough to resume it from.
 
     Attributes:
@@ -84,21 +84,21 @@ class PracticeState(BaseModel):
     faultless: int = 0
     last: Literal["right", "repeat", "go_on"] | None = None
     sentence: str = ""
-    open: tuple[Mistake, ...] = ()
-    closed: tuple[Mistake, ...] = ()
+    open: tuple[PractisedMistake, ...] = ()
+    closed: tuple[PractisedMistake, ...] = ()
     topics: tuple[str, ...] = ()
     points: tuple[str, ...] = ()
     attempts: tuple[Attempt, ...] = ()
 
 
-def begin(drill: Drill) -> PracticeState:
+def begin(drill: Drill) -> GrammarPracticeState:
     """Return the state of a practice whose first exercise is asked."""
-    return _ask_on(PracticeState(), drill)
+    return _ask_on(GrammarPracticeState(), drill)
 
 
 def advance(
-    state: PracticeState, drill: Drill, text: str, found: Sequence[Correction]
-) -> PracticeState:
+    state: GrammarPracticeState, drill: Drill, text: str, found: Sequence[GrammarCorrection]
+) -> GrammarPracticeState:
     """Return the state after one sentence: an answer, or a repetition after a correction.
 
     Args:
@@ -115,7 +115,7 @@ def advance(
     return answered if answered.open else _ask_on(answered, drill)
 
 
-def is_expected(state: PracticeState, drill: Drill, text: str) -> bool:
+def is_expected(state: GrammarPracticeState, drill: Drill, text: str) -> bool:
     """Return whether a sentence is the one to repeat, or has what the exercise expects."""
     if is_done(state, drill):
         return False
@@ -125,8 +125,11 @@ def is_expected(state: PracticeState, drill: Drill, text: str) -> bool:
 
 
 def _answered(
-    state: PracticeState, exercise: Exercise, text: str, found: Sequence[Correction]
-) -> PracticeState:
+    state: GrammarPracticeState,
+    exercise: GrammarExercise,
+    text: str,
+    found: Sequence[GrammarCorrection],
+) -> GrammarPracticeState:
     missed = bool(exercise.expects) and not exercise.is_answered_by(text)
     errors = [each for each in found if each.severity == "error"][:_FOUND_LIMIT]
     mistakes = (_missed(exercise),) if missed else tuple(map(_mistake, errors))
@@ -152,23 +155,23 @@ def _answered(
     )
 
 
-def _missed(exercise: Exercise) -> Mistake:
-    return Mistake(
+def _missed(exercise: GrammarExercise) -> PractisedMistake:
+    return PractisedMistake(
         message=exercise.message,
         grammar_point=exercise.grammar_point,
         right=exercise.expects[0],
     )
 
 
-def _mistake(correction: Correction) -> Mistake:
-    return Mistake(
+def _mistake(correction: GrammarCorrection) -> PractisedMistake:
+    return PractisedMistake(
         message=correction.message,
         grammar_point=correction.grammar_point,
         right=correction.replacements[0],
     )
 
 
-def _repeated(state: PracticeState, text: str) -> PracticeState:
+def _repeated(state: GrammarPracticeState, text: str) -> GrammarPracticeState:
     said = f" {' '.join(split_words(text))} "
     tried = tuple(
         mistake.model_copy(
@@ -196,7 +199,7 @@ def _repeated(state: PracticeState, text: str) -> PracticeState:
     )
 
 
-def _ask_on(state: PracticeState, drill: Drill) -> PracticeState:
+def _ask_on(state: GrammarPracticeState, drill: Drill) -> GrammarPracticeState:
     """Choose the next exercise, unless none is left: harder after faultless answers."""
     if is_done(state, drill):
         return state
@@ -206,18 +209,18 @@ def _ask_on(state: PracticeState, drill: Drill) -> PracticeState:
     return state.model_copy(update={"asked": (*state.asked, chosen)})
 
 
-def is_done(state: PracticeState, drill: Drill) -> bool:
+def is_done(state: GrammarPracticeState, drill: Drill) -> bool:
     """Return whether no exercise is left."""
     return state.finished >= drill.count
 
 
-def greeting(state: PracticeState, drill: Drill) -> str:
+def greeting(state: GrammarPracticeState, drill: Drill) -> str:
     """Return what the tutor says when the learner can hear it, at first or after a break."""
     lines = drill.lines
     return f"{lines.welcome_back if state.phrases else lines.opening} {line(state, drill)}"
 
 
-def line(state: PracticeState, drill: Drill) -> str:
+def line(state: GrammarPracticeState, drill: Drill) -> str:
     """Return what the tutor says after a sentence: a correction, or praise and a question."""
     lines = drill.lines
     if state.open:
@@ -228,12 +231,12 @@ def line(state: PracticeState, drill: Drill) -> str:
     return f"{lead}{ask}"
 
 
-def progress(state: PracticeState) -> Progress:
+def progress(state: GrammarPracticeState) -> Progress:
     """Return the learner's progress: sentences said, and points of grammar that came up."""
     return Progress(phrases_practiced=state.phrases, grammar_points=state.points)
 
 
-def mastery(state: PracticeState) -> Mapping[str, tuple[int, int]]:
+def mastery(state: GrammarPracticeState) -> Mapping[str, tuple[int, int]]:
     """Return, by point of grammar, how many sentences were right, and how many tried it."""
     points = dict.fromkeys(attempt.grammar_point for attempt in state.attempts)
     tries = {
@@ -243,7 +246,7 @@ def mastery(state: PracticeState) -> Mapping[str, tuple[int, int]]:
     return {point: (sum(right), len(right)) for point, right in tries.items()}
 
 
-def report(state: PracticeState, native: str | None) -> LessonReport:
+def report(state: GrammarPracticeState, native: str | None) -> LessonReport:
     """Return the lesson's report, with advice in the language that the API calls `native`."""
     mastered = {
         f"{point}_mastered": f"right in all of {tried} sentences"
@@ -262,7 +265,7 @@ def report(state: PracticeState, native: str | None) -> LessonReport:
     )
 
 
-def _performance(state: PracticeState) -> Performance | None:
+def _performance(state: GrammarPracticeState) -> Performance | None:
     answers = state.finished + bool(state.open)
     if not answers:
         return None
@@ -271,7 +274,7 @@ def _performance(state: PracticeState) -> Performance | None:
     return next((name for least, name in steps if share >= least), Performance.NEEDS_IMPROVEMENT)
 
 
-def _recommendations(state: PracticeState, native: str | None) -> Iterable[tuple[str, str]]:
+def _recommendations(state: GrammarPracticeState, native: str | None) -> Iterable[tuple[str, str]]:
     """Yield for each kind of mistake its rule with the sentences on its point, and the reason."""
     mastered = mastery(state)
     points = {each.message: each.grammar_point for each in (*state.closed, *state.open)}

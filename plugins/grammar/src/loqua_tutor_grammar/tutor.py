@@ -8,7 +8,7 @@ from .check import Checker
 from .correction import present
 from .drill import Drill
 from .explanation import explain
-from .practice import PracticeState, advance, is_done, is_expected, line
+from .practice import GrammarPracticeState, advance, is_done, is_expected, line
 
 __all__ = ["GrammarTutor"]
 
@@ -22,7 +22,7 @@ class GrammarTutor(Agent):
     """
 
     def __init__(
-        self, lesson: Lesson, drill: Drill, state: PracticeState, checker: Checker
+        self, lesson: Lesson, drill: Drill, state: GrammarPracticeState, checker: Checker
     ) -> None:
         """Prepare the tutor to go on from `state`."""
         super().__init__(instructions="", llm=None)
@@ -30,7 +30,7 @@ class GrammarTutor(Agent):
         self.drill = drill
         self.state = state
         self._checker = checker
-        self._turns: Turns[PracticeState] = Turns()
+        self._turns: Turns[GrammarPracticeState] = Turns()
         lesson.expects = lambda words: is_expected(self.state, self.drill, words)
 
     async def on_user_turn_completed(

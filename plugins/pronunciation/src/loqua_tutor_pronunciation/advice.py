@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from pydantic import BaseModel, ConfigDict
 
 from .exercises import SpokenLanguage
-from .findings import may_be_told
+from .findings import may_correct
 
 __all__ = ["Hint", "advise", "find_hint"]
 
@@ -35,7 +35,7 @@ def find_hint(
     missed = list(words)
     for sound, advice in language.advice.items():
         fits = (word for word in missed if advice.spelled.search(word.casefold()))
-        if may_be_told(sound, sounds) and (word := next(fits, None)):
+        if may_correct(sound, sounds) and (word := next(fits, None)):
             return Hint(word=word, sound=sound)
     return None
 

@@ -34,7 +34,7 @@ class Exercise(BaseModel):
     )
 
     def translation(self, native: str | None) -> str | None:
-        """The word in the learner's language, or in the first one that there is."""
+        """Return the word in the learner's language, or in the first language that has one."""
         return self.translations.get(native or "") or next(iter(self.translations.values()), None)
 
 
@@ -169,7 +169,7 @@ def _turned(exercises: tuple[Exercise, ...], first: int) -> tuple[Exercise, ...]
 
 
 def _exercise(language: SpokenLanguage, word: str) -> Exercise:
-    """The exercise for a word, or one made for it: recognisers mishear words that stand alone."""
+    """Return the exercise for a word, or create one: recognisers mishear single words."""
     for exercise in language.exercises:
         if exercise.word.casefold() == word.casefold():
             return exercise

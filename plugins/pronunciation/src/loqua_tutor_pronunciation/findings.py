@@ -8,7 +8,7 @@ from loqua_host import AssessedSound, AssessedWord, Assessment
 
 from .exercises import SpokenLanguage
 
-__all__ = ["Finding", "describe", "find", "has_risen", "may_be_told"]
+__all__ = ["SoundFinding", "describe", "find", "has_risen", "may_correct"]
 
 CLEARLY_WRONG = 40.0
 """A sound's score below it is told. The server's own limit for a mispronunciation is higher: of
@@ -30,7 +30,7 @@ RISE = 5.0
 _LONG_AND_SHORT = {"i": "ɪ", "u": "ʊ"}  # noqa: RUF001 IPA
 
 
-class Finding(BaseModel):
+class SoundFinding(BaseModel):
     """A sound that was wrong.
 
     Attributes:
@@ -56,7 +56,7 @@ def find(
     language: SpokenLanguage,
     sounds: Collection[str],
     missed: Collection[str] = (),
-) -> Finding | None:
+) -> SoundFinding | None:
     """Return the sound that was most likely replaced, if one is wrong and can be named.
 
     Args:
@@ -72,7 +72,7 @@ def find(
         if not unrecognised or word.word.casefold() in unrecognised
         for phoneme in word.phonemes
         if phoneme.phoneme in language.sounds
-        and may_be_told(phoneme.phoneme, sounds)
+        and may_correct(phoneme.phoneme, sounds)
         and (_is_clear(phoneme) or (unrecognised and phoneme.substitution > PERHAPS_REPLACED))
     ]
     if not wrong:
@@ -81,18 +81,18 @@ def find(
     return _finding(word, phoneme, language)
 
 
-def has_risen(before: Finding, assessment: Assessment) -> bool:
+def has_risen(before: SoundFinding, assessment: Assessment) -> bool:
     """Return whether the word of a finding is better now."""
     now = [word.accuracy for word in assessment.words if word.word == before.word]
     return any(accuracy is not None and accuracy > before.accuracy + RISE for accuracy in now)
 
 
-def may_be_told(sound: str, sounds: Collection[str]) -> bool:
+def may_correct(sound: str, sounds: Collection[str]) -> bool:
     """Return whether a lesson about some sounds may correct another one."""
     return len(sounds) < MOST_SOUNDS or sound in sounds
 
 
-def describe(finding: Finding, language: SpokenLanguage) -> str:
+def describe(finding: SoundFinding, language: SpokenLanguage) -> str:
     """Return the sentence about a finding."""
     lines, word = language.lines, finding.word
     if finding.heard and _LONG_AND_SHORT.get(finding.heard) == finding.expected:
@@ -109,10 +109,10 @@ def _is_clear(phoneme: AssessedSound) -> bool:
     return phoneme.accuracy < CLEARLY_WRONG or phoneme.substitution > SURELY_REPLACED
 
 
-def _finding(word: AssessedWord, phoneme: AssessedSound, language: SpokenLanguage) -> Finding:
+def _finding(word: AssessedWord, phoneme: AssessedSound, language: SpokenLanguage) -> SoundFinding:
     is_sure = _is_clear(phoneme)
     heard = phoneme.heard if is_sure and phoneme.heard in language.sounds else None
-    return Finding(
+    return SoundFinding(
         word=word.word,
         expected=phoneme.phoneme,
         heard=heard,

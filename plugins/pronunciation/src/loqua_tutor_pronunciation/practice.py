@@ -12,7 +12,7 @@ from loqua_host import Assessment, LessonReport, Progress, Word
 
 from .advice import Hint, advise, find_hint
 from .exercises import Exercise, SpokenLanguage
-from .findings import Finding, describe, find, has_risen
+from .findings import SoundFinding, describe, find, has_risen
 from .recognition import compare
 from .sounds import sound_topics
 
@@ -72,7 +72,7 @@ class PracticeState(BaseModel):
     scores: tuple[float, ...] = ()
     scored: int = 0
     is_scored: bool = False
-    finding: Finding | None = None
+    finding: SoundFinding | None = None
     hint: Hint | None = None
     risen: str | None = None
     sounds: tuple[str, ...] = ()
@@ -163,25 +163,25 @@ def current_text(state: PracticeState) -> str:
 
 
 def is_done(state: PracticeState) -> bool:
-    """Whether no exercise is left."""
+    """Return whether no exercise is left."""
     return state.passed >= len(state.exercises)
 
 
 def is_expected(state: PracticeState, heard: str) -> bool:
-    """Whether each word of the exercise was recognised."""
+    """Return whether each word of the exercise was recognised."""
     text = current_text(state)
     return bool(text) and all(it.recognised for it in compare(text, heard))
 
 
 def greeting(state: PracticeState, language: SpokenLanguage) -> str:
-    """What the tutor says when the learner can hear it, at first or after a break."""
+    """Return what the tutor says when the learner can hear it, at first or after a break."""
     is_begun = state.last is not None or state.passed > 0
     opening = language.lines.welcome_back if is_begun else language.lines.opening
     return f"{opening} {line(state, language)}"
 
 
 def line(state: PracticeState, language: SpokenLanguage) -> str:
-    """What the tutor says after the last try."""
+    """Return what the tutor says after the last attempt."""
     lines, text = language.lines, current_text(state)
     praise = f"{lines.better.format(word=state.risen)} " if state.risen else ""
     praise = praise or (f"{lines.right} " if state.last == "right" else "")
@@ -198,7 +198,7 @@ def line(state: PracticeState, language: SpokenLanguage) -> str:
 
 
 def progress(state: PracticeState) -> Progress:
-    """The learner's progress.
+    """Return the learner's progress.
 
     `phrases_practiced` counts exercises tried; `pronunciation_score` is the mean of the scored
     tries, from 0 to 100, and None without any: a recogniser's success is no score.
@@ -212,7 +212,7 @@ def progress(state: PracticeState) -> Progress:
 
 
 def report(state: PracticeState, language: SpokenLanguage, native: str | None) -> LessonReport:
-    """The lesson's report, with translations into the language that the API calls `native`."""
+    """Return the lesson's report, with translations into the API's `native` language."""
     tried = _tried(state)
     advised = dict(_recommendations(state))
     good = set(state.good).difference(state.sounds)
@@ -250,7 +250,7 @@ def _risen(state: PracticeState, assessment: Assessment | None) -> str | None:
     return before.word if before and assessment and has_risen(before, assessment) else None
 
 
-def _weak(told: Finding | None, hint: Hint | None) -> Iterable[str]:
+def _weak(told: SoundFinding | None, hint: Hint | None) -> Iterable[str]:
     if told:
         return [told.expected] if told.is_sure else []
     return [hint.sound] if hint else []

@@ -101,7 +101,7 @@ class PronunciationTutor(Agent):
             self.state = advance(turn.notes, self.language, turn.text, assessment)
 
     def _reply(self) -> None:
-        """Say what comes next; after a try to be made again, play that one after the model."""
+        """Speak the next line; before a second attempt, play the first one after the model."""
         text = line(self.state, self.language)
         if self.state.last != "again" or not self._try:
             done = is_done(self.state)

@@ -21,8 +21,8 @@ from loqua_speech.pronunciation.azure import render_assessment
 from loqua_speech.pronunciation.free_speech import spoken_words
 from loqua_speech.pronunciation.lexicon import primary_language
 from loqua_speech.pronunciation.queue import ScoringQueue, check_length
-from loqua_speech.pronunciation.results import Assessment, Refusal
-from loqua_speech.recogniser import Recogniser, Recognition, Transcript
+from loqua_speech.pronunciation.results import AssessmentResult, Refusal
+from loqua_speech.recogniser import RecognisedPassage, Recogniser, Transcript
 from loqua_speech.voices import SPEAKING_RATE, synthesize, voice_for
 
 LARGEST_BODY = 25 * 1024 * 1024
@@ -66,7 +66,7 @@ class Endpoints:
         prompt: Annotated[str, Form()] = "",
         response_format: Annotated[Literal["json", "text", "verbose_json"], Form()] = "json",
     ) -> Response:
-        """`POST /v1/audio/transcriptions`: the text of an audio file."""
+        """Transcribe an audio file (`POST /v1/audio/transcriptions`)."""
         _require_model(model, self._recogniser.model, _ANY_WHISPER)
         began = time.monotonic()
         audio = await asyncio.to_thread(decode, await file.read())
@@ -89,7 +89,7 @@ class Endpoints:
         text: Annotated[str, Form(max_length=1000)] = "",
         language: Annotated[str, Form()] = "en",
     ) -> Response:
-        """`POST /v1/audio/pronunciation`: how a text, or free speech, is pronounced in a file."""
+        """Score the pronunciation of a text or of free speech (`POST /v1/audio/pronunciation`)."""
         began = time.monotonic()
         audio = await asyncio.to_thread(decode, await file.read())
         scored = await _unless_gone(request, self._scored(audio, text, language))
@@ -106,7 +106,7 @@ class Endpoints:
 
     async def _scored(
         self, audio: Samples, text: str, language: str
-    ) -> tuple[Assessment | Refusal, str]:
+    ) -> tuple[AssessmentResult | Refusal, str]:
         """Return the result and its text: without one, the recogniser's words."""
         if text:
             return await self._scoring.score(audio, text, language), text
@@ -118,7 +118,7 @@ class Endpoints:
         return await self._scoring.score_free_speech(audio, heard, language), transcript.text
 
     async def speak(self, wanted: SpeechRequest) -> Response:
-        """`POST /v1/audio/speech`: a text as speech, sent as it is made."""
+        """Stream a text as speech (`POST /v1/audio/speech`)."""
         _require_model(wanted.model, _VOICE_MODEL)
         speech = synthesize(wanted.input, voice=voice_for(wanted.voice), speed=wanted.speed)
         # OpenAI's clients name the request by it; livekit warns at every sentence without one.
@@ -129,13 +129,13 @@ class Endpoints:
         return StreamingResponse(speech, media_type="audio/pcm", headers=named)
 
     async def models(self) -> dict[str, Any]:
-        """`GET /v1/models`: what `model` may say."""
+        """List the accepted values of `model` (`GET /v1/models`)."""
         names = (self._recogniser.model, _VOICE_MODEL)
         served = [{"id": name, "object": "model", "owned_by": "loqua-speech"} for name in names]
         return {"object": "list", "data": served}
 
     async def health(self) -> dict[str, Any]:
-        """`GET /health`: that the server answers, and how many turns it has before it."""
+        """Return the number of turns in the queue (`GET /health`)."""
         return {"status": "ok", "model": self._recogniser.model, "turns": self._recogniser.requests}
 
 
@@ -161,7 +161,7 @@ class UploadLimit:
 
 
 def create_app(recogniser: Recogniser, scoring: ScoringQueue) -> FastAPI:
-    """The application, hearing with this recogniser and scoring with this queue."""
+    """Return the application, which uses this recogniser and this scoring queue."""
     app = FastAPI(title="loqua-speech")
     endpoints = Endpoints(recogniser, scoring)
     app.add_api_route("/v1/audio/pronunciation", endpoints.score_pronunciation, methods=["POST"])
@@ -183,7 +183,7 @@ def _require_model(model: str, *served: str) -> None:
 
 
 async def _unless_gone(request: Request, work: Coroutine[Any, Any, _Result]) -> _Result | None:
-    """The work's result; None, and the work cancelled, when the client goes away before."""
+    """Return the work's result; cancel it and return None if the client disconnects before."""
     task = asyncio.create_task(work)
     watch = asyncio.create_task(_disconnected(request))
     watch.add_done_callback(lambda _: task.cancel())
@@ -218,7 +218,7 @@ def _rendered(transcript: Transcript, response_format: str) -> Response:
     )
 
 
-def _words(heard: Recognition) -> Iterator[dict[str, Any]]:
+def _words(heard: RecognisedPassage) -> Iterator[dict[str, Any]]:
     """Yield a passage's words; `probability` is faster-whisper's name, OpenAI has none."""
     for word in heard.passage.words:
         yield {
@@ -229,7 +229,7 @@ def _words(heard: Recognition) -> Iterator[dict[str, Any]]:
         }
 
 
-def _segment(number: int, heard: Recognition) -> dict[str, Any]:
+def _segment(number: int, heard: RecognisedPassage) -> dict[str, Any]:
     passage = heard.passage
     return {
         "id": number,

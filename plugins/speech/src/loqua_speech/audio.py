@@ -33,7 +33,7 @@ _LENIENT: dict[str, Any] = {"metadata_errors": "ignore"} if av.__version__.start
 
 
 def decode(upload: bytes) -> Samples:
-    """The upload's first audio stream as mono at `HEARING_RATE`.
+    """Return the upload's first audio stream as mono at `HEARING_RATE`.
 
     Raises:
         UnreadableAudioError: Not audio, of a kind that is not accepted, or too long.
@@ -57,14 +57,14 @@ def decode(upload: bytes) -> Samples:
 
 
 def resample(pcm: bytes, *, rate: int, to: int) -> bytes:
-    """Mono 16-bit samples at another rate, by FFmpeg's polyphase filter."""
+    """Return mono 16-bit samples at another rate, by FFmpeg's polyphase filter."""
     frame = av.AudioFrame.from_ndarray(np.frombuffer(pcm, np.int16)[None], "s16", "mono")
     frame.sample_rate = rate
     return b"".join(chunk.tobytes() for chunk in _resampled([frame], to))
 
 
 def wav(pcm: bytes, *, rate: int) -> bytes:
-    """Mono 16-bit samples as a WAV file."""
+    """Return mono 16-bit samples as a WAV file."""
     file = io.BytesIO()
     with wave.open(file, "wb") as writer:
         writer.setnchannels(1)
@@ -89,7 +89,7 @@ def _resampled(frames: Iterable[av.AudioFrame], rate: int) -> Iterator[NDArray[n
 
 
 def _joined(chunks: Iterable[NDArray[np.int16]]) -> NDArray[np.int16]:
-    """One array of all chunks; counted while decoding, as a small file can hold hours."""
+    """Return one array of all chunks; count while decoding, because a small file can hold hours."""
     kept = [np.zeros(0, np.int16)]
     length = 0
     for chunk in chunks:

@@ -13,7 +13,7 @@ _HOP = HEARING_RATE // 10
 
 
 @dataclass(frozen=True, slots=True)
-class Recognition:
+class RecognisedPassage:
     """One passage and where in the audio it lies, in seconds."""
 
     start: float
@@ -33,7 +33,7 @@ class Transcript:
 
     language: str
     seconds: float
-    heard: tuple[Recognition, ...]
+    heard: tuple[RecognisedPassage, ...]
 
     @property
     def text(self) -> str:
@@ -66,7 +66,7 @@ class Recogniser(ModelWorker):
     async def transcribe(
         self, audio: Samples, *, language: str | None = None, prompt: str = ""
     ) -> Transcript:
-        """What is said in the audio, mono at `HEARING_RATE`.
+        """Return the transcript of the audio, mono at `HEARING_RATE`.
 
         Args:
             audio: A learner's turn.
@@ -87,13 +87,13 @@ class Recogniser(ModelWorker):
             passage = await self.run(self._whisper.hear, audio[start:end], language, prompt)
             if passage.text:
                 language = language or passage.language
-                heard.append(Recognition(start / HEARING_RATE, end / HEARING_RATE, passage))
+                heard.append(RecognisedPassage(start / HEARING_RATE, end / HEARING_RATE, passage))
         spoken = heard[0].passage.language if heard else language or ""
         return Transcript(spoken, len(audio) / HEARING_RATE, tuple(heard))
 
 
 def pieces(audio: Samples) -> Iterator[tuple[int, int]]:
-    """Bounds of the audio's pieces, each short enough for the model, cut where it is quietest."""
+    """Return the bounds of pieces short enough for the model, cut where the audio is quietest."""
     start = 0
     longest = PIECE_SECONDS * HEARING_RATE
     while len(audio) - start > longest:

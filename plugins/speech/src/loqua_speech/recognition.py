@@ -15,9 +15,9 @@ from faster_whisper.transcribe import (  # type: ignore[import-untyped]  # likew
 from loqua_speech.audio import HEARING_RATE, Samples
 from loqua_speech.errors import UnknownLanguageError, WeightsError
 from loqua_speech.inventions import is_invention
-from loqua_speech.pronunciation.reading import Reading
+from loqua_speech.pronunciation.reading import RecogniserReading
 from loqua_speech.rescoring import Hypothesis, Rescorer
-from loqua_speech.voice_activity import Voice, detect_voice
+from loqua_speech.voice_activity import VoiceActivity, detect_voice
 from loqua_speech.weights import Weights
 
 PIECE_SECONDS = 13
@@ -74,7 +74,7 @@ _ATTEMPTS = (_Attempt(1500, 0.0), _Attempt(3000, 0.0), _Attempt(3000, 0.6))
 
 
 @dataclass(frozen=True, slots=True)
-class RecognisedWord:
+class TimedWord:
     """A word of a text: where it is, in seconds, and how sure Whisper is of it, from 0 to 1."""
 
     text: str
@@ -105,8 +105,8 @@ class Passage:
     log_probability: float = 0.0
     no_speech: float = 1.0
     temperature: float = 0.0
-    voice: Voice = field(default_factory=Voice)
-    words: tuple[RecognisedWord, ...] = ()
+    voice: VoiceActivity = field(default_factory=VoiceActivity)
+    words: tuple[TimedWord, ...] = ()
     likeliest: tuple[Hypothesis, ...] = ()
 
     @property
@@ -143,7 +143,7 @@ class Passage:
         return is_clear and self.voice.seconds <= _SHORT_SECONDS and is_possible
 
     def runs_away(self, limit: int) -> bool:
-        """Whether the decoder fell into repeating itself."""
+        """Return whether the decoder repeats itself."""
         return len(self.tokens) >= limit or self.compression_ratio > _REPETITIVE
 
 
@@ -173,7 +173,7 @@ class Whisper:
         self.hear(np.sin(np.arange(HEARING_RATE, dtype=np.float32)), language="en")
 
     def language(self, code: str) -> str:
-        """The model's code for a language tag: "es" for "es-MX".
+        """Return the model's code for a language tag: "es" for "es-MX".
 
         Raises:
             UnknownLanguageError: The model does not know the language.
@@ -187,7 +187,7 @@ class Whisper:
         return language
 
     def hear(self, audio: Samples, language: str | None, prompt: str = "") -> Passage:
-        """What is said in up to 13 s of audio.
+        """Return the transcript of up to 13 s of audio.
 
         Args:
             audio: Mono at `HEARING_RATE`.
@@ -217,7 +217,7 @@ class Whisper:
                 return replace(passage, words=words)
         return Passage("", passage.language)
 
-    def read(self, audio: Samples, words: Sequence[str]) -> Reading | None:
+    def read(self, audio: Samples, words: Sequence[str]) -> RecogniserReading | None:
         """Return how likely English words are in up to 30 s of audio; None if they are too many.
 
         Unlike `hear`, this may run in any thread: CTranslate2 has a queue of its own.
@@ -239,7 +239,7 @@ class Whisper:
         )[0]
         likely = np.log(np.maximum(result.text_token_probs[: len(text)], _LEAST_LIKELY))
         states = np.asarray(encoded)[0, : length // 2 + 1].astype(np.float32)
-        return Reading(
+        return RecogniserReading(
             np.array([_read_word(it) for it in np.split(likely, _ends(tokens)[:-1])]),
             np.concatenate([states.mean(axis=0), states.std(axis=0)]),
         )
@@ -297,16 +297,16 @@ class Whisper:
 
     def _words(
         self, encoded: object, tokenizer: Tokenizer, tokens: tuple[int, ...], frames: int
-    ) -> tuple[RecognisedWord, ...]:
+    ) -> tuple[TimedWord, ...]:
         """Return the words of a text, punctuation with the word before it."""
-        words: list[RecognisedWord] = []
+        words: list[TimedWord] = []
         for found in self._model.find_alignment(tokenizer, [list(tokens)], encoded, frames)[0]:
             text, probability = found["word"].strip(), float(found["probability"])
             if words and not any(letter.isalnum() for letter in text):
                 words[-1] = replace(words[-1], text=words[-1].text + text)
             elif text:
                 start, end = float(found["start"]), float(found["end"])
-                words.append(RecognisedWord(text, start, end, probability))
+                words.append(TimedWord(text, start, end, probability))
         return tuple(words)
 
     def _spoken_language(self, encoded: object, asked: str | None, voiced: float) -> str:

@@ -18,7 +18,7 @@ from loqua_speech.audio import HEARING_RATE
 from loqua_speech.pronunciation.acoustics import normalise
 from loqua_speech.pronunciation.alignment import align
 from loqua_speech.pronunciation.evidence import phone_numbers
-from loqua_speech.pronunciation.lexicon import Lexicon, split_words
+from loqua_speech.pronunciation.lexicon import PronunciationLexicon, split_words
 from loqua_speech.pronunciation.network import PhoneNetwork
 
 __all__ = ["Hypothesis", "Rescorer", "is_small_change"]
@@ -69,7 +69,7 @@ class Rescorer:
     """
 
     network: PhoneNetwork
-    lexicon: Lexicon
+    lexicon: PronunciationLexicon
 
     def choose(
         self, samples: NDArray[np.float32], language: str, likeliest: Sequence[Hypothesis]

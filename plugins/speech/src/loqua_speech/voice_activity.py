@@ -8,7 +8,7 @@ from faster_whisper.vad import get_vad_model  # type: ignore[import-untyped]  # 
 
 from loqua_speech.audio import HEARING_RATE, Samples
 
-__all__ = ["Voice", "detect_voice"]
+__all__ = ["VoiceActivity", "detect_voice"]
 
 # Otherwise ONNX Runtime writes a session file and reports its use to Microsoft (seen in 1.32.0).
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -23,7 +23,7 @@ _HISS = 0.005
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
+class VoiceActivity:
     """How much of a sound is a human voice.
 
     Attributes:
@@ -35,11 +35,11 @@ class Voice:
     clear_seconds: float = 0.0
 
 
-def detect_voice(audio: Samples) -> Voice:
+def detect_voice(audio: Samples) -> VoiceActivity:
     """Return how much of a sound, mono at `HEARING_RATE`, is a voice."""
     peak = float(np.abs(audio).max(initial=0.0))
     if peak == 0:
-        return Voice()
+        return VoiceActivity()
     padded = np.pad(audio * np.float32(_PEAK / peak), (0, -len(audio) % _FRAME))
     hiss = np.random.default_rng(0).normal(scale=_HISS, size=len(padded))
     probabilities = np.asarray(get_vad_model()(padded + hiss.astype(np.float32)))
@@ -47,4 +47,4 @@ def detect_voice(audio: Samples) -> Voice:
         float((probabilities >= least).sum()) * _FRAME / HEARING_RATE
         for least in (_THRESHOLD, _CLEAR)
     )
-    return Voice(spoken, clear)
+    return VoiceActivity(spoken, clear)

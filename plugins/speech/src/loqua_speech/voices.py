@@ -30,7 +30,7 @@ _NOTHING = bytes(SPEAKING_RATE // 10 * 2)
 
 
 def voice_for(code: str) -> str:
-    """The voice of a language code: "es", "es-ES", "en_gb"; "es-MX" gets Spain's.
+    """Return the voice of a language code: "es", "es-ES", "en_gb"; "es-MX" gets Spain's.
 
     Raises:
         UnknownVoiceError: No voice speaks the language.
@@ -45,7 +45,7 @@ def voice_for(code: str) -> str:
 
 
 def synthesize(text: str, *, voice: str, speed: float = 1.0) -> Iterator[bytes]:
-    """The text as speech, sentence by sentence.
+    """Yield the text as speech, sentence by sentence.
 
     Args:
         text: Plain text; markup is read as words, what cannot be pronounced is left out.
@@ -67,7 +67,7 @@ def synthesize(text: str, *, voice: str, speed: float = 1.0) -> Iterator[bytes]:
 
 
 def sentences(text: str) -> list[str]:
-    """What can be pronounced of a text, in pieces that Pico takes.
+    """Return the pronounceable parts of a text, in pieces that Pico accepts.
 
     Pico reads `<speed level="300">` and its like as commands, and stumbles now and then over long
     runs of symbols: only Latin letters, digits and common punctuation go through to it.
@@ -92,7 +92,7 @@ def _pronounceable(character: str) -> str:
 
 
 def _wrapped(sentence: str) -> Iterator[str]:
-    """The sentence's words in lines of at most `_LONGEST_SENTENCE` characters."""
+    """Return the sentence's words in lines of at most `_LONGEST_SENTENCE` characters."""
     line = ""
     for word in sentence.split():
         if line and len(line) + 1 + len(word) > _LONGEST_SENTENCE:

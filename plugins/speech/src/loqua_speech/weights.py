@@ -43,7 +43,7 @@ class Weights:
 
 @contextmanager
 def packaged_weights() -> Iterator[Weights]:
-    """Whisper base from the installed packages, for as long as the block lasts.
+    """Yield Whisper base from the installed packages for the duration of a block.
 
     They are joined in a temporary directory: CTranslate2 would keep 145 MB of weights that it
     loads from memory twice, and it needs no file once it has loaded them.
@@ -59,7 +59,7 @@ def packaged_weights() -> Iterator[Weights]:
 
 
 def directory_weights(directory: Path) -> Weights:
-    """A model of the user's own, named as its directory; trusted as it is.
+    """Return a model of the user, named by its directory and used without a check.
 
     Raises:
         WeightsError: The directory holds no model in CTranslate2's format.

@@ -14,14 +14,14 @@ FRAMES = 7
 
 @pytest.fixture
 def frames() -> NDArray[np.float64]:
-    """Frames in which only blank and the first three phones are likely at all."""
+    """Return frames in which only blank and the first three phones are likely."""
     mass = np.random.default_rng(4).random((FRAMES, CLASSES))
     mass[:, 3:BLANK] = 1e-300
     return np.asarray(np.log(mass / mass.sum(axis=1, keepdims=True)))
 
 
 def likelihood(frames: NDArray[np.float64], phones: list[int]) -> float:
-    """The sum over all paths that spell the phones."""
+    """Return the sum over all paths that spell the phones."""
     paths = product([0, 1, 2, BLANK], repeat=FRAMES)
     spelled = [path for path in paths if _spelling(path) == phones]
     scores = [sum(frames[at, label] for at, label in enumerate(path)) for path in spelled]

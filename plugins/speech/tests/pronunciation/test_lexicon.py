@@ -4,17 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loqua_speech.pronunciation.lexicon import Lexicon, ReferenceWord, split_words
+from loqua_speech.pronunciation.lexicon import PronunciationLexicon, ReferenceWord, split_words
 from loqua_speech.pronunciation.phones import PHONES, phones_of_ipa
 
 
 @pytest.fixture(scope="module")
-def lexicon() -> Lexicon:
-    """The packaged one."""
-    return Lexicon.packaged()
+def lexicon() -> PronunciationLexicon:
+    """Return the packaged lexicon."""
+    return PronunciationLexicon.packaged()
 
 
-def test_words_come_with_phones_and_stress(lexicon: Lexicon) -> None:
+def test_words_come_with_phones_and_stress(lexicon: PronunciationLexicon) -> None:
     """As CMU's dictionary has them; a single syllable has no stress to get wrong."""
     assert lexicon.pronounce("The teacher.") == (
         ReferenceWord("The", ("DH", "AH"), (3, 0)),
@@ -22,14 +22,14 @@ def test_words_come_with_phones_and_stress(lexicon: Lexicon) -> None:
     )
 
 
-def test_a_word_outside_the_dictionary_is_guessed(lexicon: Lexicon) -> None:
+def test_a_word_outside_the_dictionary_is_guessed(lexicon: PronunciationLexicon) -> None:
     """By the model that hama ships."""
     (word,) = lexicon.pronounce("kubernetes")
 
     assert word.phones[:3] == ("K", "UW", "B")
 
 
-def test_a_possessive_has_its_s(lexicon: Lexicon) -> None:
+def test_a_possessive_has_its_s(lexicon: PronunciationLexicon) -> None:
     """The dictionary has few of them."""
     (word,) = lexicon.pronounce("xylophone's")
 
@@ -38,7 +38,7 @@ def test_a_possessive_has_its_s(lexicon: Lexicon) -> None:
 
 def test_a_word_that_nobody_can_guess_has_no_phones() -> None:
     """The scorer refuses it."""
-    assert Lexicon({}).pronounce("1984") == (ReferenceWord("1984", (), ()),)
+    assert PronunciationLexicon({}).pronounce("1984") == (ReferenceWord("1984", (), ()),)
 
 
 def test_ipa_is_read_by_its_longest_signs() -> None:

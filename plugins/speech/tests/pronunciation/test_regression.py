@@ -24,7 +24,7 @@ KERNEL = Kernel(
 
 
 def predict(regression: Linear | Kernel, *inputs: float) -> list[float]:
-    """What one row of inputs is scored."""
+    """Return the score of one row of inputs."""
     [scores] = regression.predict(np.array([inputs], np.float32))
     return [round(float(it), 3) for it in scores]
 

@@ -9,18 +9,18 @@ import pytest
 
 from loqua_speech.audio import Samples, decode
 from loqua_speech.errors import UnknownLanguageError, UnscorableTextError
-from loqua_speech.pronunciation.reading import Reading
-from loqua_speech.pronunciation.results import Assessment, Miscue, Refusal
+from loqua_speech.pronunciation.reading import RecogniserReading
+from loqua_speech.pronunciation.results import AssessmentResult, Miscue, Refusal
 from loqua_speech.pronunciation.scorer import LONGEST_TEXT, Scorer
 
 GOOD = "020360136.flac"
 TEXT = "This will be so good"
 
 
-def assess(scorer: Scorer, samples: Samples, text: str) -> Assessment:
-    """The assessment; fails where there is none."""
+def assess(scorer: Scorer, samples: Samples, text: str) -> AssessmentResult:
+    """Return the assessment; fail if there is none."""
     result = scorer.score(samples, scorer.reference(text, "en"))
-    assert isinstance(result, Assessment)
+    assert isinstance(result, AssessmentResult)
     return result
 
 
@@ -32,7 +32,7 @@ def test_who_speaks_well_scores_higher(
         (one["total"], scorer.score(recordings[one["file"]], scorer.reference(one["text"], "en")))
         for one in scored
     ]
-    totals = [(said, it.total) for said, it in results if isinstance(it, Assessment)]
+    totals = [(said, it.total) for said, it in results if isinstance(it, AssessmentResult)]
 
     assert len(totals) >= len(scored) - 1
     good = [total for said, total in totals if said >= 9]
@@ -178,10 +178,10 @@ def test_a_text_that_a_reader_finds_unlikely_is_scored_lower(
     asked: list[Sequence[str]] = []
 
     def reads(likely: float) -> Scorer:
-        def read(_: Samples, words: Sequence[str]) -> Reading:
+        def read(_: Samples, words: Sequence[str]) -> RecogniserReading:
             asked.append(words)
             usual = scorer.head.reading.utterance.mean[-1024:]
-            return Reading(np.full((len(words), 4), likely), usual)
+            return RecogniserReading(np.full((len(words), 4), likely), usual)
 
         return replace(scorer, reader=read)
 
@@ -192,5 +192,5 @@ def test_a_text_that_a_reader_finds_unlikely_is_scored_lower(
     assert np.mean(_phone_scores(badly)) < np.mean(_phone_scores(well))
 
 
-def _phone_scores(result: Assessment) -> list[float]:
+def _phone_scores(result: AssessmentResult) -> list[float]:
     return [phone.score for word in result.words for phone in word.phones]

@@ -13,13 +13,13 @@ WORDS = (3, 1, 2)
 
 @pytest.fixture(scope="module")
 def transformer() -> Transformer:
-    """The first that is shipped."""
+    """Return the first packaged transformer."""
     return Head.packaged().reading.transformers[0]
 
 
 @pytest.fixture(scope="module")
 def sequence(transformer: Transformer) -> PhoneSequence:
-    """An utterance of noise."""
+    """Return an utterance of noise."""
     drawn = np.random.default_rng(1).standard_normal
     sizes = {name: len(transformer.weights[name]) for name in ("rows", "whole", "sound")}
     words = np.repeat(np.arange(len(WORDS)), WORDS)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import loqua_speech.pronunciation
 from loqua_speech.pronunciation.head import Head
-from loqua_speech.pronunciation.reading import Reading
+from loqua_speech.pronunciation.reading import RecogniserReading
 from loqua_speech.pronunciation.scorer import MISPRONOUNCED
 from training.pronunciation.corpus import read_labels
 from training.pronunciation.fitting import (
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def _evaluate(
-    examples: list[Example], readings: list[Reading], substitutions: list[Substitution]
+    examples: list[Example], readings: list[RecogniserReading], substitutions: list[Substitution]
 ) -> None:
     utterances = [example.utterance for example in examples]
     alone, read = cross_validate(examples, readings)
@@ -75,14 +75,14 @@ def _evaluate(
 
 
 def _train(
-    examples: list[Example], readings: list[Reading], substitutions: list[Substitution]
+    examples: list[Example], readings: list[RecogniserReading], substitutions: list[Substitution]
 ) -> None:
     file = _PACKAGE / "english.npz"
     fit_head(examples, readings, substitutions).save(file)
     print(f"{file.name}: {file.stat().st_size} bytes")
 
 
-def _test(examples: list[Example], readings: list[Reading]) -> None:
+def _test(examples: list[Example], readings: list[RecogniserReading]) -> None:
     head, utterances = Head.packaged(), [example.utterance for example in examples]
     pairs = zip(examples, readings, strict=True)
     read = [head.score(example.evidence, reading) for example, reading in pairs]

@@ -14,13 +14,13 @@ from loqua_speech.audio import Samples, decode
 from loqua_speech.pronunciation.head import UTTERANCE_SCORES
 from loqua_speech.pronunciation.lexicon import ReferenceWord
 
-__all__ = ["Utterance", "read_labels"]
+__all__ = ["CorpusUtterance", "read_labels"]
 
 _NAMES = {"prosody": "prosodic"}  # the labels' names where they differ from the head's
 
 
 @dataclass(frozen=True, slots=True)
-class Utterance:
+class CorpusUtterance:
     """One recording and its scores.
 
     Attributes:
@@ -67,9 +67,9 @@ class Utterance:
         return decode((corpus / self.file).read_bytes())
 
 
-def read_labels(file: Path, split: str) -> Iterator[Utterance]:
+def read_labels(file: Path, split: str) -> Iterator[CorpusUtterance]:
     """Yield the utterances of a split, in the file's order."""
     with gzip.open(file, "rt", encoding="utf-8") as lines:
         for label in map(json.loads, lines):
             if label["split"] == split:
-                yield Utterance.parse(label)
+                yield CorpusUtterance.parse(label)

@@ -23,7 +23,7 @@ from loqua_speech.pronunciation.inputs import (
     word_inputs,
 )
 from loqua_speech.pronunciation.phones import PHONES
-from loqua_speech.pronunciation.reading import Reading
+from loqua_speech.pronunciation.reading import RecogniserReading
 from loqua_speech.pronunciation.regression import Kernel, Linear
 from loqua_speech.pronunciation.transformer import Transformer
 from loqua_speech.pronunciation.trees import Trees
@@ -83,7 +83,7 @@ class _Targets:
 
 
 def cross_validate(
-    examples: Sequence[Example], readings: Sequence[Reading]
+    examples: Sequence[Example], readings: Sequence[RecogniserReading]
 ) -> tuple[list[Scores], list[Scores]]:
     """Return the scores of each example by heads that have not heard its speaker.
 
@@ -135,7 +135,7 @@ def cross_validate_substitutions(
 
 def fit_head(
     examples: Sequence[Example],
-    readings: Sequence[Reading],
+    readings: Sequence[RecogniserReading],
     substitutions: Sequence[Substitution],
 ) -> Head:
     """Return the head fitted to all examples, their readings, and replaced sounds."""
@@ -172,7 +172,7 @@ def _replaced_rows(substitutions: Sequence[Substitution], norms: PhoneNorms) -> 
 
 
 def _sequences(
-    norms: PhoneNorms, examples: Sequence[Example], readings: Sequence[Reading]
+    norms: PhoneNorms, examples: Sequence[Example], readings: Sequence[RecogniserReading]
 ) -> list[PhoneSequence]:
     pairs = zip(examples, readings, strict=True)
     return [phone_sequence(example.evidence, norms, reading) for example, reading in pairs]
@@ -211,7 +211,7 @@ class _ReadRows:
 
 
 def _read_rows(
-    stages: _Stages, examples: Sequence[Example], readings: Sequence[Reading]
+    stages: _Stages, examples: Sequence[Example], readings: Sequence[RecogniserReading]
 ) -> _ReadRows:
     phones = _split(stages.phones, _owners(examples, "phones"))
     of_words = np.split(stages.word_rows, _bounds(_owners(examples, "words")))

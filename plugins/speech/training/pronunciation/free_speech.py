@@ -9,9 +9,9 @@ import numpy as np
 
 from loqua_speech.pronunciation.free_speech import SURE_WORD, SpokenWord
 from loqua_speech.pronunciation.head import WORD_SCORES, Head
-from loqua_speech.pronunciation.lexicon import Lexicon, ReferenceWord
+from loqua_speech.pronunciation.lexicon import PronunciationLexicon, ReferenceWord
 from loqua_speech.pronunciation.scorer import MISPRONOUNCED
-from training.pronunciation.corpus import Utterance, read_labels
+from training.pronunciation.corpus import CorpusUtterance, read_labels
 from training.pronunciation.reading import score_samples
 from training.pronunciation.recognising import recognise_split
 from training.pronunciation.report import render_table
@@ -28,7 +28,7 @@ def render_free_speech(corpus: Path, labels: Path, split: str, cache_folder: Pat
     """
     recognised = recognise_split(corpus, labels, split, cache_folder)
     chosen = [one for one in read_labels(labels, split) if one.name in recognised]
-    lexicon, head = Lexicon.packaged(), Head.packaged()
+    lexicon, head = PronunciationLexicon.packaged(), Head.packaged()
     heard = [it for one in chosen if (it := as_heard(one, recognised[one.name], lexicon))]
     scores = [score_samples(head, one.samples(corpus), one) for one in heard]
     spoken = sum(len(one.text) for one in chosen)
@@ -41,8 +41,8 @@ def render_free_speech(corpus: Path, labels: Path, split: str, cache_folder: Pat
 
 
 def as_heard(
-    utterance: Utterance, heard: Sequence[SpokenWord], lexicon: Lexicon
-) -> Utterance | None:
+    utterance: CorpusUtterance, heard: Sequence[SpokenWord], lexicon: PronunciationLexicon
+) -> CorpusUtterance | None:
     """Return the utterance with the text that was heard; None if there is none."""
     known = [word for word in heard if all(it.phones for it in lexicon.pronounce(word.text))]
     if not known:

@@ -13,7 +13,7 @@ from loqua_speech.pronunciation.lexicon import ReferenceWord
 from loqua_speech.pronunciation.miscues import INSERTED, OMITTED, find_miscues
 from loqua_speech.pronunciation.network import Frames, PhoneNetwork
 from loqua_speech.pronunciation.scorer import OTHER_TEXT
-from training.pronunciation.corpus import Utterance
+from training.pronunciation.corpus import CorpusUtterance
 
 __all__ = ["render_gates"]
 
@@ -38,7 +38,7 @@ class _Gains:
     insertion: tuple[list[float], list[float]]
 
 
-def render_gates(corpus: Path, utterances: Sequence[Utterance]) -> str:
+def render_gates(corpus: Path, utterances: Sequence[CorpusUtterance]) -> str:
     """Return a Markdown table of false alarms and detections."""
     generator = np.random.default_rng(2)
     long = [one for one in utterances if len(one.text) >= _FEWEST_WORDS]

@@ -11,7 +11,7 @@ from loqua_speech.pronunciation.acoustics import normalise
 from loqua_speech.pronunciation.alignment import align
 from loqua_speech.pronunciation.evidence import Evidence, measure, phone_numbers
 from loqua_speech.pronunciation.network import PhoneNetwork
-from training.pronunciation.corpus import Utterance, read_labels
+from training.pronunciation.corpus import CorpusUtterance, read_labels
 
 __all__ = ["Example", "measure_samples", "measure_split", "measure_utterance"]
 
@@ -20,7 +20,7 @@ __all__ = ["Example", "measure_samples", "measure_split", "measure_utterance"]
 class Example:
     """An utterance and what is measured of it."""
 
-    utterance: Utterance
+    utterance: CorpusUtterance
     evidence: Evidence
 
 
@@ -40,12 +40,12 @@ def measure_split(corpus: Path, labels: Path, split: str, cache_folder: Path) ->
     return examples
 
 
-def measure_utterance(corpus: Path, utterance: Utterance) -> Example:
+def measure_utterance(corpus: Path, utterance: CorpusUtterance) -> Example:
     """Return an utterance with what is measured of it against its text."""
     return measure_samples(utterance.samples(corpus), utterance)
 
 
-def measure_samples(samples: Samples, utterance: Utterance) -> Example:
+def measure_samples(samples: Samples, utterance: CorpusUtterance) -> Example:
     """Return an utterance with what is measured of other samples in its recording's place."""
     spoken, _ = normalise(samples)
     frames = _network().listen(spoken)

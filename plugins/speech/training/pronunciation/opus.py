@@ -8,7 +8,7 @@ import numpy as np
 
 from loqua_speech.audio import HEARING_RATE, Samples
 from loqua_speech.pronunciation.head import UTTERANCE_SCORES, Head
-from training.pronunciation.corpus import Utterance
+from training.pronunciation.corpus import CorpusUtterance
 from training.pronunciation.reading import score_samples
 
 __all__ = ["render_opus", "through_opus"]
@@ -23,7 +23,7 @@ _OPUS_RATE = 48_000
 _FRAME = _OPUS_RATE // 50
 
 
-def render_opus(corpus: Path, utterances: Sequence[Utterance]) -> str:
+def render_opus(corpus: Path, utterances: Sequence[CorpusUtterance]) -> str:
     """Return a Markdown table of the packaged head's agreement with experts, with and without Opus.
 
     It is the codec alone, without a network that loses packets.
@@ -69,7 +69,9 @@ def _packets(samples: Samples, bits: int) -> Iterator[av.Packet]:
     yield from encoder.encode(None)
 
 
-def _row(name: str, head: Head, utterances: Sequence[Utterance], samples: Sequence[Samples]) -> str:
+def _row(
+    name: str, head: Head, utterances: Sequence[CorpusUtterance], samples: Sequence[Samples]
+) -> str:
     pairs = zip(samples, utterances, strict=True)
     scores = [score_samples(head, sound, utterance) for sound, utterance in pairs]
     total, fluency, prosody = map(UTTERANCE_SCORES.index, ("total", "fluency", "prosody"))

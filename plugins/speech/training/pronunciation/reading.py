@@ -9,16 +9,18 @@ from loqua_speech.audio import Samples
 from loqua_speech.pronunciation.acoustics import normalise
 from loqua_speech.pronunciation.head import Head, Scores
 from loqua_speech.pronunciation.lexicon import ReferenceWord
-from loqua_speech.pronunciation.reading import Reading
+from loqua_speech.pronunciation.reading import RecogniserReading
 from loqua_speech.recognition import Whisper
 from loqua_speech.weights import packaged_weights
-from training.pronunciation.corpus import Utterance, read_labels
+from training.pronunciation.corpus import CorpusUtterance, read_labels
 from training.pronunciation.measuring import measure_samples
 
 __all__ = ["read_split", "score_samples", "whisper"]
 
 
-def read_split(corpus: Path, labels: Path, split: str, cache_folder: Path) -> list[Reading]:
+def read_split(
+    corpus: Path, labels: Path, split: str, cache_folder: Path
+) -> list[RecogniserReading]:
     """Return the readings of a split's utterances, in its order.
 
     The cache must be emptied when readings change.
@@ -26,7 +28,7 @@ def read_split(corpus: Path, labels: Path, split: str, cache_folder: Path) -> li
     cached = cache_folder / f"{split}.readings.pickle"
     if cached.is_file():
         with cached.open("rb") as file:
-            known: list[Reading] = pickle.load(file)  # noqa: S301 written below
+            known: list[RecogniserReading] = pickle.load(file)  # noqa: S301 written below
         return known
     utterances = read_labels(labels, split)
     readings = [_read(it.samples(corpus), it.text) for it in utterances]
@@ -36,13 +38,13 @@ def read_split(corpus: Path, labels: Path, split: str, cache_folder: Path) -> li
     return readings
 
 
-def score_samples(head: Head, samples: Samples, utterance: Utterance) -> Scores:
+def score_samples(head: Head, samples: Samples, utterance: CorpusUtterance) -> Scores:
     """Return the scores of samples in an utterance's recording's place."""
     evidence = measure_samples(samples, utterance).evidence
     return head.score(evidence, _read(samples, utterance.text))
 
 
-def _read(samples: Samples, text: Sequence[ReferenceWord]) -> Reading:
+def _read(samples: Samples, text: Sequence[ReferenceWord]) -> RecogniserReading:
     reading = whisper().read(normalise(samples)[0], [word.text for word in text])
     assert reading is not None  # noqa: S101 the corpus has sentences
     return reading

@@ -8,9 +8,9 @@ from pathlib import Path
 from loqua_speech.audio import Samples
 from loqua_speech.pronunciation.free_speech import SpokenWord, spoken_words
 from loqua_speech.recogniser import pieces
-from loqua_speech.recognition import RecognisedWord, Whisper
+from loqua_speech.recognition import TimedWord, Whisper
 from loqua_speech.weights import packaged_weights
-from training.pronunciation.corpus import Utterance, read_labels
+from training.pronunciation.corpus import CorpusUtterance, read_labels
 
 __all__ = ["recognise_split"]
 
@@ -43,13 +43,13 @@ def recognise_split(
 
 
 def _recognised(
-    whisper: Whisper, corpus: Path, utterances: list[Utterance]
+    whisper: Whisper, corpus: Path, utterances: list[CorpusUtterance]
 ) -> Iterator[tuple[str, list[tuple[str, float]]]]:
     for utterance in utterances:
         words = spoken_words(_words(whisper, utterance.samples(corpus)))
         yield utterance.name, [(word.text, word.probability) for word in words]
 
 
-def _words(whisper: Whisper, audio: Samples) -> Iterator[RecognisedWord]:
+def _words(whisper: Whisper, audio: Samples) -> Iterator[TimedWord]:
     for start, end in pieces(audio):
         yield from whisper.hear(audio[start:end], "en").words

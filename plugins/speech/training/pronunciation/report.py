@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loqua_speech.pronunciation.head import UTTERANCE_SCORES, WORD_SCORES, Scores
-from training.pronunciation.corpus import Utterance
+from training.pronunciation.corpus import CorpusUtterance
 
 __all__ = ["best_threshold", "render_substitutions", "render_table"]
 
@@ -38,7 +38,7 @@ class _Pairs:
 
 
 def render_table(
-    utterances: Sequence[Utterance], scores: Sequence[Scores], threshold: float
+    utterances: Sequence[CorpusUtterance], scores: Sequence[Scores], threshold: float
 ) -> str:
     """Return a Markdown table of all measures with 95 % intervals, whole and by age.
 
@@ -61,7 +61,7 @@ def render_table(
     return "\n".join(lines)
 
 
-def best_threshold(utterances: Sequence[Utterance], scores: Sequence[Scores]) -> float:
+def best_threshold(utterances: Sequence[CorpusUtterance], scores: Sequence[Scores]) -> float:
     """Return the phone score with the best F1 for mispronounced phones."""
     pairs = _phone_pairs(utterances, scores, np.ones(len(utterances), bool))
     order = np.argsort(pairs.predicted)
@@ -71,7 +71,7 @@ def best_threshold(utterances: Sequence[Utterance], scores: Sequence[Scores]) ->
 
 
 def render_substitutions(
-    utterances: Sequence[Utterance], log_odds: Sequence[FloatArray], replaced: FloatArray
+    utterances: Sequence[CorpusUtterance], log_odds: Sequence[FloatArray], replaced: FloatArray
 ) -> str:
     """Return a Markdown table of limits by how many well spoken utterances have false alarms.
 
@@ -106,7 +106,7 @@ Selected = Callable[[NDArray[np.bool_]], _Pairs]
 
 
 def _measures(
-    utterances: Sequence[Utterance], scores: Sequence[Scores], threshold: float
+    utterances: Sequence[CorpusUtterance], scores: Sequence[Scores], threshold: float
 ) -> list[tuple[str, Selected, Measure]]:
     def phones(chosen: NDArray[np.bool_]) -> _Pairs:
         return _phone_pairs(utterances, scores, chosen)
@@ -127,7 +127,9 @@ def _measures(
     return rows
 
 
-def _words(utterances: Sequence[Utterance], scores: Sequence[Scores], column: int) -> Selected:
+def _words(
+    utterances: Sequence[CorpusUtterance], scores: Sequence[Scores], column: int
+) -> Selected:
     return lambda chosen: _pairs(
         utterances,
         [score.words[:, column] for score in scores],
@@ -136,7 +138,9 @@ def _words(utterances: Sequence[Utterance], scores: Sequence[Scores], column: in
     )
 
 
-def _whole(utterances: Sequence[Utterance], scores: Sequence[Scores], column: int) -> Selected:
+def _whole(
+    utterances: Sequence[CorpusUtterance], scores: Sequence[Scores], column: int
+) -> Selected:
     return lambda chosen: _pairs(
         utterances,
         [score.utterance[column : column + 1] for score in scores],
@@ -146,14 +150,14 @@ def _whole(utterances: Sequence[Utterance], scores: Sequence[Scores], column: in
 
 
 def _phone_pairs(
-    utterances: Sequence[Utterance], scores: Sequence[Scores], chosen: NDArray[np.bool_]
+    utterances: Sequence[CorpusUtterance], scores: Sequence[Scores], chosen: NDArray[np.bool_]
 ) -> _Pairs:
     predicted = [score.phones for score in scores]
     return _pairs(utterances, predicted, [utterance.phones for utterance in utterances], chosen)
 
 
 def _pairs(
-    utterances: Sequence[Utterance],
+    utterances: Sequence[CorpusUtterance],
     predicted: Sequence[FloatArray],
     expected: Sequence[FloatArray],
     chosen: NDArray[np.bool_],

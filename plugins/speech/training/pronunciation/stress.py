@@ -10,10 +10,10 @@ import numpy as np
 
 from loqua_speech.audio import HEARING_RATE, Samples, decode, wav
 from loqua_speech.pronunciation.queue import ScoringQueue
-from loqua_speech.pronunciation.results import Assessment, Refusal
+from loqua_speech.pronunciation.results import AssessmentResult, Refusal
 from loqua_speech.pronunciation.scorer import Scorer
 from loqua_speech.voices import SPEAKING_RATE, synthesize, voice_for
-from training.pronunciation.corpus import Utterance
+from training.pronunciation.corpus import CorpusUtterance
 from training.pronunciation.reading import whisper
 
 __all__ = ["render_stress"]
@@ -32,7 +32,7 @@ _OTHER_LANGUAGES = (
 )
 
 Change = Callable[[Samples, np.random.Generator], Samples]
-_Result = Assessment | Refusal
+_Result = AssessmentResult | Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class _Recording:
     other_text: str
 
 
-def render_stress(corpus: Path, utterances: Sequence[Utterance]) -> str:
+def render_stress(corpus: Path, utterances: Sequence[CorpusUtterance]) -> str:
     """Return Markdown tables: of changed sound, apart for adults and children, and of the time."""
     scorer = replace(Scorer.packaged(), reader=whisper().read)
     ages = {"adults": lambda age: age > _CHILD, "children": lambda age: age <= _CHILD}
@@ -56,7 +56,7 @@ def render_stress(corpus: Path, utterances: Sequence[Utterance]) -> str:
 
 
 def _chosen(
-    corpus: Path, utterances: Sequence[Utterance], suits: Callable[[int], bool]
+    corpus: Path, utterances: Sequence[CorpusUtterance], suits: Callable[[int], bool]
 ) -> list[_Recording]:
     """Return recordings of that many speakers of an age."""
     long = [it for it in utterances if suits(it.age) and len(it.text) >= _FEWEST_WORDS]
@@ -94,9 +94,9 @@ def _row(name: str, after: Sequence[_Result], before: Sequence[_Result]) -> str:
     both = [
         (new.total, old.total)
         for new, old in zip(after, before, strict=True)
-        if isinstance(new, Assessment) and isinstance(old, Assessment)
+        if isinstance(new, AssessmentResult) and isinstance(old, AssessmentResult)
     ]
-    scored = [it.total for it in after if isinstance(it, Assessment)]
+    scored = [it.total for it in after if isinstance(it, AssessmentResult)]
     mean = f"{np.mean(scored):.0f}" if scored else "-"
     return f"| {name} | {_reasons(after)} | {mean} | {' | '.join(_compared(both))} |"
 
@@ -115,7 +115,7 @@ def _compared(both: Sequence[tuple[float, float]]) -> tuple[str, str, str]:
     return f"{(new - old).mean():+.1f}", f"{(new - old).std():.1f}", f"{correlation:.3f}"
 
 
-async def _timing(scorer: Scorer, corpus: Path, utterances: Sequence[Utterance]) -> str:
+async def _timing(scorer: Scorer, corpus: Path, utterances: Sequence[CorpusUtterance]) -> str:
     """Return how long one utterance takes, and each of ten that come at once."""
     recordings = _chosen(corpus, utterances, lambda age: age > _CHILD)[:_AT_ONCE]
     with ScoringQueue(scorer) as queue:

@@ -16,7 +16,7 @@ import numpy as np
 
 from loqua_speech.pronunciation.evidence import Evidence
 from loqua_speech.pronunciation.lexicon import ReferenceWord
-from training.pronunciation.corpus import Utterance, read_labels
+from training.pronunciation.corpus import CorpusUtterance, read_labels
 from training.pronunciation.measuring import measure_utterance
 
 __all__ = ["Substitution", "measure_substitutions"]
@@ -107,7 +107,7 @@ def measure_substitutions(corpus: Path, labels: Path, cache_folder: Path) -> lis
     return measured
 
 
-def _chosen(utterances: Sequence[Utterance]) -> Iterator[tuple[Utterance, _Place]]:
+def _chosen(utterances: Sequence[CorpusUtterance]) -> Iterator[tuple[CorpusUtterance, _Place]]:
     generator, seen = np.random.default_rng(5), Counter[tuple[str, str]]()
     for utterance in utterances:
         if utterance.scores[-1] < _WELL_SAID or np.nanmin(utterance.phones) < _WELL_SAID_PHONE:
@@ -128,11 +128,11 @@ def _places(text: Sequence[ReferenceWord]) -> Iterator[_Place]:
                     yield _Place(number, at, expected)
 
 
-def _pair(utterance: Utterance, place: _Place) -> tuple[str, str]:
+def _pair(utterance: CorpusUtterance, place: _Place) -> tuple[str, str]:
     return place.becomes, utterance.text[place.word].phones[place.phone]
 
 
-def _measured(corpus: Path, utterance: Utterance, place: _Place) -> Substitution:
+def _measured(corpus: Path, utterance: CorpusUtterance, place: _Place) -> Substitution:
     text = list(utterance.text)
     word = text[place.word]
     phones = (*word.phones[: place.phone], place.becomes, *word.phones[place.phone + 1 :])

@@ -24,7 +24,7 @@ from loqua_speech.pronunciation.transformer import (
     in_experts_scales,
     scaled,
 )
-from training.pronunciation.corpus import Utterance
+from training.pronunciation.corpus import CorpusUtterance
 
 __all__ = ["fit_transformer"]
 
@@ -53,7 +53,7 @@ class _Batch:
 
 
 def fit_transformer(
-    sequences: Sequence[PhoneSequence], utterances: Sequence[Utterance], seed: int
+    sequences: Sequence[PhoneSequence], utterances: Sequence[CorpusUtterance], seed: int
 ) -> Transformer:
     """Return a transformer fitted to all utterances.
 
@@ -155,7 +155,7 @@ def _batches(
     yield from (batches[at] for at in generator.permutation(len(batches)))
 
 
-def _stacked(inputs: Sequence[PhoneSequence], utterances: Sequence[Utterance]) -> _Batch:
+def _stacked(inputs: Sequence[PhoneSequence], utterances: Sequence[CorpusUtterance]) -> _Batch:
     phones = _rounded(max(len(it.phones) for it in inputs), _PHONES)
     words = _rounded(max(len(it.members) for it in inputs), _WORDS)
     return _Batch(

@@ -16,7 +16,7 @@ HEALTH = {"userId": "user_ana"}
 
 @pytest.fixture
 def misbehave(client: httpx.AsyncClient) -> Any:
-    """Puts faults in force."""
+    """Return a function that activates faults."""
 
     async def put(*faults: dict[str, Any]) -> httpx.Response:
         return await client.put("/dev/faults", json={"faults": faults})
@@ -25,7 +25,7 @@ def misbehave(client: httpx.AsyncClient) -> Any:
 
 
 async def statuses(agent: Any, times: int) -> list[int]:
-    """What health answers so many times in a row."""
+    """Return the statuses of so many consecutive health requests."""
     return [(await agent.post("health", HEALTH)).status_code for _ in range(times)]
 
 

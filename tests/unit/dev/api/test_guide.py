@@ -17,7 +17,7 @@ AS_THE_USER = [
 
 @pytest.fixture
 async def agent(anyone: Any, client: httpx.AsyncClient, guide: dict[str, Any]) -> Any:
-    """The guide's agent, room and learner, all called `string`; the learner's history is shown."""
+    """Return the guide's agent, room and learner, all called `string`, with its history."""
     context = guide["Get User Context"].example("Success Response (200)")
     profile = {key: context[key] for key in context.keys() - {"user_id", "accessed_by"}}
     assert (await client.put("/dev/learners/string", json=profile)).status_code == 200
@@ -25,7 +25,7 @@ async def agent(anyone: Any, client: httpx.AsyncClient, guide: dict[str, Any]) -
 
 
 async def ask(agent: Any, endpoint: Any, headers: dict[str, str]) -> httpx.Response:
-    """Asks an endpoint with the guide's own request body."""
+    """Call an endpoint with the guide's own request body."""
     body = endpoint.example("Request Body") if "Request Body" in endpoint.blocks else None
     path = endpoint.path.format(user_id="string")
     return await agent.client.request(endpoint.method, path, json=body, headers=headers)

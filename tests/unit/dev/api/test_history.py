@@ -12,7 +12,7 @@ FIGURES = {"phrases_practiced": 0, "grammar_points": []}
 
 
 def of(progress: dict[str, Any], **figures: Any) -> dict[str, Any]:
-    """The progress update with these figures, and nothing else learned."""
+    """Return the progress update with these figures, and nothing else learned."""
     return progress | {"data": {"status": "in_progress", "progress": FIGURES | figures}}
 
 

@@ -11,13 +11,13 @@ from loqua_host.dev.api import DevApiSettings
 
 @pytest.fixture
 def verifier(settings: DevApiSettings) -> TokenVerifier:
-    """What a LiveKit server with the same keys would take."""
+    """Return the verifier of a LiveKit server with the same keys."""
     secret = settings.livekit_api_secret.get_secret_value()
     return TokenVerifier(settings.livekit_api_key, secret)
 
 
 async def join(client: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
-    """Joins as Ana."""
+    """Join as Ana."""
     answer = await client.post("/api/v1/rooms/join", json={"user_id": "user_ana", **body})
     assert answer.status_code == 200
     return answer.json()

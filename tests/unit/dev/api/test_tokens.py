@@ -99,7 +99,7 @@ async def test_an_exchange_names_the_field_that_it_misses(agent: Any, field: str
 
 
 def forged(settings: DevApiSettings) -> dict[str, str]:
-    """Tokens that no agent should get through with."""
+    """Return tokens that the API must refuse."""
     other = DevApiSettings.model_validate(
         settings.model_dump() | {"agent_signing_secret": "x" * 64}
     )

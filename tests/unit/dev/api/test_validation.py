@@ -43,7 +43,7 @@ BAD_RECORDS = {
 
 
 def changed(body: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
-    """The body with another value, or none at all, at that path."""
+    """Return the body with another value, or none, at that path."""
     body = copy.deepcopy(body)
     *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
     place: Any = body
@@ -57,7 +57,7 @@ def changed(body: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
 
 
 def cases(bad: dict[str, list[Any]]) -> list[Any]:
-    """One case a value, named by path and value."""
+    """Yield one case per value, named by path and value."""
     return [
         pytest.param(path, value, id=f"{path}={str(value)[:20]!r}")
         for path, values in bad.items()
@@ -66,7 +66,7 @@ def cases(bad: dict[str, list[Any]]) -> list[Any]:
 
 
 async def refused(agent: Any, endpoint: str, body: Any, path: str) -> None:
-    """Asserts a 400 that names the path, and that nothing was kept."""
+    """Assert that a 400 names the path, and that nothing was stored."""
     answer = await agent.client.post(
         f"/api/v1/agent/{endpoint}",
         content=json.dumps(body),

@@ -58,7 +58,7 @@ def _usable(variable: str, found: Secret) -> Secret | None:
 def _jwt(value: str) -> Flaw | None:
     if JWT.fullmatch(value):
         return None
-    return "is no JWT", "write header.payload.signature alone, without quotes and Bearer"
+    return "is not a JWT", "write only header.payload.signature, without quotes and Bearer"
 
 
 def _ascii(value: str) -> Flaw | None:

@@ -38,7 +38,7 @@ class Secret:
 
 
 class SecretsPort(Protocol):
-    """Whatever keeps secrets for the core. It is asked at every use and answers at once."""
+    """The interface from which the core gets secrets, at every use and without a delay."""
 
     async def read(self, name: CoreSecret, *, fresh: bool = False) -> Secret:
         """Return the secret of that name.
@@ -53,7 +53,7 @@ class SecretsPort(Protocol):
 
 
 class SecretsSource(Protocol):
-    """Where secrets are looked up, by the variable each would have in the environment."""
+    """A source of secrets, which are named like environment variables."""
 
     place: str
     """Where that is, for logs and for whoever must fix it."""

@@ -51,7 +51,7 @@ def open_source(settings: SecretsSettings, environ: Mapping[str, str]) -> Secret
     except ConfigError:
         raise
     except Exception as error:  # noqa: BLE001  # clients of vaults raise what they like
-        what = f"no client can be made of it ({type(error).__name__})"
+        what = f"the client cannot be created ({type(error).__name__})"
         hint = f"fix the section {settings.place}: or the client's variables"
         raise ConfigError([Problem(where, what, hint)]) from None
 

@@ -30,7 +30,7 @@ def create_app(
     clock: Callable[[], float] = time.time,
     chance: Callable[[], float] = random.random,
 ) -> FastAPI:
-    """A Loqua API with its own learners, arrivals and faults; nothing is shared between two.
+    """Create a Loqua API with its own learners, arrivals and faults.
 
     Args:
         settings: What it is started with.
@@ -62,7 +62,7 @@ async def _on_invalid(request: Request, error: RequestValidationError) -> Respon
 
 
 async def _on_http_exception(request: Request, error: HTTPException) -> Response:
-    """Unknown paths and methods, bodies too large: whatever the framework itself refuses."""
+    """Return what the framework itself refuses: unknown paths and methods, bodies too large."""
     status = error.status_code
     code = _RENAMED.get(status) or HTTPStatus(status).name
     refused = ApiRefusedError(status, code, str(error.detail))

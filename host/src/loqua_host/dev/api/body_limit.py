@@ -14,7 +14,7 @@ class BodyLimit:
         self._app, self._largest = app, largest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one request."""
+        """Answer one request."""
         seen = 0
 
         async def counted() -> Message:

@@ -55,7 +55,7 @@ class ApiCall:
         return self.headers.get("Idempotency-Key")
 
     def received(self, kind: Kind, agent_id: str, user_id: str, body: BaseModel | None) -> None:
-        """Keeps this request among the arrivals."""
+        """Store this request among the arrivals."""
         self.api.store.receive(
             kind,
             self.at,
@@ -66,7 +66,7 @@ class ApiCall:
         )
 
     def once(self, user_id: str, answer: Callable[[], AnswerT]) -> AnswerT:
-        """A new answer; the first one where the key repeats and the settings honour it."""
+        """Return a new answer, or the first one if the key repeats and the settings honour it."""
         if not self.api.settings.honour_idempotency or self.idempotency_key is None:
             return answer()
         # A host repeats in another version what it sent in one that has ended meanwhile.
@@ -88,7 +88,7 @@ AgentId = Annotated[
 
 
 def new_session_id(now: float) -> str:
-    """A visit's id as the guide shows it: `sess_{timestamp}_{random}`, in milliseconds."""
+    """Return a visit's id as the guide shows it: `sess_{timestamp}_{random}`, in milliseconds."""
     return f"sess_{int(now * 1000)}_{secrets.token_hex(4)}"
 
 
@@ -149,7 +149,7 @@ AnAuthor = Annotated[UserClaims | None, Depends(_author)]
 
 
 def require_same_agent(agent_id: str, other: str) -> None:
-    """Refuses an agent that is not the one its token or its request names.
+    """Refuse an agent other than the one that its token or its request names.
 
     Raises:
         ApiRefusedError: 403.
@@ -163,7 +163,7 @@ def require_same_agent(agent_id: str, other: str) -> None:
 
 
 def authorize(claims: UserClaims, agent_id: str, user_id: str, permission: str | None) -> None:
-    """Lets a learner's token through for that learner, its agent and its permissions only.
+    """Accept a learner's token only for that learner, its agent and its permissions.
 
     Raises:
         ApiRefusedError: 403, with what does not fit.

@@ -30,7 +30,7 @@ class Faults(BaseModel):
 
 @router.get("/")
 async def page(call: CallNow) -> HTMLResponse:
-    """Lists what arrived, newest first, for people."""
+    """List what arrived, newest first, as a page."""
     api = call.api
     html = render(api.store.arrivals(), api.store.studies(), api.board.in_force())
     policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
@@ -39,7 +39,7 @@ async def page(call: CallNow) -> HTMLResponse:
 
 @router.get("/dev/records")
 async def records(call: CallNow) -> dict[Kind, list[Arrival]]:
-    """Lists what arrived by its kind, oldest first."""
+    """List what arrived by its kind, oldest first."""
     arrivals = call.api.store.arrivals()
     return {kind: [it for it in arrivals if it.kind == kind] for kind in get_args(Kind)}
 
@@ -48,7 +48,7 @@ async def records(call: CallNow) -> dict[Kind, list[Arrival]]:
 async def events(
     call: CallNow, last_event_id: Annotated[int | None, Header()] = None
 ) -> AsyncIterator[ServerSentEvent]:
-    """Streams what arrives from now on, or after the event that the caller saw last."""
+    """Stream what arrives from now on, or after the event that the caller saw last."""
     async for arrival in call.api.store.follow(last_event_id):
         yield ServerSentEvent(data=arrival, event=arrival.kind, id=str(arrival.number))
 
@@ -61,20 +61,20 @@ async def faults_in_force(call: CallNow) -> Faults:
 
 @router.put("/dev/faults")
 async def misbehave(body: Faults, call: CallNow) -> Faults:
-    """Puts these faults in force, and no others."""
+    """Activate these faults, and no others."""
     call.api.board.replace(body.faults)
     return body
 
 
 @router.delete("/dev/faults", status_code=204, response_class=Response)
 async def behave(call: CallNow) -> None:
-    """Lifts every fault."""
+    """Remove all faults."""
     call.api.board.replace(())
 
 
 @router.get("/dev/learners")
 async def list_learners(call: CallNow) -> dict[str, RegisteredLearner]:
-    """Lists the learners as they were registered, by user id."""
+    """List the learners as they were registered, by user id."""
     return {user_id: study.learner for user_id, study in call.api.store.studies().items()}
 
 
@@ -82,7 +82,7 @@ async def list_learners(call: CallNow) -> dict[str, RegisteredLearner]:
 async def register_learner(
     user_id: UserId, body: RegisteredLearner, call: CallNow
 ) -> RegisteredLearner:
-    """Registers a learner, or puts it back to this history."""
+    """Register a learner, or reset it to this history."""
     call.api.store.register(user_id, body)
     return body
 

@@ -60,7 +60,7 @@ async def exchange_token(
     agent_id: AgentId,
     public_key: OfferedKey = "",
 ) -> models.TokenAnswer:
-    """Hands an agent a learner's JWT, encrypted, or sealed to the key that the agent offers."""
+    """Return a learner's JWT, encrypted, or sealed to the key that the agent offers."""
     require_same_agent(agent_id, body.agent_id)
     call.api.store.study(body.user_id)
     call.received("exchanges", agent_id, body.user_id, body)
@@ -81,7 +81,7 @@ async def exchange_token(
 async def update_progress(
     body: models.ProgressUpdate, call: CallNow, user: AUser, agent_id: AgentId
 ) -> models.ProgressAnswer:
-    """Updates a learner's progress during a session."""
+    """Update a learner's progress during a session."""
     authorize(user, agent_id, body.user_id, "user.progress")
     call.api.store.study(body.user_id)
     return call.once(body.user_id, lambda: _keep_progress(body, call, user))
@@ -91,7 +91,7 @@ async def update_progress(
 async def create_session(
     body: models.SessionRecordBody, call: CallNow, author: AnAuthor, agent_id: AgentId
 ) -> models.SessionAnswer:
-    """Creates the record of a learner's session."""
+    """Create the record of a learner's session."""
     return _create_session(body, call, author, agent_id)
 
 
@@ -99,7 +99,7 @@ async def create_session(
 async def create_session_v2(
     body: models.SessionRecordBodyV2, call: CallNow, author: AnAuthor, agent_id: AgentId
 ) -> models.SessionAnswer:
-    """Creates the record of a learner's session, dated by when the session began."""
+    """Create the record of a learner's session, with the date on which the session began."""
     return _create_session(body, call, author, agent_id)
 
 
@@ -116,7 +116,7 @@ def _create_session(
 async def get_context(
     user_id: Annotated[models.Identifier, Path()], call: CallNow, user: AUser, agent_id: AgentId
 ) -> models.Context:
-    """Tells an agent what its learner learns, how, and what happened so far."""
+    """Return what a learner learns, how, and what happened so far."""
     authorize(user, agent_id, user_id, "user.context")
     study = call.api.store.study(user_id)
     call.received("contexts", agent_id, user_id, None)
@@ -135,7 +135,7 @@ async def get_context(
 async def check_health(
     body: models.HealthRequest, call: CallNow, user: AUser, agent_id: AgentId
 ) -> models.HealthAnswer:
-    """Tells an agent that it is connected, and what it may do for its learner."""
+    """Return that an agent is connected, and its permissions for its learner."""
     authorize(user, agent_id, body.user_id, None)
     call.api.store.study(body.user_id)
     call.received("health", agent_id, body.user_id, body)
@@ -144,7 +144,7 @@ async def check_health(
 
 @v1.post("/rooms/join")
 async def join_room(body: models.JoinRequest, call: CallNow) -> models.JoinAnswer:
-    """Lets a learner into a room; the guide leaves learners' own sign-in open, and so does this."""
+    """Return a learner's token for a room; the guide does not define learners' sign-in."""
     learner = call.api.store.study(body.user_id).learner
     call.received("joins", "", body.user_id, body)
     settings, session_id = call.api.settings, new_session_id(call.now)

@@ -21,7 +21,7 @@ class ApiRefusedError(Exception):
         self.status, self.code, self.message = status, code, message
 
     def answer(self, now: float, headers: dict[str, str] | None = None) -> JSONResponse:
-        """The refusal as the guide words it."""
+        """Return the refusal in the guide's words."""
         body = ErrorAnswer(
             error=ErrorDetail(code=self.code, message=self.message), timestamp=moment(now)
         )
@@ -29,12 +29,12 @@ class ApiRefusedError(Exception):
 
 
 def moment(now: float) -> datetime:
-    """A Unix time as the guide writes times: UTC, whole seconds."""
+    """Return a Unix time as the guide writes times: UTC, whole seconds."""
     return datetime.fromtimestamp(int(now), UTC)
 
 
 def invalid_request(errors: list[dict[str, Any]]) -> ApiRefusedError:
-    """The 400 for what pydantic found: the first finding's code, each field's path and reason."""
+    """Return the 400 for pydantic's findings: the first one's code, each field and reason."""
     reasons = "; ".join(map(_reason, errors[:_REASONS_SHOWN]))
     return ApiRefusedError(HTTPStatus.BAD_REQUEST, _code(errors[0]), reasons)
 
@@ -58,5 +58,5 @@ def _reason(error: dict[str, Any]) -> str:
 
 
 def _writable(text: str) -> str:
-    """The text, which may be the caller's own, cut short and free of half surrogate pairs."""
+    """Return the caller's text, truncated and without unpaired surrogates."""
     return text[:_LONGEST_REASON].encode(errors="replace").decode()

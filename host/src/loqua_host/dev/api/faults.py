@@ -27,7 +27,7 @@ HeaderValue = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]([\x20-\x7e
 
 @dataclass(frozen=True, slots=True)
 class ResponseOverrides:
-    """What the faults in force change about one request's handling.
+    """Changes of one request's handling by the active faults.
 
     Attributes:
         skew: How far the API's clock is ahead, in seconds.
@@ -58,11 +58,11 @@ class Fault(BaseModel):
     rate: float = Field(default=1, ge=0, le=1)
 
     def override(self, overrides: ResponseOverrides) -> ResponseOverrides:
-        """What handlers are to do otherwise."""
+        """Return what handlers do differently."""
         return overrides
 
     def wrap(self, app: ASGIApp) -> ASGIApp:
-        """The API with this fault around it."""
+        """Return the API with this fault around it."""
         return app
 
 
@@ -74,7 +74,7 @@ class Latency(Fault):
 
     @override
     def wrap(self, app: ASGIApp) -> ASGIApp:
-        """The API, after a while."""
+        """Return the API with a delay."""
 
         async def late(scope: Scope, receive: Receive, send: Send) -> None:
             await asyncio.sleep(self.seconds)
@@ -92,7 +92,7 @@ class Error(Fault):
 
     @override
     def wrap(self, app: ASGIApp) -> ASGIApp:
-        """The error alone."""
+        """Return an app that answers with the error."""
         return _refusal(self.status, self.code, "an error that was asked for")
 
 
@@ -106,7 +106,7 @@ class Intercepted(Fault):
 
     @override
     def wrap(self, app: ASGIApp) -> ASGIApp:
-        """The page alone."""
+        """Return an app that answers with the page."""
         return Response(self.body, self.status, media_type=self.media_type)
 
 
@@ -120,7 +120,7 @@ class RateLimited(Fault):
 
     @override
     def wrap(self, app: ASGIApp) -> ASGIApp:
-        """The refusal alone."""
+        """Return an app that answers with the refusal."""
         return _refusal(
             HTTPStatus.TOO_MANY_REQUESTS, "RATE_LIMITED", "too many requests", self._headers
         )
@@ -143,7 +143,7 @@ class Outage(Fault):
 
     @override
     def wrap(self, app: ASGIApp) -> ASGIApp:
-        """A closed connection, or the refusal alone."""
+        """Return an app that closes the connection, or answers with the refusal."""
         if self.answer == "closed":
             return _cut
         return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE", "the API is down")
@@ -156,7 +156,7 @@ class LostAnswer(Fault):
 
     @override
     def wrap(self, app: ASGIApp) -> ASGIApp:
-        """The API, its answer dropped."""
+        """Return the API without its answer."""
 
         async def mute(scope: Scope, receive: Receive, send: Send) -> None:
             await app(scope, receive, _dropped)
@@ -183,7 +183,7 @@ class GarbageBody(Fault):
 
     @override
     def wrap(self, app: ASGIApp) -> ASGIApp:
-        """The garbage alone."""
+        """Return an app that answers with the garbage."""
         return Response(b'\x00{"<html>', media_type="application/json")
 
 
@@ -195,7 +195,7 @@ class ExtraHeaders(Fault):
 
     @override
     def wrap(self, app: ASGIApp) -> ASGIApp:
-        """The API, its answer with these headers."""
+        """Return the API with these headers in its answer."""
 
         async def marked(scope: Scope, receive: Receive, send: Send) -> None:
             await app(scope, receive, with_headers(send, lambda: self.headers))
@@ -210,7 +210,7 @@ class WrongCiphertext(Fault):
 
     @override
     def override(self, overrides: ResponseOverrides) -> ResponseOverrides:
-        """With another secret."""
+        """Return the override of the secret."""
         return replace(overrides, wrong_key=True)
 
 
@@ -222,7 +222,7 @@ class ShortLivedToken(Fault):
 
     @override
     def override(self, overrides: ResponseOverrides) -> ResponseOverrides:
-        """With this lifetime."""
+        """Return the override of the lifetime."""
         return replace(overrides, token_lifetime=self.expires_in)
 
 
@@ -234,7 +234,7 @@ class FewerPermissions(Fault):
 
     @override
     def override(self, overrides: ResponseOverrides) -> ResponseOverrides:
-        """With these permissions."""
+        """Return the override of the permissions."""
         return replace(overrides, permissions=self.permissions)
 
 
@@ -246,7 +246,7 @@ class ClockSkew(Fault):
 
     @override
     def override(self, overrides: ResponseOverrides) -> ResponseOverrides:
-        """At another time."""
+        """Return the override of the time."""
         return replace(overrides, skew=overrides.skew + self.seconds)
 
 
@@ -269,7 +269,7 @@ AnyFault = Annotated[
 
 
 def with_headers(send: Send, headers: Callable[[], dict[str, str]]) -> Send:
-    """A `send` that sets `headers`, asked for when the answer starts."""
+    """Return a `send` that sets `headers`, which it calls when the answer starts."""
 
     async def marked(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -285,7 +285,7 @@ def _refusal(
     message: str,
     headers: Callable[[float], dict[str, str]] = lambda _now: {},
 ) -> ASGIApp:
-    """An app that refuses whatever it is asked, at the time that the middleware tells."""
+    """Return an app that refuses every request."""
 
     async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
         now: float = scope["state"]["now"]
@@ -305,7 +305,7 @@ async def _hang(_scope: Scope, receive: Receive, _send: Send) -> None:
 
 
 async def _cut(scope: Scope, receive: Receive, send: Send) -> None:
-    """Drops the connection, which the server leaves under `state.cut`."""
+    """Drop the connection, which the server leaves under `state.cut`."""
     if "cut" not in scope["state"]:
         raise ConnectionResetError("the dev API was told to drop this connection")
     scope["state"]["cut"]()

@@ -43,7 +43,7 @@ class HeldSession:
     at: datetime
 
     def summary(self) -> SessionSummary:
-        """The session as a context lists it."""
+        """Return the session as a context lists it."""
         return SessionSummary(
             session_id=self.session_id,
             date=self.at,
@@ -62,12 +62,12 @@ class Study:
     sessions: list[HeldSession] = field(default_factory=list)
 
     def history(self) -> tuple[SessionSummary, ...]:
-        """The latest sessions, newest first."""
+        """Return the latest sessions, newest first."""
         arrived = (session.summary() for session in reversed(self.sessions))
         return (*arrived, *self.learner.session_history)[:_HISTORY_LENGTH]
 
     def totals(self) -> Totals:
-        """The learner's progress: its registered history plus what arrived."""
+        """Return the learner's progress: the registered history plus what arrived."""
         before, records = self.learner.progress, [held.record for held in self.sessions]
         figures = self.figures.values()
         return Totals(
@@ -91,7 +91,7 @@ class Study:
         )
 
     def _words(self) -> int:
-        """Words by the last figures; by its vocabulary where a session had none."""
+        """Return the words by the last figures, or by the vocabulary if a session has none."""
         unreported = (held for held in self.sessions if held.session_id not in self.figures)
         return sum(figure.words_learned for figure in self.figures.values()) + sum(
             held.record.words for held in unreported
@@ -103,7 +103,7 @@ def _union(*lists: Iterable[str]) -> tuple[str, ...]:
 
 
 def _mean_score(before: Totals, figures: Iterable[ProgressFigures]) -> float | None:
-    """The mean over earlier sessions and those among the new that were scored."""
+    """Return the mean over earlier sessions and the new ones that have a score."""
     scored = (figure.pronunciation_score for figure in figures)
     scores = [score for score in scored if score is not None]
     if not scores:
@@ -114,7 +114,7 @@ def _mean_score(before: Totals, figures: Iterable[ProgressFigures]) -> float | N
 
 
 def _streak(before: Totals, dates: Iterable[datetime]) -> int:
-    """Days in a row with a session, up to the last of them."""
+    """Return the number of consecutive days with a session, up to the last of them."""
     streak, last = before.current_streak, before.last_session_date
     for date in dates:
         days = (date.date() - last.date()).days if last else None

@@ -14,7 +14,7 @@ _PATH = re.compile(r"/api/v\d/agent/(?:user/[^/]+/)?([^/]+)")
 
 
 def endpoint_of(path: str) -> Endpoint | None:
-    """The guide's endpoint at `path`, by the name that faults know it by."""
+    """Return the guide's endpoint at `path`, by the name that faults use."""
     match = _PATH.fullmatch(path)
     known = match is not None and match[1] in get_args(Endpoint)
     return cast(Endpoint, match[1]) if match and known else None
@@ -28,11 +28,11 @@ class ActiveFaults:
         self._random = random
 
     def replace(self, faults: Iterable[AnyFault]) -> None:
-        """Puts these faults in force, and no others."""
+        """Activate these faults, and no others."""
         self._faults = list(faults)
 
     def in_force(self) -> tuple[AnyFault, ...]:
-        """The active faults, with their remaining counts."""
+        """Return the active faults, with their remaining counts."""
         return tuple(self._faults)
 
     def take(self, endpoint: Endpoint | None) -> list[Fault]:
@@ -52,7 +52,7 @@ class ActiveFaults:
 
 
 def _after(fault: AnyFault) -> list[AnyFault]:
-    """The fault after one request: with a lower count, or none."""
+    """Return the fault after one request: with a lower count, or none."""
     if fault.count is None:
         return [fault]
     return [fault.model_copy(update={"count": fault.count - 1})] if fault.count > 1 else []
@@ -69,7 +69,7 @@ class Misbehaviour:
         self._app, self._board, self._clock = app, board, clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one request."""
+        """Answer one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -24,7 +24,7 @@ def _plain(number: float) -> int | float:
 
 
 def _whole(number: Any) -> Any:
-    """5.0 is the integer 5 in JSON, and in JSON Schema."""
+    """Return 5 for 5.0, which is an integer in JSON and in JSON Schema."""
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
@@ -44,13 +44,13 @@ Minutes = Annotated[Number, Field(ge=0, le=1440, allow_inf_nan=False)]
 
 
 class RequestBody(BaseModel):
-    """What every request body has in common."""
+    """The base of all request bodies."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class AnswerBody(BaseModel):
-    """What every answer has in common."""
+    """The base of all answers."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -79,7 +79,7 @@ class TokenAnswer(AnswerBody):
 
 
 class ProgressFigures(RequestBody):
-    """How far a session has come since it began; the score from 0 to 100."""
+    """A session's figures since it began; the score is 0 to 100."""
 
     words_learned: Count
     phrases_practiced: Count
@@ -103,7 +103,7 @@ class ProgressUpdate(RequestBody):
 
 
 class ProgressAnswer(AnswerBody):
-    """What was updated for whom, by which agent."""
+    """The updated fields, the learner and the agent."""
 
     success: Literal[True] = True
     message: Literal["Progress updated successfully"] = "Progress updated successfully"
@@ -125,7 +125,7 @@ Words = Annotated[tuple[WordBody, ...], Field(max_length=500, strict=False)]
 
 
 class AnySessionRecord(RequestBody):
-    """What the record of one learning session has in each version."""
+    """The common fields of a session record in all versions."""
 
     user_id: Identifier = Field(alias="userId")
     session_id: SessionId | None = Field(default=None, alias="sessionId")
@@ -239,7 +239,7 @@ class HealthRequest(RequestBody):
 
 
 class HealthAnswer(AnswerBody):
-    """What the agent may do for the learner."""
+    """The agent's permissions for the learner."""
 
     status: Literal["healthy"] = "healthy"
     agent_id: str

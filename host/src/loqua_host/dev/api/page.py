@@ -26,7 +26,7 @@ pre { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere;
 def render(
     arrivals: Sequence[Arrival], studies: Mapping[str, Study], faults: Sequence[AnyFault]
 ) -> str:
-    """The whole page, which loads itself anew every three seconds."""
+    """Return the whole page, which reloads itself every three seconds."""
     newest = arrivals[: -_ARRIVALS_SHOWN - 1 : -1]
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="3">

@@ -16,7 +16,7 @@ _LAST_ANSWERS_SECONDS = 1
 
 
 async def serve(settings: DevApiSettings, *, ready: Callable[[str], None]) -> None:
-    """Serves a dev API until it is cancelled, which leaves neither port nor task behind.
+    """Serve a dev API until cancelled; then no port and no task remains.
 
     Args:
         settings: Its address and all else.
@@ -37,7 +37,7 @@ async def serve(settings: DevApiSettings, *, ready: Callable[[str], None]) -> No
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Returns a socket whose connections send at once.
+    """Return a socket whose connections send without Nagle's delay.
 
     asyncio sees to that on sockets alone that name their protocol, which these do not: the body of
     an answer would wait for the acknowledgement of its head, which clients delay by 40 ms.

@@ -1,4 +1,4 @@
-"""What a dev API is started with."""
+"""Settings of a development API."""
 
 import secrets
 import time
@@ -18,7 +18,7 @@ def _new_secret() -> SecretStr:
 
 
 class DevApiSettings(BaseModel):
-    """What a dev API is started with; its secrets show in no repr.
+    """Settings of a development API; no repr shows its secrets.
 
     Attributes:
         shared_secret: Encrypts the learners' JWTs, as the host's `SHARED_SECRET` decrypts them.
@@ -66,7 +66,7 @@ class DevApiSettings(BaseModel):
         lifetime: timedelta = timedelta(days=30),
         clock: Callable[[], float] = time.time,
     ) -> str:
-        """A JWT that an API with these settings takes for an agent's, whatever its agent ids."""
+        """Return a JWT that an API with these settings accepts as an agent's, for any agent ids."""
         now = int(clock())
         claims = AgentClaims(sub=agent_id, iat=now, exp=now + int(lifetime.total_seconds()))
         return sign(claims, self.agent_signing_secret.get_secret_value())

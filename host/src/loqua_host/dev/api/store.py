@@ -1,4 +1,4 @@
-"""What the dev API knows and what arrived at it; in memory, one event loop."""
+"""Data of the development API and its arrivals; in memory, for one event loop."""
 
 import asyncio
 from collections import deque
@@ -48,7 +48,7 @@ class Store:
         self._count = 0
 
     def study(self, user_id: str) -> Study:
-        """A learner and what arrived for it.
+        """Return a learner and what arrived for it.
 
         Raises:
             ApiRefusedError: 404, no such learner.
@@ -60,32 +60,32 @@ class Store:
         return self._studies[user_id]
 
     def studies(self) -> Mapping[str, Study]:
-        """Every learner, by user id."""
+        """Return all learners, by user id."""
         return self._studies
 
     def register(self, user_id: str, learner: RegisteredLearner) -> None:
-        """Registers a learner, or puts it back to this history."""
+        """Register a learner, or reset it to this history."""
         self._studies[user_id] = Study(learner, learner.updated_at)
 
     def forget(self, user_id: str) -> None:
-        """Forgets a learner, if there is one."""
+        """Remove a learner, if there is one."""
         self._studies.pop(user_id, None)
 
     def keep_progress(
         self, user_id: str, session_id: str, figures: ProgressFigures, at: datetime
     ) -> None:
-        """Puts a session's figures in place of its earlier ones: they count from its start."""
+        """Replace a session's figures, which count from its start."""
         study = self.study(user_id)
         study.figures[session_id], study.updated_at = figures, at
 
     def keep_session(self, user_id: str, session: HeldSession) -> None:
-        """Adds a session record to the learner's history."""
+        """Add a session record to the learner's history."""
         study = self.study(user_id)
         study.sessions.append(session)
         study.updated_at = session.at
 
     def once(self, scope: tuple[str, ...], answer: Callable[[], AnswerT]) -> AnswerT:
-        """The answer first given in `scope`, which names endpoint, learner and key."""
+        """Return the first answer in `scope`, which names endpoint, learner and key."""
         if scope not in self._answers:
             self._answers[scope] = answer()
             if len(self._answers) > _ANSWERS_KEPT:
@@ -103,7 +103,7 @@ class Store:
         user_id: str = "",
         idempotency_key: str | None = None,
     ) -> None:
-        """Keeps an arrival and wakes those that follow."""
+        """Store an arrival and wake its followers."""
         self._count += 1
         self._arrivals.append(
             Arrival(
@@ -120,11 +120,11 @@ class Store:
         self._arrived = asyncio.Event()
 
     def arrivals(self, after: int = 0) -> list[Arrival]:
-        """What arrived after the arrival of that number, oldest first."""
+        """Return what arrived after the arrival of that number, oldest first."""
         return [arrival for arrival in self._arrivals if arrival.number > after]
 
     async def follow(self, after: int | None = None) -> AsyncIterator[Arrival]:
-        """What arrives from now on, or after the arrival of that number; without end."""
+        """Yield what arrives from now on, or after the arrival of that number; without end."""
         seen = self._count if after is None else after
         while True:
             for arrival in self.arrivals(seen):

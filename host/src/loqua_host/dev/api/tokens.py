@@ -53,12 +53,12 @@ class AgentClaims(BaseModel):
 
 
 def sign(claims: BaseModel, secret: str) -> str:
-    """The claims as a JWT signed with `secret`."""
+    """Return the claims as a JWT signed with `secret`."""
     return jwt.encode(claims.model_dump(), secret, algorithm=_SIGNATURE)
 
 
 def verified(token: str, claims: type[ClaimsT], secret: str, *, now: float) -> ClaimsT:
-    """The claims of a JWT that was signed with `secret` and has not expired at `now`.
+    """Return the claims of a JWT that was signed with `secret` and has not expired at `now`.
 
     Raises:
         jwt.InvalidTokenError: It was not, has expired, or lacks a claim.
@@ -75,7 +75,7 @@ def verified(token: str, claims: type[ClaimsT], secret: str, *, now: float) -> C
 
 
 def encrypt(token: str, secret: str, iv: bytes) -> str:
-    """The token as `{iv_hex}:{data_hex}`: AES-256-CBC with PKCS7, the secret as its key.
+    """Return the token as `{iv_hex}:{data_hex}`: AES-256-CBC with PKCS7, keyed by the secret.
 
     The key is the secret's bytes, padded with zero bytes or truncated to 32.
     """
@@ -88,7 +88,7 @@ def encrypt(token: str, secret: str, iv: bytes) -> str:
 
 
 def take_startup_environ(token: str, public_key: str, purpose: bytes) -> str:
-    """The token sealed to an agent's X25519 key, in base64url (HPKE, RFC 9180).
+    """Return the token sealed to an agent's X25519 key, in base64url (HPKE, RFC 9180).
 
     Raises:
         ValueError: That is no key that anything can be sealed to.
@@ -106,7 +106,7 @@ def join_token(
     attributes: dict[str, str],
     agent_name: str | None,
 ) -> str:
-    """A LiveKit token for the learner whom `attributes` describe, who cannot change them.
+    """Return a LiveKit token for a learner with `attributes` that the learner cannot change.
 
     With an agent name, a room that the learner is the first to enter gets that agent.
     """

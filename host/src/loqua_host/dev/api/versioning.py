@@ -34,7 +34,7 @@ class Versioning:
         self._app, self._sunset = app, sunset
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one request."""
+        """Answer one request."""
         version = _VERSION.match(scope["path"]) if scope["type"] == "http" else None
         if version is None:
             await self._app(scope, receive, send)

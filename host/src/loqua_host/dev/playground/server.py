@@ -43,7 +43,7 @@ class OfferedTutor:
 
 @dataclass(frozen=True, slots=True)
 class PlaygroundSettings:
-    """What a playground is served for.
+    """Settings of a playground.
 
     Attributes:
         api_url: The dev API.

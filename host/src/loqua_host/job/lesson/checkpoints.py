@@ -97,5 +97,5 @@ def _state_problem(state: object) -> str | None:
             return problem["msg"].removeprefix("Value error, ")
         wrong = type(problem["input"]).__name__
         part = "holds" if problem["loc"] else "is"
-        return f"lesson.state {part} a value of type {wrong}, which JSON has not"
+        return f"lesson.state {part} a value of type {wrong}, which JSON does not have"
     return None

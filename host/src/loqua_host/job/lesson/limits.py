@@ -23,7 +23,7 @@ from loqua_host.settings.messages import message_in
 from .sequence import Reason
 from .stopwatch import Stopwatch
 
-__all__ = ["Deadline", "Silence", "Step", "TimeLimits", "keep_limits"]
+__all__ = ["Deadline", "LimitStep", "Silence", "TimeLimits", "keep_limits"]
 
 log = structlog.get_logger()
 
@@ -45,7 +45,7 @@ GOODBYE_SECONDS = 15.0
 """Minimum seconds for goodbye, hooks and record; of a shorter time, half."""
 
 
-class Step(StrEnum):
+class LimitStep(StrEnum):
     """The next step; an end has the name of its reason."""
 
     ASK = "ask"
@@ -115,33 +115,33 @@ class TimeLimits:
         """Return the seconds until the lesson's time is over, negative after it."""
         return min(self._length - taught, self._deadline.seconds_left)
 
-    def step(self, silent: float, taught: float) -> Step | None:
+    def step(self, silent: float, taught: float) -> LimitStep | None:
         """Return the step that is due, or None. Prompts are due once."""
         left = self.seconds_left(taught)
         if self._is_overdue(taught) or (left <= 0 and silent >= PAUSE_SECONDS):
-            return Step.OVER
+            return LimitStep.OVER
         if not self._noticed and left <= self._notice:
             self._noticed = True
-            return Step.NOTICE
+            return LimitStep.NOTICE
         return self._step_in_silence(silent)
 
     def reason(self, taught: float) -> str:
         """Return the reason for which the lesson's time is over."""
         own = self._length - taught <= self._deadline.seconds_left
-        return Step.OVER.value if own else self._deadline.reason
+        return LimitStep.OVER.value if own else self._deadline.reason
 
     def _is_overdue(self, taught: float) -> bool:
         overtime = taught - self._length >= OVERTIME_SECONDS
         return overtime or -self._deadline.seconds_left >= self._deadline.overtime
 
-    def _step_in_silence(self, silent: float) -> Step | None:
+    def _step_in_silence(self, silent: float) -> LimitStep | None:
         if silent < self._silence_prompt_after:
             self._asked = False
         elif not self._asked:
             self._asked = True
-            return Step.ASK
+            return LimitStep.ASK
         elif silent >= self._silence_prompt_after + self._silence_timeout:
-            return Step.SILENT
+            return LimitStep.SILENT
         return None
 
 
@@ -211,7 +211,7 @@ async def keep_limits(
     silence: Silence,
     clock: Stopwatch,
     deadline: Deadline,
-    tell: Callable[[Event], None],
+    emit: Callable[[Event], None],
 ) -> None:
     """Prompt a silent learner and end the lesson in time, until cancelled.
 
@@ -221,7 +221,7 @@ async def keep_limits(
         silence: The learner's silence.
         clock: The time taught.
         deadline: The host's deadline.
-        tell: Sends events to the tutor.
+        emit: Sends events to the tutor.
     """
     minutes = lesson.context.preferences.session_length_preference
     allowed = settings.lesson
@@ -240,19 +240,19 @@ async def keep_limits(
             continue
         step = limits.step(silence.seconds, clock.seconds)
         match step:
-            case Step.ASK:
+            case LimitStep.ASK:
                 log.info("lesson.learner_silent", seconds=round(silence.seconds))
-                tell(LearnerSilent(silence.seconds))
+                emit(LearnerSilent(silence.seconds))
                 asked = message_in(lesson.language, settings.messages.still_there)
                 say_message(lesson.session, asked)
-            case Step.NOTICE:
-                tell(TimeRunningOut(max(0.0, limits.seconds_left(clock.seconds))))
-            case Step.OVER:
+            case LimitStep.NOTICE:
+                emit(TimeRunningOut(max(0.0, limits.seconds_left(clock.seconds))))
+            case LimitStep.OVER:
                 reason = limits.reason(clock.seconds)
-                if reason == Step.OVER or lesson.handover is None:
+                if reason == LimitStep.OVER or lesson.handover is None:
                     # A called specialist says no goodbye; the calling tutor does.
                     goodbye = message_in(lesson.language, settings.messages.time_is_up)
                     await say_out(lesson.session, goodbye)
                 lesson.end(reason)
-            case Step.SILENT:
+            case LimitStep.SILENT:
                 lesson.end(step.value)

@@ -280,13 +280,13 @@ class Runner:
         self._telemetry.queue(CallbackFailed())
 
     def _apologise(self) -> None:
-        """Ask the learner to repeat, if they can hear it and the lesson continues."""
+        """Apologise, if the learner can hear it and the lesson continues."""
         if self._floor.held and self._presence.here:
             message = message_in(self._lesson.language, self._settings.messages.went_wrong)
             apologise(self._session, message)
 
     async def say_unavailable(self) -> None:
-        """Tell the learner that the lesson cannot continue."""
+        """Announce that the lesson cannot continue."""
         unavailable = self._settings.messages.lesson_unavailable
         await say_out(self._session, message_in(self._lesson.language, unavailable))
 
@@ -383,14 +383,14 @@ class Runner:
         (self._gate.open if opens else self._gate.close)()
 
     async def _ask_host(self) -> None:
-        """Ask the host about each participant that joins while the learner is away."""
+        """Query the host about each participant that joins while the learner is away."""
         while True:
             unidentified = await self._unidentified.get()
             with contextlib.suppress(LinkError):  # the link's reader handles it
                 await self._link.send(Join(identity=unidentified))
 
     def _on_attributes(self, changed: dict[str, str], participant: rtc.Participant) -> None:
-        """Ask the host to verify the learner after their attributes have changed."""
+        """Request that the host verifies the learner after an attribute has changed."""
         if "user_id" in changed and participant.identity == self._lesson.learner.identity:
             self._unidentified.put_nowait(participant.identity)
 

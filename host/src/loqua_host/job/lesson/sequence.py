@@ -80,7 +80,7 @@ REASONS: Final = {
 
 
 class AfterLesson(StrEnum):
-    """What becomes of a lesson that a job ends."""
+    """The state of a lesson after its job has ended."""
 
     RECORD = "recorded"
     RECORD_OR_RESUME = "recorded, or resumed by the next job if the learner returns"
@@ -95,7 +95,7 @@ def after_lesson(reason: str) -> AfterLesson:
 
 
 class Steps(Protocol):
-    """What is done in a lesson; when it is done is for `run_lesson` to say."""
+    """The steps of a lesson; `run_lesson` determines their order."""
 
     reason: str | None
     """The reason the lesson has been ended for, None while nobody has ended it."""
@@ -125,7 +125,7 @@ class Steps(Protocol):
         """Send the host the checkpoint from which another job could continue."""
 
     async def say_unavailable(self) -> None:
-        """Tell the learner that the lesson cannot continue."""
+        """Announce that the lesson cannot continue."""
 
     def end(self, reason: str) -> None:
         """End the lesson, unless it has been ended already."""
@@ -201,7 +201,7 @@ async def run_until_ended(steps: Steps, *, failing_ticks: int) -> None:
 
 
 async def tick(steps: Steps, most_failures: int) -> None:
-    """Ask for progress until cancelled; a lesson whose ticks fail continues without them."""
+    """Request progress until cancelled; a lesson whose ticks fail continues without them."""
     failures = 0
     for number in count(1):
         await steps.until_tick()

@@ -67,7 +67,7 @@ class EventRelay:
             event = await self._waiting.get()
             for handler in self._lesson.handlers(event):
                 with contextlib.suppress(HookFailedError):
-                    await self._hooks.tell(handler, event)
+                    await self._hooks.call_handler(handler, event)
 
     def _on_connected(self, who: rtc.RemoteParticipant) -> None:
         self.put(events.ParticipantConnected(who.identity, _kind(who), who.name))

@@ -12,7 +12,7 @@ __all__ = ["Presence", "PresenceState"]
 
 
 class PresenceState(Enum):
-    """Where the learner of a lesson is."""
+    """Whether the learner of a lesson is present."""
 
     HERE = auto()
     AWAY = auto()

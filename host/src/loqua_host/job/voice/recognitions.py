@@ -1,4 +1,4 @@
-"""What speech recognition says about a turn besides its text."""
+"""Data of speech recognition about a turn besides its text."""
 
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable

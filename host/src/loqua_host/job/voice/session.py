@@ -138,7 +138,7 @@ def _turn_detection(model: object) -> "inference.TurnDetector | Literal['realtim
 
 
 async def say_out(session: "AgentSession[None]", text: str) -> None:
-    """Say a sentence in a started session and wait until it is played, if there is a voice."""
+    """Speak a sentence in a started session, if there is a voice, and wait until it is played."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(SAY_SECONDS):
             if (speech := say_message(session, text, allow_interruptions=False)) is not None:
@@ -146,12 +146,12 @@ async def say_out(session: "AgentSession[None]", text: str) -> None:
 
 
 def apologise(session: "AgentSession[None]", text: str) -> None:
-    """Say that something went wrong, without adding it to the chat context."""
+    """Announce that something went wrong, without adding it to the chat context."""
     say_message(session, text, add_to_chat_ctx=False)
 
 
 def say_message(session: "AgentSession[None]", text: str, **options: bool) -> SpeechHandle | None:
-    """Say a sentence of the host, with whatever voice the session has.
+    """Speak a sentence of the host, with whatever voice the session has.
 
     A realtime model that cannot say a given text is asked to; it may put it in other words.
 

@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Any
 
 from loqua_tutor_grammar.agreement import agree, features, inflect
-from loqua_tutor_grammar.correction import Correction, Severity
+from loqua_tutor_grammar.correction import GrammarCorrection, Severity
 from loqua_tutor_grammar.lexicon import Lexicon, Reading, load_lexicon
 from loqua_tutor_grammar.pattern import (
     Element,
@@ -66,7 +66,7 @@ class Rules:
     contractions: Mapping[str, str]
     lexicon: Lexicon
 
-    def find(self, text: str) -> Iterator[Correction]:
+    def find(self, text: str) -> Iterator[GrammarCorrection]:
         """Yield what the rules find; findings may overlap."""
         tokens = tokenise(text, self.lexicon)
         for rule in self.rules:
@@ -76,7 +76,7 @@ class Rules:
                     if correction is not None:
                         yield correction
 
-    def _correct(self, rule: Rule, match: Match, text: str) -> Correction | None:
+    def _correct(self, rule: Rule, match: Match, text: str) -> GrammarCorrection | None:
         if any(agree(match.readings[a], match.readings[b]) for a, b in rule.disagree):
             return None
         first, last = (match.tokens[name] for name in rule.wrong)
@@ -86,7 +86,7 @@ class Rules:
         right = [it for it in better if it is not None and it.lower() != said_plain]
         if not right:
             return None
-        return Correction(
+        return GrammarCorrection(
             start=first.start,
             end=last.end,
             message=rule.message,
@@ -169,7 +169,7 @@ def _with_case_of(said: str, right: str) -> str:
 class RuleEngine:
     """The embedded engine: finds little, but what it finds is nearly always wrong."""
 
-    async def find(self, text: str, language: str) -> Sequence[Correction]:
+    async def find(self, text: str, language: str) -> Sequence[GrammarCorrection]:
         """Return what the rules of a language find; nothing where there are none."""
         return tuple(load_rules(language).find(text)) if language in rule_languages() else ()
 

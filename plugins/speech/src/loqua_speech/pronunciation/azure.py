@@ -8,14 +8,16 @@ https://learn.microsoft.com/azure/ai-services/speech-service/how-to-pronunciatio
 from typing import Any
 
 from loqua_speech.pronunciation.phones import IPA
-from loqua_speech.pronunciation.results import Assessment, PhoneResult, Refusal, WordResult
+from loqua_speech.pronunciation.results import AssessmentResult, PhoneResult, Refusal, WordResult
 
 __all__ = ["render_assessment"]
 
 _TICKS = 10_000_000
 
 
-def render_assessment(result: Assessment | Refusal, text: str, seconds: float) -> dict[str, Any]:
+def render_assessment(
+    result: AssessmentResult | Refusal, text: str, seconds: float
+) -> dict[str, Any]:
     """Return the response's JSON: with scores, or with the reason why there are none.
 
     Args:
@@ -39,7 +41,7 @@ def render_assessment(result: Assessment | Refusal, text: str, seconds: float) -
     return {"RecognitionStatus": "Success", **whole, "NBest": [best]}
 
 
-def _completeness(result: Assessment) -> dict[str, float]:
+def _completeness(result: AssessmentResult) -> dict[str, float]:
     return {} if result.completeness is None else {"CompletenessScore": result.completeness}
 
 

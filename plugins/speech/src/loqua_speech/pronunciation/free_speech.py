@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loqua_speech.pronunciation.lexicon import split_words
-from loqua_speech.pronunciation.results import Assessment, Miscue, Refusal, WordResult
+from loqua_speech.pronunciation.results import AssessmentResult, Miscue, Refusal, WordResult
 from loqua_speech.pronunciation.scorer import Scorer
-from loqua_speech.recognition import RecognisedWord
+from loqua_speech.recognition import TimedWord
 
 __all__ = ["SURE_WORD", "SpokenWord", "score_free_speech", "spoken_words"]
 
@@ -35,7 +35,7 @@ class SpokenWord:
     probability: float
 
 
-def spoken_words(recognised: Iterable[RecognisedWord]) -> Iterator[SpokenWord]:
+def spoken_words(recognised: Iterable[TimedWord]) -> Iterator[SpokenWord]:
     """Yield the words as the lexicon looks them up: "twenty-one" is two."""
     for word in recognised:
         for part in split_words(word.text):
@@ -44,7 +44,7 @@ def spoken_words(recognised: Iterable[RecognisedWord]) -> Iterator[SpokenWord]:
 
 def score_free_speech(
     scorer: Scorer, samples: NDArray[np.float32], heard: Sequence[SpokenWord], language: str
-) -> Assessment | Refusal:
+) -> AssessmentResult | Refusal:
     """Return the assessment of free speech.
 
     Words that the recogniser is not sure of have no scores, and what fits no word is left out. The
@@ -68,7 +68,7 @@ def score_free_speech(
     return result if isinstance(result, Refusal) else _robust(result, known)
 
 
-def _robust(result: Assessment, heard: Sequence[SpokenWord]) -> Assessment:
+def _robust(result: AssessmentResult, heard: Sequence[SpokenWord]) -> AssessmentResult:
     sure = float(np.mean([word.probability for word in heard]))
     own = (word for word in result.words if word.miscue is not Miscue.INSERTION)
     words = (

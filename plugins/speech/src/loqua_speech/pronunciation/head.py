@@ -21,7 +21,7 @@ from loqua_speech.pronunciation.inputs import (
     utterance_inputs,
     word_inputs,
 )
-from loqua_speech.pronunciation.reading import Reading
+from loqua_speech.pronunciation.reading import RecogniserReading
 from loqua_speech.pronunciation.regression import Kernel, Linear
 from loqua_speech.pronunciation.transformer import Transformer
 from loqua_speech.pronunciation.trees import Trees
@@ -104,7 +104,7 @@ class Head:
         """Return how likely another sound was said in each phone's place, from 0 to 1."""
         return 1 / (1 + np.exp(-self.substitution.predict(phone_inputs(evidence, self.norms))))
 
-    def score(self, evidence: Evidence, reading: Reading | None) -> Scores:
+    def score(self, evidence: Evidence, reading: RecogniserReading | None) -> Scores:
         """Return the scores of one utterance.
 
         Args:

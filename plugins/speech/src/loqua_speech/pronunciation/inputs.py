@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from loqua_speech.pronunciation.evidence import Columns, Evidence
 from loqua_speech.pronunciation.phones import TRAITS, IntArray
-from loqua_speech.pronunciation.reading import Reading
+from loqua_speech.pronunciation.reading import RecogniserReading
 
 __all__ = [
     "PhoneNorms",
@@ -140,7 +140,7 @@ def utterance_inputs(
 
 
 def read_phone_inputs(
-    evidence: Evidence, scores: FloatArray, reading: Reading
+    evidence: Evidence, scores: FloatArray, reading: RecogniserReading
 ) -> NDArray[np.float32]:
     """Return what corrects the phones' scores, one row a phone."""
     rows = _read(reading)[evidence.words]
@@ -148,18 +148,24 @@ def read_phone_inputs(
     return np.concatenate(parts, axis=1).astype(np.float32)
 
 
-def read_word_inputs(inputs: NDArray[np.float32], reading: Reading) -> NDArray[np.float32]:
+def read_word_inputs(
+    inputs: NDArray[np.float32], reading: RecogniserReading
+) -> NDArray[np.float32]:
     """Return the word heads' inputs with those of a reading, one row a word."""
     return np.concatenate([inputs, _read(reading)], axis=1).astype(np.float32)
 
 
-def read_utterance_inputs(inputs: NDArray[np.float32], reading: Reading) -> NDArray[np.float32]:
+def read_utterance_inputs(
+    inputs: NDArray[np.float32], reading: RecogniserReading
+) -> NDArray[np.float32]:
     """Return the utterance heads' inputs with those of a reading, one row."""
     whole = np.concatenate([_read_whole(reading), reading.sound])
     return np.concatenate([inputs, whole[None]], axis=1).astype(np.float32)
 
 
-def phone_sequence(evidence: Evidence, norms: PhoneNorms, reading: Reading) -> PhoneSequence:
+def phone_sequence(
+    evidence: Evidence, norms: PhoneNorms, reading: RecogniserReading
+) -> PhoneSequence:
     """Return the transformers' inputs."""
     words = np.arange(evidence.words[-1] + 1)
     measured = phone_inputs(evidence, norms)[:, 1:]  # without the class
@@ -173,12 +179,12 @@ def phone_sequence(evidence: Evidence, norms: PhoneNorms, reading: Reading) -> P
     )
 
 
-def _read_whole(reading: Reading) -> FloatArray:
+def _read_whole(reading: RecogniserReading) -> FloatArray:
     words = reading.words
     return np.concatenate([words.mean(axis=0), words.min(axis=0), [words[:, 0].sum()]])
 
 
-def _read(reading: Reading) -> FloatArray:
+def _read(reading: RecogniserReading) -> FloatArray:
     """Return how each word is read, beside its neighbours and all of them, 20 columns."""
     words = reading.words
     edge = np.zeros((1, 2))

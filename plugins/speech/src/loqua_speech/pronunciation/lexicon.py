@@ -10,7 +10,7 @@ from loqua_speech.errors import WeightsError
 from loqua_speech.pronunciation.network import package_folder
 from loqua_speech.pronunciation.phones import phones_of_ipa
 
-__all__ = ["Lexicon", "ReferenceWord", "primary_language", "split_words"]
+__all__ = ["PronunciationLexicon", "ReferenceWord", "primary_language", "split_words"]
 
 UNSTRESSED, NO_VOWEL = 0, 3
 
@@ -38,7 +38,7 @@ class ReferenceWord:
         return cls(text, tuple(phone.rstrip("012") for phone in phones), tuple(digits))
 
 
-class Lexicon:
+class PronunciationLexicon:
     """Pronunciations of words; English only."""
 
     def __init__(

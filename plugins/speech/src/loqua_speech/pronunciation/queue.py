@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from loqua_speech.audio import HEARING_RATE, Samples
 from loqua_speech.errors import UnreadableAudioError
 from loqua_speech.pronunciation.free_speech import SpokenWord, score_free_speech
-from loqua_speech.pronunciation.results import Assessment, Refusal
+from loqua_speech.pronunciation.results import AssessmentResult, Refusal
 from loqua_speech.pronunciation.scorer import Scorer
 from loqua_speech.worker import ModelWorker
 
@@ -37,7 +37,7 @@ class ScoringQueue(ModelWorker):
         super().__init__("pronunciation", backlog)
         self._scorer = scorer
 
-    async def score(self, audio: Samples, text: str, language: str) -> Assessment | Refusal:
+    async def score(self, audio: Samples, text: str, language: str) -> AssessmentResult | Refusal:
         """Return the assessment of the text, or the reason why there is none.
 
         Args:
@@ -57,7 +57,7 @@ class ScoringQueue(ModelWorker):
 
     async def score_free_speech(
         self, audio: Samples, heard: Sequence[SpokenWord], language: str
-    ) -> Assessment | Refusal:
+    ) -> AssessmentResult | Refusal:
         """Return the assessment of free speech, or the reason why there is none.
 
         Args:
@@ -75,5 +75,5 @@ class ScoringQueue(ModelWorker):
         with self.admit("utterances wait for scores"):
             return await self.run(score_free_speech, self._scorer, audio, heard, language)
 
-    def _score(self, audio: Samples, text: str, language: str) -> Assessment | Refusal:
+    def _score(self, audio: Samples, text: str, language: str) -> AssessmentResult | Refusal:
         return self._scorer.score(audio, self._scorer.reference(text, language))

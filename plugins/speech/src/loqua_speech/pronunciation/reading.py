@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from loqua_speech.audio import Samples
 
-__all__ = ["Reader", "Reading"]
+__all__ = ["Reader", "RecogniserReading"]
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class RecogniserReading:
     """What a recogniser makes of a sound and a text.
 
     Attributes:
@@ -25,5 +25,5 @@ class Reading:
     sound: NDArray[np.float32]
 
 
-Reader = Callable[[Samples, Sequence[str]], Reading | None]
+Reader = Callable[[Samples, Sequence[str]], RecogniserReading | None]
 """Returns the reading of words in normalised sound at 16 kHz, or None where it cannot read them."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Assessment", "Miscue", "PhoneResult", "Refusal", "WordResult"]
+__all__ = ["AssessmentResult", "Miscue", "PhoneResult", "Refusal", "WordResult"]
 
 
 class Refusal(StrEnum):
@@ -71,7 +71,7 @@ class WordResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Assessment:
+class AssessmentResult:
     """How a text was said; scores are 0 to 100.
 
     Attributes:

@@ -12,13 +12,13 @@ from loqua_speech.pronunciation.acoustics import loudness, normalise
 from loqua_speech.pronunciation.alignment import align
 from loqua_speech.pronunciation.evidence import Evidence, measure, phone_numbers
 from loqua_speech.pronunciation.head import Head, Scores
-from loqua_speech.pronunciation.lexicon import Lexicon, ReferenceWord, primary_language
+from loqua_speech.pronunciation.lexicon import PronunciationLexicon, ReferenceWord, primary_language
 from loqua_speech.pronunciation.miscues import OMITTED, Insertion, find_miscues
 from loqua_speech.pronunciation.network import FRAME_SECONDS, Frames, PhoneNetwork
 from loqua_speech.pronunciation.phones import IPA, PHONES
 from loqua_speech.pronunciation.reading import Reader
 from loqua_speech.pronunciation.results import (
-    Assessment,
+    AssessmentResult,
     Miscue,
     PhoneResult,
     Refusal,
@@ -57,7 +57,7 @@ class Scorer:
 
     network: PhoneNetwork
     head: Head
-    lexicon: Lexicon
+    lexicon: PronunciationLexicon
     reader: Reader | None = None
 
     @classmethod
@@ -67,7 +67,7 @@ class Scorer:
         Raises:
             WeightsError: If a part of it is missing or damaged.
         """
-        return cls(PhoneNetwork.packaged(), Head.packaged(), Lexicon.packaged())
+        return cls(PhoneNetwork.packaged(), Head.packaged(), PronunciationLexicon.packaged())
 
     def reference(self, text: str, language: str) -> tuple[ReferenceWord, ...]:
         """Return the words to be said.
@@ -92,7 +92,7 @@ class Scorer:
 
     def score(
         self, samples: NDArray[np.float32], text: Sequence[ReferenceWord]
-    ) -> Assessment | Refusal:
+    ) -> AssessmentResult | Refusal:
         """Return the assessment of the text, or the reason why there is none.
 
         Args:
@@ -170,10 +170,10 @@ def _refusal(evidence: Evidence) -> Refusal | None:
     return Refusal.OTHER_TEXT if evidence.utterance["free_per_phone"] > OTHER_TEXT else None
 
 
-def _assessment(utterance: _Utterance, inserted: Sequence[Insertion]) -> Assessment:
+def _assessment(utterance: _Utterance, inserted: Sequence[Insertion]) -> AssessmentResult:
     accuracy, fluency, prosody, total = (10 * float(it) for it in utterance.scores.utterance)
     confidence = 1 - max(0.0, utterance.evidence.utterance["free_per_phone"]) / OTHER_TEXT
-    return Assessment(
+    return AssessmentResult(
         confidence=round(confidence, 3),
         accuracy=round(accuracy, 1),
         fluency=round(fluency, 1),

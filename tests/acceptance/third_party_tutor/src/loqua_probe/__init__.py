@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict
 from loqua_host import Ending, HandoffError, Lesson, LessonReport, Progress, Turns, Tutor, hookimpl
 from loqua_host.events import TimeRunningOut
 
-from .deeds import DEEDS, attempt
 from .hostile import attack
-from .script import Script
+from .misbehaviour import MISBEHAVIOUR, attempt
+from .script import ProbeScript
 from .secret_search import collect
 
 __all__ = ["automatic", "specialist", "trusted"]
@@ -68,7 +68,7 @@ class Probe:
             await asyncio.to_thread(collect, lesson, lesson.settings.directory, script.search)
             lesson.log.info("probe.searched", room=lesson.room)
         wrong: Any = await _misbehave(script.create_agent)
-        return wrong if script.create_agent else Caller(lesson, script)
+        return wrong if script.create_agent else SpecialistCaller(lesson, script)
 
     @hookimpl
     async def on_user_ready(self, lesson: Lesson[ProbeSettings]) -> None:
@@ -88,7 +88,7 @@ class Probe:
         if handover := lesson.handover:
             lesson.log.info("probe.handed_over", room=lesson.room, **handover.model_dump())
         if script.calls and not lesson.resumed:
-            lesson.get_agent(Caller).call()
+            lesson.get_agent(SpecialistCaller).call()
         await _misbehave(script.on_user_ready)
         if script.attack and not lesson.resumed:
             lesson.log.info("probe.attacks", room=lesson.room)
@@ -97,9 +97,11 @@ class Probe:
         if given := script.attempts:
             came = attempt(given.host, given.ledger, given.ports)
             lesson.log.info("probe.attempted", room=lesson.room, outcomes=came)
-        if script.deed and not lesson.resumed:
-            lesson.log.info("probe.deed", room=lesson.room, deed=script.deed)
-            await DEEDS[script.deed](lesson)
+        if script.misbehaviour and not lesson.resumed:
+            lesson.log.info(
+                "probe.misbehaviour", room=lesson.room, misbehaviour=script.misbehaviour
+            )
+            await MISBEHAVIOUR[script.misbehaviour](lesson)
 
     @hookimpl
     async def on_progress_tick(self, lesson: Lesson[ProbeSettings]) -> Progress | None:
@@ -146,8 +148,10 @@ class Probe:
             return wrong  # type: ignore[no-any-return]  # likewise
         return script.report
 
-    def _script(self, lesson: Lesson[ProbeSettings]) -> Script:
-        return Script.read(lesson.settings.directory / f"{lesson.room}.{self._tutor.name}.json")
+    def _script(self, lesson: Lesson[ProbeSettings]) -> ProbeScript:
+        return ProbeScript.read(
+            lesson.settings.directory / f"{lesson.room}.{self._tutor.name}.json"
+        )
 
 
 automatic = Probe("probe", None)
@@ -155,10 +159,10 @@ specialist = Probe("probe-specialist", "probe-specialist")
 trusted = Probe("probe-trusted", "probe-trusted", secrets=("PROBE_KEY",))
 
 
-class Caller(Agent):
+class SpecialistCaller(Agent):
     """An agent that says nothing, and calls a specialist if that is the script."""
 
-    def __init__(self, lesson: Lesson[ProbeSettings], script: Script) -> None:
+    def __init__(self, lesson: Lesson[ProbeSettings], script: ProbeScript) -> None:
         super().__init__(instructions="")
         self._lesson = lesson
         self._agent_name = script.calls or ""
@@ -184,7 +188,7 @@ class Caller(Agent):
         await _misbehave(self._turn)
 
     async def on_exit(self) -> None:
-        """Cling to the voice if that is the script."""
+        """Block the end of the session if the script says so."""
         while self._clings:
             with contextlib.suppress(asyncio.CancelledError):
                 await _hang()

@@ -19,7 +19,7 @@ class Dealer(Agent):
     """Says how many cards a deck has."""
 
     def __init__(self) -> None:
-        super().__init__(instructions="", llm=Model())
+        super().__init__(instructions="", llm=ToolCallingLLM())
 
     @function_tool
     async def count_cards(self, deck: str) -> str:
@@ -27,7 +27,7 @@ class Dealer(Agent):
         return f"12 cards in {deck}"
 
 
-class Model(llm.LLM[Never]):
+class ToolCallingLLM(llm.LLM[Never]):
     """Calls the tool, and says what it has answered."""
 
     def chat(
@@ -39,10 +39,12 @@ class Model(llm.LLM[Never]):
         **_: Any,
     ) -> llm.LLMStream:
         """Answer the last item."""
-        return _Answer(self, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options)
+        return _ToolCallStream(
+            self, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options
+        )
 
 
-class _Answer(llm.LLMStream):
+class _ToolCallStream(llm.LLMStream):
     async def _run(self) -> None:
         match self.chat_ctx.items[-1]:
             case llm.FunctionCallOutput(output=output):

@@ -30,7 +30,7 @@ OVERSIZE = 5_000_000
 
 
 async def attack(kind: Attack, lesson: Lesson, directory: Path) -> str:
-    """Attack, and return what came back: HTTP statuses or how many messages were sent."""
+    """Run an attack; return HTTP statuses or the number of messages that were sent."""
     return await ATTACKS[kind](lesson, directory)
 
 
@@ -44,7 +44,7 @@ def _socket_path() -> str:
     return path
 
 
-async def _knock(token: str) -> str:
+async def _try_token(token: str) -> str:
     async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(_socket_path())) as session:
         try:
             async with session.ws_connect(
@@ -59,12 +59,12 @@ async def _second(_lesson: Lesson, directory: Path) -> str:
     """Connect once more with its own token, and leave the token for an accomplice."""
     token = get_job_context()._info.token
     (directory / "stolen").write_text(token)
-    return await _knock(token)
+    return await _try_token(token)
 
 
 async def _stolen(_lesson: Lesson, directory: Path) -> str:
     """Connect with another job's token."""
-    return await _knock((directory / "stolen").read_text())
+    return await _try_token((directory / "stolen").read_text())
 
 
 async def _send(*messages: str) -> str:
@@ -131,11 +131,11 @@ async def _host(_lesson: Lesson, _directory: Path) -> str:
 async def _guessed(_lesson: Lesson, _directory: Path) -> str:
     """Connect with a token of its own making that names its job."""
     claims = {"iss": "devkey", "sub": f"agent-{get_job_context().job.id}"}
-    return await _knock(jwt.encode(claims, "secret" * 8))
+    return await _try_token(jwt.encode(claims, "secret" * 8))
 
 
 async def _rooms(_lesson: Lesson, _directory: Path) -> str:
-    """Ask LiveKit for all rooms, with the token of its own."""
+    """List all of LiveKit's rooms with the job's own token."""
     info = get_job_context()._info
     async with api.LiveKitAPI.with_token(info.token, info.url) as livekit:
         try:
@@ -145,7 +145,7 @@ async def _rooms(_lesson: Lesson, _directory: Path) -> str:
 
 
 async def _webhook(lesson: Lesson, directory: Path) -> str:
-    """Tell the host that somebody came, with LiveKit's signature under its own token."""
+    """Send the host a webhook that is signed with the job's own token."""
     told = {"event": "participant_joined", "room": {"name": lesson.room}}
     url = (directory / "webhook").read_text()
     headers = {"Authorization": get_job_context()._info.token}

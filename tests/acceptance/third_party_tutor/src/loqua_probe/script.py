@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from loqua_host import LessonReport, Progress
 
-__all__ = ["Attack", "Attempts", "Misbehaviour", "Script", "SecretSearch"]
+__all__ = ["Attack", "Attempts", "Misbehaviour", "ProbeScript", "SecretSearch"]
 
 Misbehaviour = Literal["raise", "hang", "nonsense", "block"]
 Attack = Literal[
@@ -60,7 +60,7 @@ class Attempts(BaseModel):
     ports: list[int]
 
 
-class Script(BaseModel):
+class ProbeScript(BaseModel):
     """A lesson's script; what it leaves out goes as it should.
 
     Attributes:
@@ -86,7 +86,7 @@ class Script(BaseModel):
     reconnects_at: int | None = None
     beats: bool = False
     attack: Attack | None = None
-    deed: str | None = None
+    misbehaviour: str | None = None
     attempts: Attempts | None = None
     calls: str | None = None
     search: SecretSearch | None = None

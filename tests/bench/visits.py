@@ -1,4 +1,4 @@
-"""What a learner meets, on any side."""
+"""A learner's visit, with any system."""
 
 import asyncio
 import math
@@ -10,12 +10,12 @@ from uuid import uuid4
 import numpy as np
 from livekit import rtc
 from livekit.agents.types import ATTRIBUTE_AGENT_STATE
-from tests.integration.host.conftest import Deployment, Visitor
+from tests.integration.host.conftest import Deployment, SilentLearner
 
 from loqua_host.dev.learner import AUDIBLE, SAMPLE_RATE
 from loqua_host.system.tasks import background
 
-__all__ = ["NEVER", "Met", "Visit", "visiting"]
+__all__ = ["NEVER", "LearnerVisit", "TutorHeard", "open_visit"]
 
 PATIENCE = 20.0
 """Seconds after which nobody comes any more."""
@@ -26,7 +26,7 @@ READY = frozenset({"listening", "speaking"})
 
 
 @dataclass(frozen=True, slots=True)
-class Met:
+class TutorHeard:
     """When a tutor was there, by the loop's clock; `NEVER` if none came.
 
     Attributes:
@@ -39,7 +39,7 @@ class Met:
 
 
 @dataclass(slots=True)
-class Visit:
+class LearnerVisit:
     """A learner in a room.
 
     Attributes:
@@ -60,10 +60,12 @@ class Visit:
         """The identities of all tutors that have listened."""
         return frozenset(self._listening)
 
-    async def meet(self, but: Container[str] = ()) -> Met:
+    async def wait_for_tutor(self, but: Container[str] = ()) -> TutorHeard:
         """Wait for a tutor, other than these, to listen and to be heard."""
         listening = await self._first(self._listening, but)
-        return Met(listening, await self._first(self._sound, but) if listening < NEVER else NEVER)
+        return TutorHeard(
+            listening, await self._first(self._sound, but) if listening < NEVER else NEVER
+        )
 
     async def _first(self, seen: dict[str, float], but: Container[str]) -> float:
         try:
@@ -75,7 +77,7 @@ class Visit:
             return NEVER
         return found[0]
 
-    def look(self, visitor: Visitor) -> None:
+    def look(self, visitor: SilentLearner) -> None:
         """Take note of the tutors that listen."""
         for one in visitor.tutors:
             if one.attributes.get(ATTRIBUTE_AGENT_STATE) in READY:
@@ -98,7 +100,9 @@ class Visit:
 
 
 @asynccontextmanager
-async def visiting(deployment: Deployment, tutor: str, agent_name: str) -> AsyncIterator[Visit]:
+async def open_visit(
+    deployment: Deployment, tutor: str, agent_name: str
+) -> AsyncIterator[LearnerVisit]:
     """Keep a learner in a room of a tutor for the duration of a block.
 
     Args:
@@ -109,7 +113,7 @@ async def visiting(deployment: Deployment, tutor: str, agent_name: str) -> Async
     room = f"{tutor}-{uuid4().hex[:12]}"
     async with deployment.visit(room, agent_name=agent_name) as visitor, background() as tasks:
         microphone = rtc.AudioSource(SAMPLE_RATE, 1)
-        visit = Visit(visitor.room, microphone, asyncio.get_running_loop().time())
+        visit = LearnerVisit(visitor.room, microphone, asyncio.get_running_loop().time())
 
         def on_track(track: rtc.Track, _: object, who: rtc.RemoteParticipant) -> None:
             tasks.create_task(visit.listen(track, who.identity))

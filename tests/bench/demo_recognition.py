@@ -1,8 +1,8 @@
-"""How often what the demo's learners say is heard word for word.
+"""How often the recogniser transcribes the demo's lines word for word.
 
-Run `uv run python tests/bench/demo_lines.py [times]`, fifty unless told otherwise; it prints each
-line with how often it was heard right, and fails where one was not every time. Each time has a
-level, a noise, a pause before and a bit rate of Opus of its own, as lessons have.
+Run `uv run python tests/bench/demo_recognition.py [times]`; the default is 50 times. It prints how
+often each line was recognised correctly, and fails if any line was misrecognised. Each time has its
+own level, noise, leading pause and bit rate of Opus, as lessons do.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""Parts that a bench kills and starts again where they were."""
+"""Servers that a bench kills and restarts at the same address."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from loqua_host.dev.parts import run_child
 
 
 @dataclass(slots=True)
-class LiveKit:
+class RestartableLiveKit:
     """A LiveKit server that can be killed and started again."""
 
     server: LiveKitServer
@@ -21,7 +21,7 @@ class LiveKit:
 
     @classmethod
     @asynccontextmanager
-    async def run(cls) -> AsyncIterator["LiveKit"]:
+    async def run(cls) -> AsyncIterator["RestartableLiveKit"]:
         """Run it for the length of a block."""
         environ = {name: value for name, value in os.environ.items() if name != "LIVEKIT_URL"}
         async with AsyncExitStack() as running:
@@ -35,7 +35,7 @@ class LiveKit:
 
 
 @dataclass(slots=True)
-class Speech:
+class RestartableSpeech:
     """A speech server that can be killed and started again."""
 
     url: str
@@ -44,7 +44,7 @@ class Speech:
 
     @classmethod
     @asynccontextmanager
-    async def run(cls) -> AsyncIterator["Speech"]:
+    async def run(cls) -> AsyncIterator["RestartableSpeech"]:
         """Run it for the length of a block."""
         async with AsyncExitStack() as running:
             process, url = await cls._start(running, "0")

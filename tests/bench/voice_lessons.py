@@ -1,4 +1,4 @@
-"""Learners who talk with their tutors, on any side, and how long they wait for a reply."""
+"""Learners who talk with their tutors, with any system, and their waits for replies."""
 
 import asyncio
 import random
@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 from livekit import rtc
-from tests.bench.lessons import NEVER, Visit
+from tests.bench.visits import NEVER, LearnerVisit
 
 from loqua_host.dev.learner import AUDIBLE, FRAME, SAMPLE_RATE, audible_extent
 from loqua_host.system.tasks import background
@@ -30,8 +30,8 @@ APART: Final = 4.0
 """Seconds within which learners begin, so that they do not speak in chorus."""
 
 
-async def replies(visits: Sequence[Visit], turns: int) -> list[float]:
-    """Have all learners talk at once for some turns.
+async def replies(visits: Sequence[LearnerVisit], turns: int) -> list[float]:
+    """Run turns of all learners at once.
 
     Returns:
         The seconds from the last word to the first sound after it, of each turn of each learner;
@@ -52,7 +52,7 @@ async def replies(visits: Sequence[Visit], turns: int) -> list[float]:
 class _Talk:
     """A learner's side of a conversation."""
 
-    def __init__(self, visit: Visit) -> None:
+    def __init__(self, visit: LearnerVisit) -> None:
         self._microphone = visit.microphone
         self._last = _now()
         self._heard = asyncio.Event()
@@ -91,7 +91,7 @@ class _Talk:
         return self._last - said
 
     async def _say(self) -> float:
-        """Say the sentence; return when its last word was over."""
+        """Speak the sentence; return when its last word was over."""
         samples, until = _sentence()
         for start in range(0, len(samples), FRAME):
             piece = samples[start : start + FRAME]

@@ -1,4 +1,4 @@
-"""The hostile set: what a tutor may do to its lesson, to others and to the host.
+"""The hostile set: attacks of a tutor on its lesson, on others and on the host.
 
 host/docs/threat-model.md has a row for each.
 """
@@ -22,7 +22,7 @@ from loqua_host import Lesson
 
 from .hostile import PRIVATE, attack
 
-__all__ = ["ATTEMPTS", "DEEDS", "attempt"]
+__all__ = ["ATTEMPTS", "MISBEHAVIOUR", "attempt"]
 
 FOREVER = 1e6
 LINES = 3000
@@ -101,7 +101,7 @@ async def _forges_log(_lesson: Lesson) -> None:
     )
 
 
-DEEDS: dict[str, Callable[[Lesson], Awaitable[None]]] = {
+MISBEHAVIOUR: dict[str, Callable[[Lesson], Awaitable[None]]] = {
     "blocks": _blocks,
     "swallows-cancellation": _swallows_cancellation,
     "eats-memory": _eats_memory,

@@ -1,18 +1,18 @@
-"""A connection of a host that a rehearsal cuts and heals: a TCP proxy before a server."""
+"""A TCP proxy before a server, whose connections a bench cuts and restores."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
-__all__ = ["Link", "open_link"]
+__all__ = ["TcpProxy", "open_tcp_proxy"]
 
 BLOCK = 1 << 16
 
 
 @dataclass(slots=True)
-class Link:
-    """A way to a server.
+class TcpProxy:
+    """A proxy before a server.
 
     Attributes:
         server: A Unix socket, or host and port; new connections go there.
@@ -32,16 +32,16 @@ class Link:
             writer.transport.abort()
 
     def stall(self) -> None:
-        """Pass nothing on and close no connection, as a server that hangs."""
+        """Forward nothing and close no connection, like a server that hangs."""
         self._open.clear()
 
-    def heal(self) -> None:
-        """Pass everything on again."""
+    def restore(self) -> None:
+        """Forward everything again."""
         self._cut = False
         self._open.set()
 
-    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Pass one direction of a connection on."""
+    async def forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Forward one direction of a connection."""
         self._writers.add(writer)
         with suppress(ConnectionError):
             while not self._cut and (data := await reader.read(BLOCK)):
@@ -53,32 +53,32 @@ class Link:
 
 
 @asynccontextmanager
-async def open_link(
+async def open_tcp_proxy(
     server: str | tuple[str, int], interface: str = "127.0.0.1"
-) -> AsyncIterator[Link]:
-    """Yield a way to a server, a Unix socket or host and port, for the length of a block."""
-    link = Link(server)
-    link.heal()
+) -> AsyncIterator[TcpProxy]:
+    """Yield a proxy before a server (Unix socket, or host and port) for the duration of a block."""
+    proxy = TcpProxy(server)
+    proxy.restore()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            if link._cut:
+            if proxy._cut:
                 raise ConnectionError
             onward = (
-                asyncio.open_unix_connection(link.server)
-                if isinstance(link.server, str)
-                else asyncio.open_connection(*link.server)
+                asyncio.open_unix_connection(proxy.server)
+                if isinstance(proxy.server, str)
+                else asyncio.open_connection(*proxy.server)
             )
             back, forth = await onward
         except OSError:
             writer.transport.abort()
             return
-        await asyncio.gather(link.carry(reader, forth), link.carry(back, writer))
+        await asyncio.gather(proxy.forward(reader, forth), proxy.forward(back, writer))
 
     listener = await asyncio.start_server(serve, interface, 0)
-    link.address = f"{interface}:{listener.sockets[0].getsockname()[1]}"
+    proxy.address = f"{interface}:{listener.sockets[0].getsockname()[1]}"
     try:
-        yield link
+        yield proxy
     finally:
         listener.close()
-        link.cut()
+        proxy.cut()

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tests.integration.host.rotations import livekit_with_a_spare_key, rotating
+from tests.integration.host.rotating_host import livekit_with_a_spare_key, rotating
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

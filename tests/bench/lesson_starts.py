@@ -1,10 +1,10 @@
-"""Lessons begun per second, and how long a start takes, with one, two and three hosts.
+"""Lessons started per second, and the duration of a start, with one, two and three hosts.
 
-Run from the project's root with `python -m tests.bench.begin`; prints its figures as JSON. A host
-is a process with the real lessons, link, core and delivery on one ledger in Postgres. LiveKit, the
-API and the jobs are simulated, as in many_lessons.py: a machine starts two jobs at a time, each of
-which takes a second, as on two cores. Without that second (`ledger alone`), the hosts begin as many
-lessons as this machine's cores and its Postgres let them.
+Run `python -m tests.bench.lesson_starts` in the project's root; it prints its figures as JSON. A
+host is a process with the real lessons, link, core and delivery on one ledger in Postgres. LiveKit,
+the API and the jobs are simulated, as in many_lessons.py: a machine starts two jobs at a time, and
+each takes a second, as on two cores. Without that second (`ledger alone`), this machine's cores and
+its Postgres are the only limit.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
-from tests.bench.many_lessons import Deployment, deployment, teach
+from tests.bench.many_lessons import InProcessHost, deployment, teach
 
 from loqua_host.dev.postgres import new_schema, run_postgres
 from loqua_host.lessons.tutors import TUTOR
@@ -45,20 +45,20 @@ async def drive(name: str, url: str, start_seconds: float) -> None:
             counted_from = time.monotonic() + WARM_UP
             ends = counted_from + SECONDS
 
-            async def come() -> None:
+            async def send_learners() -> None:
                 while time.monotonic() < ends:
                     number = f"{name}-{next(numbers)}"
-                    seconds = await begin(host, number, starts, start_seconds)
+                    seconds = await start_lesson(host, number, starts, start_seconds)
                     if counted_from <= time.monotonic() < ends:
                         took.append(seconds)
 
-            await asyncio.gather(*(come() for _ in range(AT_ONCE)))
+            await asyncio.gather(*(send_learners() for _ in range(AT_ONCE)))
             await host.delivery.wait_idle()
     print(json.dumps(took))  # noqa: T201  # for the parent
 
 
-async def begin(
-    host: Deployment, number: str, starts: asyncio.Semaphore, start_seconds: float
+async def start_lesson(
+    host: InProcessHost, number: str, starts: asyncio.Semaphore, start_seconds: float
 ) -> float:
     """Start a lesson in a new room; return the seconds from the job's process to the welcome."""
     room, user = f"room-{number}", f"user-{number}"
@@ -83,7 +83,7 @@ async def measure(hosts: int, url: str, start_seconds: float) -> dict[str, Any]:
     """Run so many hosts side by side."""
     processes = [
         await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.bench.begin", "--drive", f"h{number}"),
+            *(sys.executable, "-m", "tests.bench.lesson_starts", "--drive", f"h{number}"),
             *("--url", url, "--start", str(start_seconds)),
             stdout=PIPE,
         )

@@ -1,4 +1,4 @@
-"""Every kind of secret is rotated under running lessons; what failed meanwhile is counted."""
+"""Rotations of each kind of secret under running lessons, and a count of what failed."""
 
 import os
 import secrets
@@ -14,8 +14,8 @@ import yaml
 from fastapi import FastAPI
 from pydantic import SecretStr
 from tests.integration.host.conftest import Deployment, HostProcess
-from tests.integration.host.gate import Gate, open_gate
-from tests.integration.host.test_rotation import served
+from tests.integration.host.livekit_proxy import LiveKitProxy, open_livekit_proxy
+from tests.integration.host.test_vault_rotation import served
 
 from loqua_host.dev.livekit import LiveKitServer, run_livekit
 
@@ -65,7 +65,7 @@ class Rotating:
 
     deployment: Deployment
     host: HostProcess
-    gate: Gate
+    proxy: LiveKitProxy
     app: FastAPI
     directory: Path
     learners: list[Any] = field(default_factory=list)
@@ -100,9 +100,9 @@ class Rotating:
         put(self.directory, LIVEKIT_API_SECRET=secret)
         await self.host.log.until("livekit.key_changed")
         registered = len(self.host.log.find("worker.registered"))
-        self.gate.cut_workers()
+        self.proxy.cut_workers()
         await self.host.log.until("worker.registered", count=registered + 1)
-        assert self.gate.worker_keys[-1] == key, self.gate.worker_keys
+        assert self.proxy.worker_keys[-1] == key, self.proxy.worker_keys
 
     async def tutors_secret(self) -> None:
         """Change the tutor's own secret; the next lesson has the new value."""
@@ -126,7 +126,7 @@ class Rotating:
         assert [answer.status_code for answer in answers] == [200, 200, 401]
 
     async def ledger_key(self) -> None:
-        """Seal the ledger with another key, and throw the one before away."""
+        """Rotate the ledger's key, and discard the previous one."""
         old = (self.directory / "LEDGER_KEY").read_text()
         put(self.directory, LEDGER_KEY_PREVIOUS=old, LEDGER_KEY=secrets.token_hex(32))
         await self.host.log.until("ledger.reencrypted")
@@ -178,8 +178,8 @@ async def rotating(
     Learners' tokens live so many seconds, and are exchanged anew at half of that.
     """
     async with AsyncExitStack() as stack:
-        gate = await stack.enter_async_context(open_gate(livekit.url))
-        behind = replace(livekit, url=gate.url)
+        proxy = await stack.enter_async_context(open_livekit_proxy(livekit.url))
+        behind = replace(livekit, url=proxy.url)
         deployment = Deployment(behind, None, plugins, directory)  # type: ignore[arg-type]  # served gives it
         home, app = await stack.enter_async_context(served(deployment, token_seconds))
         mounted = mount(directory, home)
@@ -187,7 +187,7 @@ async def rotating(
         process = await stack.enter_async_context(
             home.host(directory / "host", TUTORS, environ=environ, lessons=CALM)
         )
-        rotating = Rotating(home, process, gate, app, mounted)
+        rotating = Rotating(home, process, proxy, app, mounted)
         await stack.enter_async_context(rotating.visits)
         for _ in range(lessons):
             await rotating.enter()

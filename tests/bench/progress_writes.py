@@ -1,8 +1,9 @@
-"""What a lesson's tick costs the ledger on Postgres: its transactions, in sequence.
+"""What a lesson's tick costs the ledger on Postgres: its transactions, one after another.
 
-Run `uv run python -m tests.bench.ticks [ticks]`; prints figures as JSON. The server is local and
-commits durably (`fsync`, `synchronous_commit`). A tick saves progress, marks its entry as sent and
-deletes it: `transaction_ms` is a third of that, `commit_ms` a commit of one row without the ledger.
+Run `uv run python -m tests.bench.progress_writes [ticks]`; it prints its figures as JSON. The
+server is local, with durable commits (`fsync`, `synchronous_commit`). A tick saves progress, marks
+it sent and deletes it: `transaction_ms` is a third of that, `commit_ms` is a commit of one row
+without the ledger.
 """
 
 import asyncio

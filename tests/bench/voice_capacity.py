@@ -1,4 +1,4 @@
-"""How many lessons this machine carries in real time, with speech that runs on it, too.
+"""How many lessons with local speech engines this machine runs in real time.
 
 The host, its speech (Whisper, SVOX Pico) and the learners of burst.py share the machine.
 """
@@ -12,13 +12,13 @@ from typing import Final
 
 from tests.acceptance.voices import host_of
 from tests.bench.burst import CODE, LINES, talk
-from tests.bench.lessons import NEVER
+from tests.bench.visits import NEVER
 
 from loqua_host.dev.demo import HostLog
 from loqua_host.dev.learner import synthesise_line
 from loqua_host.dev.parts import Parts
 
-__all__ = ["carried"]
+__all__ = ["measure_capacity"]
 
 MORE: Final = range(3, 8)
 TURNS: Final = 4
@@ -26,7 +26,7 @@ LONGEST: Final = 600.0
 """Seconds for all of them."""
 
 
-def carried(limit: float) -> tuple[int, Mapping[int, float]]:
+def measure_capacity(limit: float) -> tuple[int, Mapping[int, float]]:
     """Return how many lessons are carried, and the p95 of a reply with each number of lessons.
 
     Args:
@@ -35,10 +35,10 @@ def carried(limit: float) -> tuple[int, Mapping[int, float]]:
     Raises:
         TimeoutError: If they do not come to an end.
     """
-    return asyncio.run(asyncio.wait_for(_carried(limit), LONGEST))
+    return asyncio.run(asyncio.wait_for(_measure_lessons(limit), LONGEST))
 
 
-async def _carried(limit: float) -> tuple[int, Mapping[int, float]]:
+async def _measure_lessons(limit: float) -> tuple[int, Mapping[int, float]]:
     found: dict[int, float] = {}
     with tempfile.TemporaryDirectory(prefix="loqua-bench-") as name:
         host = host_of(

@@ -1,4 +1,4 @@
-"""What very many lessons that tick cost a host: its processor time, and how soon a tick is safe.
+"""What the progress of very many lessons costs a host: CPU time, and seconds until it is saved.
 
 The host's own parts run in this process, as in many_lessons.py; jobs, which say on their links what
 lessons say, and the development API run in another. LiveKit's rooms are in memory. A tick is
@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Final, Never
 
-from tests.bench.many_lessons import AGENT_ID, TURNS, Deployment, deployment
+from tests.bench.many_lessons import AGENT_ID, TURNS, InProcessHost, deployment
 from tests.integration.host.conftest import dev_api_for
 
 from loqua_host.contract.records import Progress
@@ -34,7 +34,7 @@ from loqua_host.link.server import JobRef
 from loqua_host.system.sockets import SocketHandle
 from loqua_host.system.tasks import background
 
-__all__ = ["Cost", "measure"]
+__all__ = ["ProgressCost", "measure"]
 
 LESSONS: Final = 1000
 EVERY: Final = 30.0
@@ -53,7 +53,7 @@ Sent = dict[tuple[str, int], float]
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
+class ProgressCost:
     """What the lessons cost.
 
     Attributes:
@@ -65,7 +65,7 @@ class Cost:
     p99: float
 
 
-def measure(lessons: int = LESSONS, watched: float = WATCHED) -> Cost:
+def measure(lessons: int = LESSONS, watched: float = WATCHED) -> ProgressCost:
     """Return what so many lessons cost, over so many seconds.
 
     Raises:
@@ -74,7 +74,7 @@ def measure(lessons: int = LESSONS, watched: float = WATCHED) -> Cost:
     return asyncio.run(_measure(lessons, watched))
 
 
-async def _measure(lessons: int, watched: float) -> Cost:
+async def _measure(lessons: int, watched: float) -> ProgressCost:
     with tempfile.TemporaryDirectory(prefix="loqua-bench-") as name, _outside(lessons) as outside:
         opening = _opening(*await asyncio.to_thread(outside.recv))
         async with deployment(Path(name), open_api=opening) as host:
@@ -87,7 +87,7 @@ async def _measure(lessons: int, watched: float) -> Cost:
             outside.send(None)
             sent: Sent = await asyncio.to_thread(outside.recv)
         taken = list(_taken(sent, Path(name) / "log", begun, begun + watched))
-    return Cost(cores, quantiles(taken, n=100)[98])
+    return ProgressCost(cores, quantiles(taken, n=100)[98])
 
 
 @contextmanager
@@ -113,8 +113,8 @@ def _opening(
     return lambda runtime: LoquaApi.open(settings, secrets, runtime=runtime)
 
 
-async def _begin(host: Deployment, jobs: Connection, lessons: int) -> None:
-    """Have learners enter, and wait until all are taught."""
+async def _begin(host: InProcessHost, jobs: Connection, lessons: int) -> None:
+    """Enter learners, and wait until all are taught."""
     for number in range(lessons):
         user, room = f"user-{number}", f"room-{number}"
         job = JobRef(f"job-{number}", room, "conversation")

@@ -12,7 +12,7 @@ import httpx
 import pytest
 import yaml
 from fastapi import FastAPI
-from tests.integration.host.conftest import FRESH, PATIENCE, Api, Deployment, explicit
+from tests.integration.host.conftest import FRESH, PATIENCE, Deployment, DevApiClient, explicit
 from tests.integration.secrets.conftest import Bao
 
 from loqua_host.dev.api import DevApiSettings, server
@@ -55,7 +55,7 @@ async def served(
                 httpx.AsyncClient(base_url=url, timeout=PATIENCE, limits=FRESH) as client,
                 background() as followers,
             ):
-                api = Api(settings, url, client)
+                api = DevApiClient(settings, url, client)
                 followers.create_task(api.follow())
                 yield replace(deployment, api=api), cast("FastAPI", config.app)
             serving.should_exit = True

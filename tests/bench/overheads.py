@@ -1,4 +1,4 @@
-"""Parts of the host beside what they are made of, each in turns with it."""
+"""Parts of the host compared with the libraries that they use, in alternating rounds."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -6,11 +6,11 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Final
 
-from tests.bench import core_calls, hooks, ledger, spoken, ticking
+from tests.bench import core_calls, hooks, ledger, progress_load, voice_capacity
 from tests.bench.figures import OURS, Figures
 from tests.bench.scenarios import IN_TIME
 
-__all__ = ["PARTS"]
+__all__ = ["OVERHEADS"]
 
 TURNS: Final = 4
 """In each round of the whole: these are short."""
@@ -25,10 +25,10 @@ def _hook(rounds: int) -> Figures:
 
 def _core(rounds: int) -> Figures:
     found = core_calls.compare(TURNS * rounds)
-    sides = {"httpx": found["httpx"], OURS: found["core"]}
+    systems = {"httpx": found["httpx"], OURS: found["core"]}
     return {
-        "api_calls": {side: [it.rate for it in of] for side, of in sides.items()},
-        "api_call_p99": {side: [it.p99 for it in of] for side, of in sides.items()},
+        "api_calls": {system: [it.rate for it in of] for system, of in systems.items()},
+        "api_call_p99": {system: [it.p99 for it in of] for system, of in systems.items()},
     }
 
 
@@ -44,7 +44,7 @@ def _progress(rows: int, rounds: int) -> Mapping[str, Sequence[float]]:
 def _ticking(rounds: int) -> Figures:
     # In a process of its own, which the host's log and nothing else of the bench is in.
     with ProcessPoolExecutor(1, get_context("spawn")) as process:
-        found = [process.submit(ticking.measure).result() for _ in range(rounds)]
+        found = [process.submit(progress_load.measure).result() for _ in range(rounds)]
     return {
         "ticking_cores": {OURS: [it.cores for it in found]},
         "ticking_p99": {OURS: [it.p99 for it in found]},
@@ -53,7 +53,7 @@ def _ticking(rounds: int) -> Figures:
 
 def _spoken(rounds: int) -> Figures:
     """Return the figures of lessons with offline speech."""
-    found = [spoken.carried(IN_TIME) for _ in range(rounds)]
+    found = [voice_capacity.measure_capacity(IN_TIME) for _ in range(rounds)]
     p95 = {count: [by_count.get(count) for _, by_count in found] for count in found[0][1]}
     return {
         "carried_spoken": {OURS: [count for count, _ in found]},
@@ -61,7 +61,7 @@ def _spoken(rounds: int) -> Figures:
     }
 
 
-PARTS: Final[Mapping[str, Callable[[int], Figures]]] = {
+OVERHEADS: Final[Mapping[str, Callable[[int], Figures]]] = {
     "hook": _hook,
     "core": _core,
     "ledger": _ledger,

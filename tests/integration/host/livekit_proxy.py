@@ -1,4 +1,4 @@
-"""A gate before LiveKit's server: it sees who comes in with which key, and can keep things back."""
+"""A TCP proxy before LiveKit's server: it records workers' keys and can delay LiveKit's data."""
 
 import asyncio
 import re
@@ -10,15 +10,15 @@ from urllib.parse import urlsplit
 
 import jwt
 
-__all__ = ["Gate", "open_gate"]
+__all__ = ["LiveKitProxy", "open_livekit_proxy"]
 
 BLOCK = 1 << 16
 BEARER = re.compile(rb"^authorization: bearer (\S+)", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(slots=True)
-class Gate:
-    """A way to LiveKit.
+class LiveKitProxy:
+    """A proxy before a LiveKit server.
 
     Attributes:
         url: Where it is.
@@ -32,8 +32,8 @@ class Gate:
     _released: asyncio.Event = field(default_factory=asyncio.Event)
 
     @contextmanager
-    def holding(self, path: str) -> Iterator[None]:
-        """Hold back what LiveKit says on connections to a path for the length of a block.
+    def hold(self, path: str) -> Iterator[None]:
+        """Withhold LiveKit's data on connections to a path for the duration of a block.
 
         Args:
             path: `/agent` for workers, `/rtc` for participants.
@@ -45,8 +45,8 @@ class Gate:
             self._held = b""
             self._released.set()
 
-    async def passable(self, head: bytes) -> None:
-        """Wait until what LiveKit says on the connection of a request may pass."""
+    async def wait_released(self, head: bytes) -> None:
+        """Wait until LiveKit's data on the connection of a request may pass."""
         if self._held and head.startswith(self._held):
             await self._released.wait()
 
@@ -57,7 +57,7 @@ class Gate:
         self._workers.clear()
 
     def note(self, head: bytes, writer: asyncio.StreamWriter) -> None:
-        """Take note of a connection by its request's head."""
+        """Record a connection by its request's head."""
         token = BEARER.search(head)
         if head.startswith(b"GET /agent") and token:
             claims = jwt.decode(token[1], options={"verify_signature": False})
@@ -66,45 +66,47 @@ class Gate:
 
 
 @asynccontextmanager
-async def open_gate(url: str) -> AsyncIterator[Gate]:
-    """Yield a gate to the LiveKit server at `url` for the length of a block."""
-    gate, behind = Gate(), urlsplit(url)
+async def open_livekit_proxy(url: str) -> AsyncIterator[LiveKitProxy]:
+    """Yield a proxy before the LiveKit server at `url` for the duration of a block."""
+    proxy, behind = LiveKitProxy(), urlsplit(url)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             beyond, onward = await asyncio.open_connection(behind.hostname, behind.port)
-            gate.note(head, writer)
+            proxy.note(head, writer)
             onward.write(head)
             await asyncio.wait(
                 [
                     asyncio.create_task(_pass_on(reader, onward)),
-                    asyncio.create_task(_pass_on(beyond, writer, partial(gate.passable, head))),
+                    asyncio.create_task(
+                        _pass_on(beyond, writer, partial(proxy.wait_released, head))
+                    ),
                 ]
             )
         except (ConnectionError, asyncio.IncompleteReadError):
             writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=BLOCK)
-    gate.url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    proxy.url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
-        yield gate
+        yield proxy
     finally:
         server.close()
 
 
 async def _at_once() -> None:
-    """Hold nothing back."""
+    """Return at once: nothing is withheld."""
 
 
 async def _pass_on(
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
-    passable: Callable[[], Awaitable[None]] = _at_once,
+    wait_released: Callable[[], Awaitable[None]] = _at_once,
 ) -> None:
     try:
         while data := await reader.read(BLOCK):
-            await passable()
+            await wait_released()
             writer.write(data)
             await writer.drain()
     except ConnectionError:

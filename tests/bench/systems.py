@@ -1,4 +1,4 @@
-"""The sides of the comparison: loqua-host, and what people would use instead."""
+"""The compared systems: loqua-host and its alternatives."""
 
 import asyncio
 import os
@@ -22,18 +22,18 @@ from loqua_host.dev.livekit_binary import cache_directory
 from loqua_host.dev.parts import run_child
 from loqua_host.system.tasks import background
 
-__all__ = ["PEERS", "LoquaHost", "Running", "Side", "install_peers"]
+__all__ = ["PEERS", "LoquaHost", "RunningSystem", "System", "install_peers"]
 
 PEERS = Path(__file__).parent / "peers"
-"""Where the agent and the engines of all sides are, and the programs of the others."""
+"""The directory of the common agent and engines, and of the other systems' programs."""
 
 LIVEKIT_AGENTS = "livekit-agents==1.8.9"
 OPENRTC = "openrtc==0.20.1"
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
-    """A side whose tutors are registered.
+class RunningSystem:
+    """A system whose tutors are registered.
 
     Attributes:
         roots: The processes that were started.
@@ -53,19 +53,19 @@ class Running:
             root.kill()
 
 
-class Side(Protocol):
-    """What runs tutors."""
+class System(Protocol):
+    """A system that runs tutors."""
 
     @property
     def name(self) -> str:
-        """What it is called in the table."""
+        """Its name in the table."""
 
     def agent_name(self, tutor: str) -> str:
-        """Return who is dispatched for a tutor."""
+        """Return the agent name to dispatch for a tutor."""
 
     def run(
         self, deployment: Deployment, directory: Path, tutors: Sequence[str]
-    ) -> AbstractAsyncContextManager[Running]:
+    ) -> AbstractAsyncContextManager[RunningSystem]:
         """Run tutors for the length of a block, once all are registered."""
 
 
@@ -81,18 +81,18 @@ class LoquaHost:
     port: int = 0
 
     def agent_name(self, tutor: str) -> str:
-        """Return who is dispatched for a tutor."""
+        """Return the agent name to dispatch for a tutor."""
         return tutor
 
     @asynccontextmanager
     async def run(
         self, deployment: Deployment, directory: Path, tutors: Sequence[str]
-    ) -> AsyncIterator[Running]:
+    ) -> AsyncIterator[RunningSystem]:
         """Run tutors for the length of a block, once all are registered."""
         config = _write_config(directory, tutors, self.port)
         began = time.monotonic()
         async with deployment.run(config) as host:
-            yield Running([psutil.Process(host.pid)], time.monotonic() - began)
+            yield RunningSystem([psutil.Process(host.pid)], time.monotonic() - began)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +114,13 @@ class Peer:
     isolation: str = ""
 
     def agent_name(self, tutor: str) -> str:
-        """Return who is dispatched for a tutor."""
+        """Return the agent name to dispatch for a tutor."""
         return self.dispatched or tutor
 
     @asynccontextmanager
     async def run(
         self, deployment: Deployment, directory: Path, tutors: Sequence[str]
-    ) -> AsyncIterator[Running]:
+    ) -> AsyncIterator[RunningSystem]:
         """Run tutors for the length of a block, once all are registered."""
         del directory
         began = time.monotonic()
@@ -134,7 +134,7 @@ class Peer:
             seconds = time.monotonic() - began
             for worker in workers:
                 tasks.create_task(_drop_output(worker))
-            yield Running([psutil.Process(worker.pid) for worker in workers], seconds)
+            yield RunningSystem([psutil.Process(worker.pid) for worker in workers], seconds)
 
     @asynccontextmanager
     async def _worker(self, deployment: Deployment, tutors: str) -> AsyncIterator[Process]:
@@ -156,7 +156,7 @@ class Peer:
                 _kill_tree(worker.pid)  # asked politely, it waits for its rooms
 
 
-def install_peers() -> list[Side]:
+def install_peers() -> list[System]:
     """Install the peers from the package index, each in a cached environment of its own."""
     bare = _install(LIVEKIT_AGENTS)
     openrtc = _install(OPENRTC, LIVEKIT_AGENTS, "uvloop")
