@@ -104,4 +104,6 @@ def test_the_commands_of_the_readme_start_on_a_fresh_machine(
     clone: Path, fresh_machine: dict[str, str], command: str, more: str, shown: bytes
 ) -> None:
     """With its own Python, from a fresh clone; what they do then is for other tests."""
-    assert shown in run("sh", "-c", f"{readme_command(command)} {more}", cwd=clone, environ=fresh_machine)
+    assert shown in run(
+        "sh", "-c", f"{readme_command(command)} {more}", cwd=clone, environ=fresh_machine
+    )

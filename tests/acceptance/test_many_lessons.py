@@ -30,9 +30,7 @@ LESSONS = len(SPOKEN) + len(TYPED)
 PATIENCE = 45.0
 """Seconds that a learner waits for an answer."""
 
-SHARED = frozenset(
-    ["he", "oído", "un", "con", "mi", "en", "el", "quiero"]
-)
+SHARED = frozenset(["he", "oído", "un", "con", "mi", "en", "el", "quiero"])
 """Words that say nothing of whose they are."""
 
 TUTOR = """
