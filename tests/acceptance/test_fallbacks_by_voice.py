@@ -30,8 +30,8 @@ LONGEST_GAP = 4.0
 """Seconds of silence at most where an engine is replaced in the middle of what it does."""
 
 LONGEST_WAIT = 20.0
-"""Seconds to an answer at most: an engine's plugin alone waits for 30. How soon it comes on a machine
-that is not busy, tests/unit/job/test_fallbacks.py tells."""
+"""Seconds to an answer at most: an engine's plugin alone waits for 30. How soon it comes where the
+machine is not busy, tests/unit/job/test_fallbacks.py tells."""
 
 SETTLE = 1.0
 """Seconds of silence after which the tutor has said all it had to say; more, where what it says may

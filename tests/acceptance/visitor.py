@@ -187,13 +187,13 @@ class Visitor:
     async def until(self, condition: str) -> None:
         """Wait until an expression is true in the page."""
         # Playwright's own way evaluates a string in the page, which the page's policy forbids.
-        frame_by_frame = (
+        again_and_again = (
             "new Promise((done) => { const look = () => "
-            f"(({condition}) ? done() : requestAnimationFrame(look)); look(); }})"
+            f"(({condition}) ? done() : setTimeout(look, 50)); look(); }})"
         )
         try:
             async with asyncio.timeout(PATIENCE):
-                await self.page.evaluate(frame_by_frame)
+                await self.page.evaluate(again_and_again)
         except TimeoutError:
             said = await self.page.inner_text("body")
             raise AssertionError(f"not true in {PATIENCE} s: {condition}\n{said}") from None
