@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 from livekit import rtc
-from tests.acceptance.voices import arrived, entered, host_of
+from tests.acceptance.voices import Transcript, Voice, arrived, entered, host_of
 
 from loqua_host.dev.demo import HostLog
 from loqua_host.dev.learner import SAMPLE_RATE, synthesise_line
@@ -20,6 +20,9 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.timeout(300, func_only=True),
 ]
+
+PATIENCE = 60.0
+"""Seconds for what was said to be written, on a machine that is busy with something else."""
 
 ORDER = "Quiero un café con leche, por favor."
 
@@ -164,20 +167,24 @@ async def test_a_tutor_does_not_take_its_own_voice_for_the_learners(
             tasks.create_task(eva.listen_aloud(delay=0.15, loudness=0.25))
             await log.until("waiter.greeted", user)
             await asyncio.sleep(3)  # for a recogniser that takes its time
-        await eva.say(words)
-        while not {GREETING, LAST_WORDS} <= {one.text for one in eva.transcripts}:
+        while GREETING not in [one.text for one in eva.transcripts]:
             await eva.until_transcripts(len(eva.transcripts) + 1)
+        before = len(eva.transcripts)
+        await eva.say(words)
+        async with asyncio.timeout(PATIENCE):
+            while not (repeated := likenesses(eva, eva.transcripts[before:])):
+                await eva.until_transcripts(len(eva.transcripts) + 1)
     await log.until("record.delivered", user)
     [record] = await arrived(parts, "sessions", user)
-    assert LAST_WORDS in record["payload"]["topics_covered"]
+    assert repeated[0] in record["payload"]["topics_covered"]
     greeted = [one.text for one in eva.transcripts].index(GREETING)
-    meanwhile = [one.text for one in eva.transcripts[:greeted] if one.identity == eva.identity]
-    assert likenesses(meanwhile) == []
+    assert likenesses(eva, eva.transcripts[:greeted]) == []
 
 
-def likenesses(texts: Iterable[str]) -> list[str]:
-    """Return those texts that could be the tutor's greeting."""
-    return [text for text in texts if share_of(text, GREETING) >= SHARE]
+def likenesses(learner: Voice, written: Iterable[Transcript]) -> list[str]:
+    """Return what a learner is written to have said that could be the tutor's greeting."""
+    own = [one.text for one in written if one.identity == learner.identity]
+    return [text for text in own if share_of(text, GREETING) >= SHARE]
 
 
 async def test_a_tutor_greets_who_speaks_already_in_their_next_pause(
