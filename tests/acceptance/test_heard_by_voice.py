@@ -24,6 +24,9 @@ pytestmark = [
 PATIENCE = 60.0
 """Seconds for what was said to be written, on a machine that is busy with something else."""
 
+ANSWER_SECONDS = 15.0
+"""Seconds after which people say again what nobody has answered."""
+
 ORDER = "Quiero un café con leche, por favor."
 
 LONG_ORDER = "Hola soy Leo y quiero un café con leche y también una sopa de verduras por favor."
@@ -167,11 +170,11 @@ async def test_a_tutor_does_not_take_its_own_voice_for_the_learners(
             tasks.create_task(eva.listen_aloud(delay=0.15, loudness=0.25))
             await log.until("waiter.greeted", user)
             await asyncio.sleep(3)  # for a recogniser that takes its time
-        while GREETING not in [one.text for one in eva.transcripts]:
-            await eva.until_transcripts(len(eva.transcripts) + 1)
-        before = len(eva.transcripts)
-        await eva.say(words)
         async with asyncio.timeout(PATIENCE):
+            while GREETING not in [one.text for one in eva.transcripts]:
+                await eva.until_transcripts(len(eva.transcripts) + 1)
+            before = len(eva.transcripts)
+            await eva.say(words)
             while not (repeated := likenesses(eva, eva.transcripts[before:])):
                 await eva.until_transcripts(len(eva.transcripts) + 1)
     await log.until("record.delivered", user)
@@ -221,8 +224,16 @@ async def until_replaced(parts: Parts, log: HostLog, room: str, part: str, order
             tasks.create_task(learner.say(bytes(60 * SAMPLE_RATE * 2)))  # a quiet room
             await log.until("lesson.voice_stuck", f"part={part}", user)
         await log.until("waiter.ready", "resumed=True", user)
-        await learner.say(order)
-        await log.until("waiter.heard", "number=1", user)
+        await say_until_heard(learner, log, user, order)
     await log.until("record.delivered", user)
     [record] = await arrived(parts, "sessions", user)
-    assert len(record["payload"]["topics_covered"]) == 1
+    assert record["payload"]["topics_covered"]
+
+
+async def say_until_heard(learner: Voice, log: HostLog, user: str, order: bytes) -> None:
+    """Order, and again as people do: a machine that stalls may seem deaf, and replace once more."""
+    heard = asyncio.create_task(log.until("waiter.heard", "number=1", user))
+    while not heard.done():
+        await learner.say(order)
+        await asyncio.wait([heard], timeout=ANSWER_SECONDS)
+    heard.result()
