@@ -1,14 +1,13 @@
 """Learners who speak as pages and people do: by any track, and until they leave."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Iterable
 from uuid import uuid4
 
 import pytest
 import pytest_asyncio
 from livekit import rtc
-from tests.acceptance.voices import Transcript, Voice, arrived, entered, host_of
+from tests.acceptance.voices import Voice, arrived, entered, host_of
 
 from loqua_host.dev.demo import HostLog
 from loqua_host.dev.learner import SAMPLE_RATE, synthesise_line
@@ -20,9 +19,6 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.timeout(300, func_only=True),
 ]
-
-PATIENCE = 60.0
-"""Seconds for what was said to be written, on a machine that is busy with something else."""
 
 ANSWER_SECONDS = 15.0
 """Seconds after which people say again what nobody has answered."""
@@ -149,7 +145,8 @@ async def test_what_a_learner_was_saying_as_they_left_is_in_progress_and_record(
     await log.until("record.delivered", user)
     [record] = await arrived(parts, "sessions", user)
     last = (await arrived(parts, "progress", user))[-1]
-    assert re.search("(?i)quiero|un|café", record["payload"]["topics_covered"][0])
+    heard = record["payload"]["topics_covered"][0].lower()
+    assert any(word in heard for word in ("quiero", "un", "café"))
     assert last["payload"]["data"]["progress"]["phrases_practiced"] == 1
 
 
@@ -159,8 +156,7 @@ async def test_a_tutor_does_not_take_its_own_voice_for_the_learners(
     """It says all that it has to say; a learner who repeats its very words is heard.
 
     An echo that the recogniser mishears as other words is taken for the learner's, so what bears
-    no likeness to the tutor's words does not count here. Nor does what a machine that stalls brings
-    back after the tutor has ended: tests/unit/job/test_own_voice.py has these times.
+    no likeness to the tutor's words does not count here.
     """
     (parts, log), user = host, new("user")
     words = await synthesise_line(f"{parts.speech_url}/v1", LAST_WORDS, "es")
@@ -170,24 +166,19 @@ async def test_a_tutor_does_not_take_its_own_voice_for_the_learners(
             tasks.create_task(eva.listen_aloud(delay=0.15, loudness=0.25))
             await log.until("waiter.greeted", user)
             await asyncio.sleep(3)  # for a recogniser that takes its time
-        async with asyncio.timeout(PATIENCE):
-            while GREETING not in [one.text for one in eva.transcripts]:
-                await eva.until_transcripts(len(eva.transcripts) + 1)
-            before = len(eva.transcripts)
-            await eva.say(words)
-            while not (repeated := likenesses(eva, eva.transcripts[before:])):
-                await eva.until_transcripts(len(eva.transcripts) + 1)
+        await eva.say(words)
+        while not {GREETING, LAST_WORDS} <= {one.text for one in eva.transcripts}:
+            await eva.until_transcripts(len(eva.transcripts) + 1)
     await log.until("record.delivered", user)
     [record] = await arrived(parts, "sessions", user)
-    assert repeated[0] in record["payload"]["topics_covered"]
-    greeted = [one.text for one in eva.transcripts].index(GREETING)
-    assert likenesses(eva, eva.transcripts[:greeted]) == []
+    assert likenesses(record["payload"]["topics_covered"]) == [LAST_WORDS]
+    written = [one.text for one in eva.transcripts if one.identity == eva.identity]
+    assert likenesses(written) == [LAST_WORDS]
 
 
-def likenesses(learner: Voice, written: Iterable[Transcript]) -> list[str]:
-    """Return what a learner is written to have said that could be the tutor's greeting."""
-    own = [one.text for one in written if one.identity == learner.identity]
-    return [text for text in own if share_of(text, GREETING) >= SHARE]
+def likenesses(texts: Iterable[str]) -> list[str]:
+    """Return those texts that could be the tutor's greeting."""
+    return [text for text in texts if share_of(text, GREETING) >= SHARE]
 
 
 async def test_a_tutor_greets_who_speaks_already_in_their_next_pause(
