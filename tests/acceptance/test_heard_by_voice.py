@@ -146,7 +146,7 @@ async def test_what_a_learner_was_saying_as_they_left_is_in_progress_and_record(
     [record] = await arrived(parts, "sessions", user)
     last = (await arrived(parts, "progress", user))[-1]
     heard = record["payload"]["topics_covered"][0].lower()
-    assert any(word in heard for word in ("quiero", "un", "café"))
+    assert "quiero" in heard or "café" in heard
     assert last["payload"]["data"]["progress"]["phrases_practiced"] == 1
 
 
