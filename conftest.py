@@ -41,8 +41,8 @@ sys.dont_write_bytecode = False
 # the time that collecting tests takes. See `pytest_collection_finish`.
 gc.disable()
 
-WORKERS = ("voice", "integration", "integration", "integration", "unit")
-"""What each process runs first: voices, one at a time, beside what waits and what computes."""
+WORKERS = ("voice", "voice", "integration", "integration", "unit")
+"""What each process runs first: voices, two at a time, beside what waits and what computes."""
 
 WITHOUT_VOICE = frozenset(
     f"tests/acceptance/test_{name}.py"
@@ -67,7 +67,7 @@ LONGEST = (
 after the other, because together they take more than the machine has."""
 
 NICE = 5
-"""By how much the other processes stand back for the voice, which is heard in real time."""
+"""By how much the other processes stand back for voices, which are heard in real time."""
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
@@ -122,7 +122,7 @@ class ByKind(LoadScopeScheduling):
             super()._assign_work_unit(node)
 
     def _next_scope(self, node: WorkerController) -> str | None:
-        """Return what a worker runs next: voices one at a time, as they need a core."""
+        """Return what a worker runs next: voices by few, as each needs half of a core."""
         kinds = {_worker_kind(one.gateway.id) for one in self.nodes}
         built = _only_units(self.config) or self._build.poll() is not None
         own = _worker_kind(node.gateway.id)
@@ -160,7 +160,7 @@ def _worker_kind(worker: str) -> str:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Leave the processor to the worker with the voices first."""
+    """Leave the processor to the workers with the voices first."""
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     if worker and not _only_units(config) and _worker_kind(worker) != "voice":
         os.nice(NICE)
@@ -195,14 +195,6 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     kind = _kind(item.nodeid)
     if kind in ("integration", "acceptance"):
         item.add_marker(kind)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Try what runs on real servers once more in CI, and print how it failed first."""
-    if "CI" in os.environ:
-        for item in items:
-            if {"integration", "acceptance"} & {mark.name for mark in item.iter_markers()}:
-                item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 def pytest_collection_finish() -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -70,14 +71,14 @@ def readme_command(ending: str) -> str:
 
 
 async def test_three_lessons_leave_their_records_and_nothing_else(
-    clone: Path, fresh_machine: dict[str, str], orphans: list[psutil.Process]
+    fresh_machine: dict[str, str], orphans: list[psutil.Process]
 ) -> None:
-    """On a fresh machine with its own Python, by the README's command: all that was said arrives.
+    """With the variables of a fresh machine: all that was said arrives.
 
     `--once` prints what the API received, exits with 0, and every log line has its form.
     """
-    command = ("sh", "-c", f"{readme_command('run loqua-host demo')} --once")
-    async with running(*command, cwd=clone, environ=fresh_machine, orphans=orphans) as process:
+    command = (sys.executable, "-m", "loqua_host", "demo", "--once")
+    async with running(*command, cwd=ROOT, environ=fresh_machine, orphans=orphans) as process:
         printed, shown = await process.communicate()
     assert process.returncode == 0, shown.decode()[-3000:]
     records = json.loads(printed)
@@ -87,8 +88,22 @@ async def test_three_lessons_leave_their_records_and_nothing_else(
     assert [line for line in logged if not LOG_LINE.match(line)] == []
 
 
-def test_a_fresh_machine_runs_the_tests(clone: Path, fresh_machine: dict[str, str]) -> None:
-    """By the README's command; that it finds them is enough, as this is one of them."""
-    command = f"{readme_command('run pytest')} --collect-only --quiet tests/acceptance/test_demo.py"
-    found = run("sh", "-c", command, cwd=clone, environ=fresh_machine)
-    assert b"test_demo.py" in found
+@pytest.mark.parametrize(
+    ("command", "more", "shown"),
+    [
+        pytest.param("run loqua-host demo", "--help", b"--once", id="demo"),
+        pytest.param(
+            "run pytest",
+            "--collect-only --quiet tests/acceptance/test_demo.py",
+            b"test_demo.py",
+            id="tests",
+        ),
+    ],
+)
+def test_the_commands_of_the_readme_start_on_a_fresh_machine(
+    clone: Path, fresh_machine: dict[str, str], command: str, more: str, shown: bytes
+) -> None:
+    """With its own Python, from a fresh clone; what they do then is for other tests."""
+    assert shown in run(
+        "sh", "-c", f"{readme_command(command)} {more}", cwd=clone, environ=fresh_machine
+    )

@@ -1,4 +1,4 @@
-"""Twelve lessons at once, each with words of its own: none turns up in another's."""
+"""Six lessons at once, each with words of its own: none turns up in another's."""
 
 import asyncio
 import re
@@ -26,26 +26,18 @@ pytestmark = pytest.mark.timeout(300, func_only=True)
 SPOKEN = (
     "Quiero un café con leche.",
     "Mi hermano trabaja en el hospital.",
-    "Mañana vamos a la playa.",
-    "El tren llega a las cinco.",
 )
 TYPED = (
     "manzana naranja limón",
     "perro gato caballo",
     "martillo clavo sierra",
     "guitarra piano tambor",
-    "lunes martes jueves",
-    "enero agosto octubre",
-    "abuela sobrino primo",
-    "rojo verde azul",
 )
 LESSONS = len(SPOKEN) + len(TYPED)
 PATIENCE = 45.0
 """Seconds that a learner waits for an answer."""
 
-SHARED = frozenset(
-    ["he", "oído", "un", "con", "mi", "en", "el", "vamos", "a", "la", "las", "llega", "quiero"]
-)
+SHARED = frozenset(["he", "oído", "un", "con", "mi", "en", "el", "quiero"])
 """Words that say nothing of whose they are."""
 
 TUTOR = """
@@ -133,7 +125,7 @@ async def host(tmp_path: Path, speech_url: str) -> AsyncIterator[tuple[Parts, Ho
 
 
 async def test_no_learner_hears_or_reads_another_s_words(host: tuple[Parts, HostLog]) -> None:
-    """Four speak and the others type, all at the same time, and hear what they said.
+    """Two speak and the others type, all at the same time, and hear what they said.
 
     Where jobs share a forkserver, one's words came to another (livekit/livekit#4632).
     """

@@ -9,7 +9,7 @@ import pytest
 pytestmark = pytest.mark.timeout(420)
 
 ROOT = Path(__file__).parents[2]
-SHORT = ("--minutes", "0.75", "--every", "6", "--seed", "7")
+SHORT = ("--minutes", "0.5", "--every", "3", "--seed", "7")
 
 
 def test_each_fault_leaves_no_learner_alone_and_loses_no_record() -> None:

@@ -51,9 +51,11 @@ def tutor(worker_type: str, **keys: object) -> dict[str, object]:
     return {"worker_type": worker_type, "plugin": "grammar", **keys}
 
 
-@COMMANDS
-def test_all_mistakes_are_named_at_once_without_their_values(command: str, tmp_path: Path) -> None:
-    """Those of files, of variables and of addresses in production, with place and hint of each."""
+def test_all_mistakes_are_named_at_once_without_their_values(tmp_path: Path) -> None:
+    """Those of files, of variables and of addresses in production, with place and hint of each.
+
+    That `check` says the same, the next test and tests/unit/cli/test_check.py tell.
+    """
     engine = {"use": "livekit.plugins.openai:TTS", "options": {"base_url": "http://speech/v1"}}
     files: dict[str, object] = {
         "host.yaml": {
@@ -72,7 +74,7 @@ def test_all_mistakes_are_named_at_once_without_their_values(command: str, tmp_p
     }
     write(tmp_path, files)
     said = refusal(
-        command,
+        "run",
         tmp_path,
         LOQUA_ENVIRONMENT="production",
         PROD_AGENT_SECRET="a shared secret of 32 characters",

@@ -15,6 +15,7 @@ OPTIONS = (
     "--disable-gpu",
     "--disable-quic",
     "--disable-background-networking",
+    "--force-prefers-reduced-motion",  # what moves is drawn by the processor
     "--use-fake-ui-for-media-stream",
     "--use-fake-device-for-media-stream",
 )

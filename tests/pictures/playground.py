@@ -12,7 +12,6 @@ from playwright.async_api import Browser, Page
 from tests.acceptance.visitor import (
     DESKTOP,
     PHONE,
-    SCHEMES,
     Playground,
     Visitor,
     playground,
@@ -30,6 +29,7 @@ REDRAWN = """(() => {
 })()"""
 """The waveform has the width of its card."""
 
+SCHEMES: tuple[Any, ...] = ("light", "dark")
 DEVICES = {"phone": PHONE, "desktop": DESKTOP}
 
 

@@ -18,7 +18,14 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from tests.certificates import issue
-from tests.integration.host.conftest import PATIENCE, Deployment, HostProcess, explicit, new_room
+from tests.integration.host.conftest import (
+    PATIENCE,
+    START_PATIENCE,
+    Deployment,
+    HostProcess,
+    explicit,
+    new_room,
+)
 
 from loqua_host.dev.child import dying_with_parent
 
@@ -253,7 +260,7 @@ async def _ready(client: httpx.AsyncClient, address: str) -> None:
 
 async def query(client: httpx.AsyncClient, expression: str) -> list[dict[str, Any]]:
     """Return what Prometheus answers to a query; an error in it fails the test."""
-    asked = expression.replace("$__rate_interval", "30s")
+    asked = expression.replace("$__rate_interval", "2m")
     answer = (await client.get("/query", params={"query": asked})).json()
     assert answer["status"] == "success", answer
     result: list[dict[str, Any]] = answer["data"]["result"]
@@ -262,7 +269,7 @@ async def query(client: httpx.AsyncClient, expression: str) -> list[dict[str, An
 
 async def until(client: httpx.AsyncClient, expression: str) -> list[dict[str, Any]]:
     """Wait until a query has an answer that is not empty, and give it."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(START_PATIENCE):
         while not (result := await query(client, expression)):  # noqa: ASYNC110  # it tells nobody
             await asyncio.sleep(0.5)
     return result
@@ -286,8 +293,9 @@ async def test_panels_are_filled_and_alerts_silent_until_there_is_cause(
                 await until(client, f"sum(loqua_lessons_ended_total) == {count}")
             await fill(client, panels)
             firing = await query(client, 'ALERTS{alertstate="firing"}')
-            # On a stalled machine a tutor may in truth take ten seconds to come.
-            assert {alert["metric"]["alertname"] for alert in firing} <= {"LearnerWaiting"}
+            # On a stalled machine a tutor may in truth take ten seconds to come, and the API long.
+            slow = {"LearnerWaiting", "ApiSlow"}
+            assert {alert["metric"]["alertname"] for alert in firing} <= slow
             host.process.kill()
             await until(client, 'ALERTS{alertname="HostDown", alertstate="pending"}')
 
@@ -296,7 +304,7 @@ async def fill(client: httpx.AsyncClient, panels: list[dict[str, Any]]) -> None:
     """Wait until each panel has shown something, but for those that may stay quiet."""
     empty = [panel for panel in panels if panel["title"] not in QUIET]
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(START_PATIENCE):
             while empty := [panel for panel in empty if not await is_filled(client, panel)]:  # noqa: ASYNC110  # it tells nobody
                 await asyncio.sleep(0.5)
     assert [panel["title"] for panel in empty] == []
