@@ -10,16 +10,19 @@ from livekit.agents.llm import ChatMessage
 
 from loqua_host.livekit_internals import read_certificates
 
-AT_FIRST_REQUEST = (
+AT_FIRST_USE = (
     "anyio._backends._asyncio",
     "openai.resources.audio.speech",
     "openai.resources.audio.transcriptions",
     "openai.resources.audio.audio",
     "wave",
+    "livekit.agents.llm.async_toolset",
+    "livekit.agents.voice.report",
+    "numpy.fft",
 )
-"""Modules that httpx and OpenAI's SDK import lazily."""
+"""Modules that httpx, OpenAI's SDK, LiveKit and NumPy import when they first use them."""
 
-for name in AT_FIRST_REQUEST:
+for name in AT_FIRST_USE:
     import_module(name)
 ChatMessage.model_rebuild()  # otherwise done for the first message
 with suppress(OSError):  # unreadable certificates: their first use reports them
