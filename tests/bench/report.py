@@ -109,6 +109,7 @@ PICTURES: Final = {
     "talks/reply": ("last word → first sound by lessons, p95", "s", 1.0),
     "spoken/reply": ("the same with offline speech", "s", 1.0),
     "ledger/rows": ("rows of progress a second by rows there", "/s", 1.0),
+    "rooms/look": ("a look of the reconciler by rooms, processor", "s", 1.0),
 }
 """What grows: title, unit and how much of what is measured makes one of it."""
 

@@ -28,6 +28,7 @@ def test_each_name_is_explained_on_the_page(name: str) -> None:
         pytest.param(BARE, "real-time", True, id="the long one has livekit-agents"),
         pytest.param("openrtc, process", "real-time", False, id="and no other peer"),
         pytest.param(OURS, "real-time", True, id="beside the host"),
+        pytest.param("openrtc, process", "more-lessons", False, id="nor has growth"),
     ],
 )
 def test_a_side_takes_part_where_it_makes_a_difference(
