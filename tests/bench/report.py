@@ -196,24 +196,21 @@ def _digits(value: float) -> str:
 
 
 def _lines(figures: Figures, name: str, per: float) -> list[Line]:
-    """Return a line for each side of what grows, from rows such as `lessons/memory/5`."""
+    """Return a line for each side of what grows, from rows such as `lessons/memory/5`.
+
+    A side for which nobody ever came has none.
+    """
     rows = {
         int(row.removeprefix(f"{name}/")): sides
         for row, sides in figures.items()
         if row.startswith(f"{name}/")
     }
-    sides = dict.fromkeys(side for at in rows.values() for side in at)
-    return [
-        Line(
-            side,
-            [
-                (at, middle / per)
-                for at in sorted(rows)
-                if side in rows[at] and math.isfinite(middle := median(rows[at][side]))
-            ],
-        )
-        for side in sides
-    ]
+    points: dict[str, list[tuple[float, float]]] = {}
+    for at in sorted(rows):
+        for side, values in rows[at].items():
+            if math.isfinite(middle := median(values)):
+                points.setdefault(side, []).append((at, middle / per))
+    return [Line(side, of) for side, of in points.items()]
 
 
 def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

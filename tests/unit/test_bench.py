@@ -68,6 +68,8 @@ def test_tables_and_pictures_are_written_from_the_values(
             "hook_call": {"pluggy": [2e-6], OURS: [2e-5]},
             "talks/reply/6": {BARE: [0.7], OURS: [0.6]},
             "talks/reply/8": {BARE: [math.inf], OURS: [0.8]},
+            "spoken/reply/3": {OURS: [math.inf]},
+            "lessons/cores/1": {BARE: [math.inf], OURS: [0.1]},
         }
     )
     written = page.read_text()
@@ -80,6 +82,8 @@ def test_tables_and_pictures_are_written_from_the_values(
     assert "20 µs" in written
     assert "![last word → first sound by lessons, p95](images/bench-talks-reply.svg)" in written
     assert "inf" not in (tmp_path / "bench-talks-reply.svg").read_text()
+    assert BARE not in (tmp_path / "bench-lessons-cores.svg").read_text()
+    assert not (tmp_path / "bench-spoken-reply.svg").exists()
     assert "| 0.2 s | 0.3 s | 0.2 s | 1.50 / 1.00 |" in readme.read_text()
 
 
