@@ -39,7 +39,7 @@ LONGEST: Final = 600.0
 HEARD: Final = frozenset({"entering", "burst", "job-killed", "host-killed"})
 """The scenarios in which it matters whether LiveKit tells the host who enters and leaves."""
 
-BESIDE_BARE: Final = frozenset({"real-time"})
+BESIDE_BARE: Final = frozenset({"real-time", "more-lessons", "more-tutors"})
 """The scenarios that take long and are measured beside livekit-agents only."""
 
 

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from typing import Final
+from typing import Any, Final
 
-from tests.bench import core_calls, hooks, ledger, progress_load, voice_capacity
+from tests.bench import core_calls, hooks, ledger, progress_load, rooms_api, voice_capacity
 from tests.bench.figures import OURS, Figures
 from tests.bench.scenarios import IN_TIME
 
@@ -16,6 +16,7 @@ TURNS: Final = 4
 """In each round of the whole: these are short."""
 
 LEDGER_ROWS: Final = (1_000, 10_000, 100_000, 1_000_000)
+ROOMS: Final = (10, 100, 1_000, 10_000)
 
 
 def _hook(rounds: int) -> Figures:
@@ -39,6 +40,24 @@ def _ledger(rounds: int) -> Figures:
 def _progress(rows: int, rounds: int) -> Mapping[str, Sequence[float]]:
     rates = asyncio.run(ledger.compare("sqlite", rows, TURNS * rounds))["rates"]
     return {"single commits": rates["bare"], OURS: rates["ledger"]}
+
+
+def _rooms(rounds: int) -> Figures:
+    """Return the processor time of the reconciler's look at all rooms, new or known."""
+    found = [it for _ in range(rounds) for it in asyncio.run(_looks())]
+    return {
+        f"rooms/look/{rooms}": {
+            "rooms that are new": [it["look"]["host_cpu"] for it in found if it["rooms"] == rooms],
+            "known rooms": [
+                it["look_when_quiet"]["host_cpu"] for it in found if it["rooms"] == rooms
+            ],
+        }
+        for rooms in ROOMS
+    }
+
+
+async def _looks() -> list[Mapping[str, Any]]:
+    return [figures async for figures in rooms_api.measured(ROOMS)]
 
 
 def _ticking(rounds: int) -> Figures:
@@ -65,6 +84,7 @@ OVERHEADS: Final[Mapping[str, Callable[[int], Figures]]] = {
     "hook": _hook,
     "core": _core,
     "ledger": _ledger,
+    "rooms": _rooms,
     "ticking": _ticking,
     "spoken": _spoken,
 }

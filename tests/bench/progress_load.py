@@ -44,7 +44,8 @@ BEGUN_EVERY: Final = 0.04
 PATIENCE: Final = 120.0
 """Seconds in which the last lessons begin."""
 
-WATCHED: Final = 60.0
+WATCHED: Final = 30.0
+"""In which each lesson ticks once."""
 CALLS: Final = 1000
 """A second, of which the host's own limit is out of the way."""
 

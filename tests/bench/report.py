@@ -109,6 +109,7 @@ PICTURES: Final = {
     "talks/reply": ("last word → first sound by lessons, p95", "s", 1.0),
     "spoken/reply": ("the same with offline speech", "s", 1.0),
     "ledger/rows": ("rows of progress a second by rows there", "/s", 1.0),
+    "rooms/look": ("a look of the reconciler by rooms, processor", "s", 1.0),
 }
 """What grows: title, unit and how much of what is measured makes one of it."""
 
@@ -195,24 +196,21 @@ def _digits(value: float) -> str:
 
 
 def _lines(figures: Figures, name: str, per: float) -> list[Series]:
-    """Return a line for each side of what grows, from rows such as `lessons/memory/5`."""
+    """Return a line for each side of what grows, from rows such as `lessons/memory/5`.
+
+    A side for which nobody ever came has none.
+    """
     rows = {
         int(row.removeprefix(f"{name}/")): systems
         for row, systems in figures.items()
         if row.startswith(f"{name}/")
     }
-    systems = dict.fromkeys(system for at in rows.values() for system in at)
-    return [
-        Series(
-            system,
-            [
-                (at, middle / per)
-                for at in sorted(rows)
-                if system in rows[at] and math.isfinite(middle := median(rows[at][system]))
-            ],
-        )
-        for system in systems
-    ]
+    points: dict[str, list[tuple[float, float]]] = {}
+    for at in sorted(rows):
+        for system, values in rows[at].items():
+            if math.isfinite(middle := median(values)):
+                points.setdefault(system, []).append((at, middle / per))
+    return [Series(system, of) for system, of in points.items()]
 
 
 def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -13,7 +13,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,8 +106,8 @@ async def listed_bytes(server: LiveKitServer) -> int:
     return answer.ByteSize()
 
 
-async def run(sizes: list[int]) -> None:
-    """Measure with growing numbers of rooms."""
+async def measured(sizes: Sequence[int]) -> AsyncIterator[dict[str, Any]]:
+    """Yield the figures of growing numbers of rooms."""
     with tempfile.TemporaryDirectory() as directory:
         database = SqliteDatabase(Path(directory) / "ledger.db")
         async with (
@@ -138,7 +138,7 @@ async def run(sizes: list[int]) -> None:
                 filled = size
                 figures = await measure(size, rooms, reconciler)
                 figures["list_bytes"] = await listed_bytes(server)
-                print(json.dumps(figures), flush=True)  # noqa: T201  # the result
+                yield figures
 
 
 async def measure(size: int, rooms: Rooms, reconciler: Reconciler) -> dict[str, Any]:
@@ -162,10 +162,11 @@ async def measure(size: int, rooms: Rooms, reconciler: Reconciler) -> dict[str, 
     }
 
 
-def main() -> None:
-    """Run as a command."""
-    asyncio.run(run([int(one) for one in sys.argv[1:]] or [100, 1000, 10_000]))
+async def main(sizes: Sequence[int]) -> None:
+    """Measure and print."""
+    async for figures in measured(sizes):
+        print(json.dumps(figures), flush=True)  # noqa: T201  # the result
 
 
 if __name__ == "__main__":
-    main()
+    asyncio.run(main([int(one) for one in sys.argv[1:]] or [100, 1000, 10_000]))

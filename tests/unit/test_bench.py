@@ -28,6 +28,7 @@ def test_each_name_is_explained_on_the_page(name: str) -> None:
         pytest.param(BARE, "real-time", True, id="the long one has livekit-agents"),
         pytest.param("openrtc, process", "real-time", False, id="and no other peer"),
         pytest.param(OURS, "real-time", True, id="beside the host"),
+        pytest.param("openrtc, process", "more-lessons", False, id="nor has growth"),
     ],
 )
 def test_a_side_takes_part_where_it_makes_a_difference(
@@ -67,6 +68,8 @@ def test_tables_and_pictures_are_written_from_the_values(
             "hook_call": {"pluggy": [2e-6], OURS: [2e-5]},
             "talks/reply/6": {BARE: [0.7], OURS: [0.6]},
             "talks/reply/8": {BARE: [math.inf], OURS: [0.8]},
+            "spoken/reply/3": {OURS: [math.inf]},
+            "lessons/cores/1": {BARE: [math.inf], OURS: [0.1]},
         }
     )
     written = page.read_text()
@@ -79,6 +82,8 @@ def test_tables_and_pictures_are_written_from_the_values(
     assert "20 µs" in written
     assert "![last word → first sound by lessons, p95](images/bench-talks-reply.svg)" in written
     assert "inf" not in (tmp_path / "bench-talks-reply.svg").read_text()
+    assert BARE not in (tmp_path / "bench-lessons-cores.svg").read_text()
+    assert not (tmp_path / "bench-spoken-reply.svg").exists()
     assert "| 0.2 s | 0.3 s | 0.2 s | 1.50 / 1.00 |" in readme.read_text()
 
 

@@ -56,4 +56,4 @@ def test_what_jobs_share_is_loaded_without_readable_certificates_too() -> None:
         text=True,
         check=True,
     )
-    assert set(preload.AT_FIRST_REQUEST) <= set(run.stdout.split())
+    assert set(preload.AT_FIRST_USE) <= set(run.stdout.split())

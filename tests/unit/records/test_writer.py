@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -69,6 +70,24 @@ async def test_what_waits_at_the_same_time_shares_a_transaction(
         assert await all_at_once(writer, [adding(number) for number in numbers]) == numbers
         assert counting.transactions == 2
         assert sorted(await writer.write(kept)) == numbers
+
+
+async def test_what_shares_a_transaction_wakes_the_event_loop_once(
+    make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To wake it for each result takes as long as the work."""
+    async with Writer.open(make_database(), 0.01) as writer:
+        await writer.write(lambda db: db.execute(TABLE))
+        wakes: list[str] = []
+        wake = asyncio.get_running_loop().call_soon_threadsafe
+
+        def count(callback: Callable[..., object], *args: Any, **options: Any) -> object:
+            wakes.append(callback.__qualname__)
+            return wake(callback, *args, **options)
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "call_soon_threadsafe", count)
+        await all_at_once(writer, [adding(number) for number in range(MAX_BATCH)])
+    assert [name for name in wakes if name.startswith("_settle")] == ["_settle.<locals>.settle_all"]
 
 
 @pytest.mark.parametrize("error", [LearnerError("cause", "no"), KeyError("a bug")])

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 __all__ = ["CAUTION", "http_date", "server_time", "wait_asked"]
 
@@ -62,6 +63,7 @@ def server_time(date: str | None, now: float) -> float:
     return now if moment is None or abs(moment - now) > FARTHEST else moment
 
 
+@lru_cache(maxsize=64)  # Each answer has its `Date`, the same for a second.
 def http_date(value: str) -> float | None:
     """Return an HTTP date as seconds since 1970, or None if it is invalid.
 

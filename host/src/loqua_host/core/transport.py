@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 import httpx
@@ -33,14 +34,13 @@ class RequestTrace:
 
     async def follow(self, event: str, _details: object) -> None:
         """Observe the transport's events (httpcore's extension `trace`)."""
-        _, step, phase = event.rsplit(".", 2)
-        if phase == "started" and step in _CONNECTING:
-            self.sent = False
-        elif phase == "started" and step == "send_request_headers":
+        if event.endswith("send_request_headers.started"):
             self.sent = True
+        elif event.endswith(_CONNECTING):
+            self.sent = False
 
 
-_CONNECTING = frozenset({"connect_tcp", "start_tls", "setup_socks5_connection"})
+_CONNECTING = ("connect_tcp.started", "start_tls.started", "setup_socks5_connection.started")
 """What a transport does before it sends; to a proxy it has sent something else before."""
 
 
@@ -115,7 +115,7 @@ class HttpTransport:
     ) -> httpx.Request:
         return http.build_request(
             request.method,
-            f"/api/{version}/agent{request.path}",
+            _url(http.base_url, f"/api/{version}/agent{request.path}"),
             content=request.body_in(version),
             headers=self._headers(request, jwt),
         )
@@ -131,6 +131,12 @@ class HttpTransport:
             **request.headers,
         }
         return headers if request.key is None else {**headers, "Idempotency-Key": request.key}
+
+
+@lru_cache(maxsize=64)
+def _url(base: httpx.URL, path: str) -> httpx.URL:
+    """Return the URL of a path, parsed once: for each call, that takes as long as its headers."""
+    return base.copy_with(raw_path=base.raw_path.rstrip(b"/") + path.encode())
 
 
 def _fields(response: httpx.Response) -> dict[str, str]:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -35,7 +35,7 @@ class _WorkItem(NamedTuple):
     """A function to run in a transaction, and the future of its result."""
 
     work: Callable[[DatabaseConnection], Any]
-    done: Future[Any]
+    done: asyncio.Future[Any]
 
 
 class Writer:
@@ -64,6 +64,7 @@ class Writer:
         self._thread = thread
         self._retry_every = retry_every
         self._waiting: deque[_WorkItem] = deque()
+        self._submitted = False
         self._reachable = True
         self.busy_seconds = 0.0
         self._busy_since: float | None = None
@@ -108,17 +109,22 @@ class Writer:
         Raises:
             LedgerError: If the database fails; the transaction is then rolled back.
         """
-        item = _WorkItem(work, Future())
+        item = _WorkItem(work, asyncio.get_running_loop().create_future())
         with tracer.start_as_current_span(f"ledger {_method(work)}", record_exception=False):
             self._waiting.append(item)
-            self._thread.submit(self._run_waiting)
-            result: T = await asyncio.shield(asyncio.wrap_future(item.done))
+            if not self._submitted:
+                self._submitted = True
+                self._thread.submit(self._run_waiting)
+            result: T = await item.done
             return result
 
     def _run_waiting(self) -> None:
-        """Run what waits; an earlier call may have done so already."""
-        if items := [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_BATCH))]:
-            self._run(items)
+        """Run what waits, in the thread."""
+        self._submitted = False  # First: what is added from now on has a run of its own.
+        for _ in range(0, len(self._waiting), MAX_BATCH):
+            count = min(len(self._waiting), MAX_BATCH)
+            if items := [self._waiting.popleft() for _ in range(count)]:
+                self._run(items)
 
     def _run(self, items: Sequence[_WorkItem]) -> None:
         begun = False
@@ -135,14 +141,12 @@ class Writer:
             else:
                 self._fail(items, error)
         else:
-            for item, result in zip(items, results, strict=True):
-                item.done.set_result(result)
+            _settle(items, results, asyncio.Future.set_result)
 
     def _fail(self, items: Sequence[_WorkItem], error: BaseException) -> None:
         unreachable = isinstance(error, LedgerError) and not isinstance(error, DecryptionError)
         self.failures += len(items) if unreachable else 0
-        for item in items:
-            item.done.set_exception(error)
+        _settle(items, [error] * len(items), asyncio.Future.set_exception)
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
@@ -167,6 +171,24 @@ class Writer:
         """Run other work in the same thread."""
         loop = asyncio.get_running_loop()
         return await asyncio.shield(loop.run_in_executor(self._thread, work))
+
+
+def _settle(
+    items: Sequence[_WorkItem],
+    outcomes: Sequence[Any],
+    settle: Callable[[asyncio.Future[Any], Any], None],
+) -> None:
+    """Settle the futures of all items in one turn of the event loop.
+
+    To wake it for each of them would take as long as their work.
+    """
+
+    def settle_all() -> None:
+        for item, outcome in zip(items, outcomes, strict=True):
+            if not item.done.done():  # else its caller has been cancelled
+                settle(item.done, outcome)
+
+    items[0].done.get_loop().call_soon_threadsafe(settle_all)
 
 
 def _method(work: Callable[[DatabaseConnection], object]) -> str:
