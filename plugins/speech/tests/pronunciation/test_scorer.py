@@ -192,5 +192,27 @@ def test_a_text_that_a_reader_finds_unlikely_is_scored_lower(
     assert np.mean(_phone_scores(badly)) < np.mean(_phone_scores(well))
 
 
+@pytest.mark.parametrize("likely", [-0.1, -4.0], ids=["likely", "unlikely"])
+def test_in_free_speech_the_reader_is_asked_for_the_sound_alone(
+    scorer: Scorer, recordings: dict[str, Samples], likely: float
+) -> None:
+    """How likely it finds words that it has chosen itself says nothing of how they were said."""
+    sound = scorer.head.reading.sound
+    heard = sound.mean + sound.deviation * np.sign(sound.coefficients[:, -1])
+    reader = replace(
+        scorer, reader=lambda _, words: Reading(np.full((len(words), 4), likely), heard)
+    )
+    text = scorer.reference(TEXT, "en")
+    result = reader.score(recordings[GOOD], text, free_speech=True)
+    alone = scorer.score(recordings[GOOD], text, free_speech=True)
+
+    assert isinstance(result, Assessment)
+    assert isinstance(alone, Assessment)
+    assert result.words == alone.words
+    assert result.total == pytest.approx(
+        10 * sound.predict(heard[None])[0, -1].clip(0, 10), abs=0.1
+    )
+
+
 def _phone_scores(result: Assessment) -> list[float]:
     return [phone.score for word in result.words for phone in word.phones]

@@ -15,7 +15,7 @@ from loqua_speech.weights import packaged_weights
 from training.pronunciation.corpus import Utterance, read_labels
 from training.pronunciation.measuring import measure_samples
 
-__all__ = ["read_split", "score_samples", "whisper"]
+__all__ = ["read_samples", "read_split", "score_samples", "whisper"]
 
 
 def read_split(corpus: Path, labels: Path, split: str, cache_folder: Path) -> list[Reading]:
@@ -29,7 +29,7 @@ def read_split(corpus: Path, labels: Path, split: str, cache_folder: Path) -> li
             known: list[Reading] = pickle.load(file)  # noqa: S301 written below
         return known
     utterances = read_labels(labels, split)
-    readings = [_read(it.samples(corpus), it.text) for it in utterances]
+    readings = [read_samples(it.samples(corpus), it.text) for it in utterances]
     cache_folder.mkdir(parents=True, exist_ok=True)
     with cached.open("wb") as file:
         pickle.dump(readings, file)
@@ -39,10 +39,11 @@ def read_split(corpus: Path, labels: Path, split: str, cache_folder: Path) -> li
 def score_samples(head: Head, samples: Samples, utterance: Utterance) -> Scores:
     """Return the scores of samples in an utterance's recording's place."""
     evidence = measure_samples(samples, utterance).evidence
-    return head.score(evidence, _read(samples, utterance.text))
+    return head.score(evidence, read_samples(samples, utterance.text))
 
 
-def _read(samples: Samples, text: Sequence[ReferenceWord]) -> Reading:
+def read_samples(samples: Samples, text: Sequence[ReferenceWord]) -> Reading:
+    """Return how Whisper reads a text in samples."""
     reading = whisper().read(normalise(samples)[0], [word.text for word in text])
     assert reading is not None  # noqa: S101 the corpus has sentences
     return reading
