@@ -95,6 +95,19 @@ def test_silence_around_the_words_does_not_matter(
     assert later.words[0].start == pytest.approx(plain.words[0].start + 1, abs=0.1)
 
 
+def test_scores_need_no_silence_after_the_last_word(
+    scorer: Scorer, scored: list[dict[str, Any]], recordings: dict[str, Samples]
+) -> None:
+    """A tutor asks for them in the first pause, and tells them at the end of the turn."""
+    for one in (it for it in scored if it["total"] >= 9):
+        whole = np.concatenate([recordings[one["file"]], np.zeros(16_000, np.float32)])
+        later = assess(scorer, whole, one["text"])
+        early = assess(scorer, whole[: round(16_000 * (later.words[-1].end + 0.2))], one["text"])
+
+        assert early.total == pytest.approx(later.total, abs=2.5)
+        assert early.completeness == later.completeness
+
+
 @pytest.mark.parametrize(
     ("samples", "refusal"),
     [
