@@ -338,9 +338,9 @@ async def test_scores_stand_below_the_learners_words_although_they_come_first(
             say('I read.', 'learner');
             say('Very good.', 'tutor');
             score(72);
-            return [...view.list.children].map(
-                (item) => (item.querySelector('.words:not(ul)') ?? item.querySelector('.total')).textContent
-            );
+            const shown = (item) =>
+                item.querySelector('.words:not(ul)') ?? item.querySelector('.total');
+            return [...view.list.children].map((item) => shown(item).textContent);
         }"""
     )
     assert shown == ["Repeat.", "I read.", "81", "Very good.", "72"]
