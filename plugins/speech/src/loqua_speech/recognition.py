@@ -222,8 +222,7 @@ class Whisper:
     def read(self, audio: Samples, words: Sequence[str]) -> Reading | None:
         """Return how likely English words are in up to 30 s of audio; None if they are too many.
 
-        Unlike `hear`, this may run in any thread, and beside `hear`: CTranslate2 has a worker of its
-        own for it.
+        Unlike `hear`, this may run in any thread and beside it: CTranslate2 has two workers.
 
         Args:
             audio: Mono at `HEARING_RATE`.

@@ -134,7 +134,7 @@ class Head:
         """Return the scores of one utterance whose text is the recogniser's own.
 
         How likely the recogniser finds that text says nothing: it would not have chosen it
-        otherwise. What remains are the trees, and the sound for the whole.
+        otherwise. What remains are the trees, averaged with the sound for the whole.
 
         Args:
             evidence: What is measured of it.
@@ -143,9 +143,8 @@ class Head:
         scores = self.score(evidence, None)
         if reading is None:
             return scores
-        return _clipped(
-            replace(scores, utterance=self.reading.sound.predict(reading.sound[None])[0])
-        )
+        sound = self.reading.sound.predict(reading.sound[None])[0]
+        return _clipped(replace(scores, utterance=(scores.utterance + sound) / 2))
 
     def save(self, file: Path) -> None:
         """Write the head as arrays."""
