@@ -321,6 +321,31 @@ async def test_scores_over_sessions_are_bars_with_their_numbers(visitor: Visitor
     assert await visitor.barriers() == []
 
 
+async def test_scores_stand_below_the_learners_words_although_they_come_first(
+    visitor: Visitor,
+) -> None:
+    """Once a turn: those of a learner who continued replace those of the pause."""
+    shown = await visitor.page.evaluate(
+        """async () => {
+            const { LessonView } = await import('./lesson-view.js');
+            const view = new LessonView({ transcript: { entries: [] } });
+            const say = (id, speaker) =>
+                view.showEntry({ id, speaker, name: '', text: id, final: true, marks: [] });
+            const score = (score) => view.showScore({ text: '', score, words: [] }, null, null);
+            say('Repeat.', 'tutor');
+            score(40);
+            score(81);
+            say('I read.', 'learner');
+            say('Very good.', 'tutor');
+            score(72);
+            const shown = (item) =>
+                item.querySelector('.words:not(ul)') ?? item.querySelector('.total');
+            return [...view.list.children].map((item) => shown(item).textContent);
+        }"""
+    )
+    assert shown == ["Repeat.", "I read.", "81", "Very good.", "72"]
+
+
 async def test_a_correction_is_placed_at_its_words(visitor: Visitor) -> None:
     """Captions and turns may differ; offsets count code points."""
     cases = [

@@ -162,6 +162,14 @@ def test_every_exercise_contains_its_word(language: str) -> None:
     assert all(drill.sounds for drill in spoken.drills)
 
 
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_each_sound_that_can_be_weak_can_be_drilled(language: str) -> None:
+    """One that cannot would stay due, and take the place of others in all later lessons."""
+    spoken = load_language(language)
+    drilled = {sound for drill in spoken.drills for sound in drill.sounds}
+    assert drilled == {*spoken.sounds, *spoken.advice}
+
+
 @given(st.lists(st.sampled_from([DOG, HOUSE, "hola", "", "La casa"]), max_size=8))
 def test_counts_never_fall_whatever_is_said(tries: list[str]) -> None:
     """Progress only grows, and the tutor always has something to say."""
@@ -238,6 +246,21 @@ def test_a_report_names_weak_and_good_sounds_as_topics() -> None:
     state = advance(state, SPANISH, "El gato corre por el parque.")
     told = report(state, SPANISH, None)
     assert told.topics_covered == ("pronunciation", "weak_sound_es_rr", "sound_es_ñ")
+
+
+def test_a_third_sound_that_was_surely_wrong_is_kept_for_later_lessons() -> None:
+    """Nothing is said of it, but the report names it, so that it will be due."""
+    phoneme = {"Phoneme": "θ", "AccuracyScore": 80, "Substitution": 0.95}
+    words = [{"Word": "think", "AccuracyScore": 80, "Phonemes": [phoneme]}]
+    text = "I think it is late."
+    state = advance(
+        PracticeState(exercises=(Exercise(text=text),), focus=("v", "s")),
+        ENGLISH,
+        text,
+        Assessment.model_validate({"PronScore": 80, "Words": words}),
+    )
+    assert (state.finding, state.sounds) == (None, ())
+    assert report(state, ENGLISH, None).topics_covered == ("pronunciation", "weak_sound_en_θ")
 
 
 def test_recognised_words_do_not_make_a_scored_sound_good() -> None:

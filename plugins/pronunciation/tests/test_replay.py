@@ -85,7 +85,7 @@ async def test_the_learner_hears_the_model_and_then_their_own_try(
     session.output.audio = speaker = Speaker()
     lesson = make_lesson(session=session)
     async with taught(lesson) as room:
-        recorder = lesson.get_agent(PronunciationTutor)._recorder
+        recorder = lesson.get_agent(PronunciationTutor)._scoring._recorder
         recorder.begin()
         for level in (1, 1, TRY, TRY, 1, 1):
             recorder.add(tone(level, 0.1, rate=48_000))

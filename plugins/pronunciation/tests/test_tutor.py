@@ -143,7 +143,7 @@ LOUD = rtc.AudioFrame(b"\x00\x40" * 1200, 24_000, 1, 1200)
 
 def speak(lesson: Lesson, frame: rtc.AudioFrame = FRAME) -> None:
     """Feed the learner's audio."""
-    recorder = lesson.get_agent(PronunciationTutor)._recorder
+    recorder = lesson.get_agent(PronunciationTutor)._scoring._recorder
     recorder.begin()
     recorder.add(frame)
 

@@ -70,6 +70,20 @@ async def test_the_learners_page_gets_scores_with_times_in_seconds() -> None:
 
 
 @pytest.mark.parametrize(
+    ("errors", "complete"),
+    [(("None", "Mispronunciation", "Insertion"), True), (("None", "Omission"), False)],
+    ids=["all words", "a word left out"],
+)
+def test_an_assessment_says_whether_the_text_was_said_to_the_end(
+    errors: tuple[str, ...], complete: bool
+) -> None:
+    """Words that were said badly were said."""
+    words = [{"Word": "ship", "ErrorType": it} for it in errors]
+    assessment = Assessment.model_validate({"PronScore": 50, "Words": words})
+    assert assessment.is_complete is complete
+
+
+@pytest.mark.parametrize(
     "response",
     [
         httpx.Response(200, json={"RecognitionStatus": "NoMatch", "NBest": []}),

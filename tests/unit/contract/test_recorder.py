@@ -68,3 +68,16 @@ def test_a_long_turn_keeps_its_end() -> None:
     feed(recorder, 50)
 
     assert 1.8 < seconds(recorder.take(continued=False)) <= 2.0
+
+
+def test_a_turn_can_be_looked_at_while_it_goes_on() -> None:
+    """A tutor that works ahead in a pause takes nothing from it."""
+    recorder = Recorder()
+    feed(recorder, 5)
+    before = recorder.peek()
+    recorder.begin()
+    feed(recorder, 5)
+
+    assert (before, seconds(recorder.peek())) == ((), 1.0)
+    assert seconds(recorder.take(continued=False)) == 1.0
+    assert recorder.peek() == ()

@@ -108,6 +108,11 @@ class Assessment(_Received):
     confidence: float = Field(alias="Confidence", default=1, ge=0, le=1, allow_inf_nan=False)
     words: tuple[AssessedWord, ...] = Field(alias="Words", default=())
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether no word of the text was left out."""
+        return all(word.error != "Omission" for word in self.words)
+
     def present(self, text: str) -> PronunciationScore:
         """Return the assessment as `lesson.show` takes it.
 

@@ -37,14 +37,17 @@ class Recorder:
         """Keep what follows: the learner speaks."""
         self._speaking = True
 
+    def peek(self) -> "tuple[AudioFrame, ...]":
+        """Return the turn so far, which goes on; no frames if nobody speaks."""
+        return tuple(self._frames) if self._speaking else ()
+
     def take(self, *, continued: bool) -> "tuple[AudioFrame, ...]":
         """Return the turn and begin another; no frames if nobody spoke.
 
         Args:
             continued: Whether the turn goes on with the one that was taken before.
         """
-        spoken = tuple(self._frames) if self._speaking else ()
-        self._taken = (*(self._taken if continued else ()), *spoken)
+        self._taken = (*(self._taken if continued else ()), *self.peek())
         self._frames.clear()
         self._seconds, self._speaking = 0.0, False
         return self._taken

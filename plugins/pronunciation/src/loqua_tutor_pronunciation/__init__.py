@@ -48,7 +48,7 @@ async def create_agent(lesson: Lesson[PronunciationSettings]) -> Agent:
     """Plan the exercises, or go on with those that an earlier process began."""
     language = load_language(lesson.language)
     noted = lesson.state.get("practice")
-    state = PracticeState.model_validate(noted) if noted else _begin(lesson, language)
+    state = PracticeState.model_validate(noted) if noted else begin(lesson, language)
     address = lesson.settings.scorer
     scorer = PronunciationScorer(address, AsyncClient()) if address else None
     return PronunciationTutor(lesson, language, state, scorer)
@@ -75,7 +75,7 @@ async def on_session_end(lesson: Lesson) -> LessonReport | None:
     return report(tutor.state, tutor.language, lesson.context.preferences.native_language)
 
 
-def _begin(lesson: Lesson[PronunciationSettings], language: SpokenLanguage) -> PracticeState:
+def begin(lesson: Lesson[PronunciationSettings], language: SpokenLanguage) -> PracticeState:
     """Return a new practice, for the words and sounds of a call, or for sounds that are due."""
     history, call = lesson.context.session_history, lesson.handover
     asked = tuple(it for it in call.focus.split() if language.has_sound(it)) if call else ()

@@ -8,7 +8,7 @@ from loqua_host import AssessedSound, AssessedWord, Assessment
 
 from .exercises import SpokenLanguage
 
-__all__ = ["SoundFinding", "describe", "find", "has_risen", "may_correct"]
+__all__ = ["SoundFinding", "clearly_wrong", "describe", "find", "has_risen", "may_correct"]
 
 CLEARLY_WRONG = 40.0
 """A sound's score below it is told. The server's own limit for a mispronunciation is higher: of
@@ -79,6 +79,16 @@ def find(
         return None
     word, phoneme = max(wrong, key=lambda one: (one[1].substitution, -one[1].accuracy))
     return _finding(word, phoneme, language)
+
+
+def clearly_wrong(assessment: Assessment, language: SpokenLanguage) -> tuple[str, ...]:
+    """Return the sounds of a language that were surely wrong, whether they are told or not."""
+    return tuple(
+        phoneme.phoneme
+        for word in assessment.words
+        for phoneme in word.phonemes
+        if phoneme.phoneme in language.sounds and _is_clear(phoneme)
+    )
 
 
 def has_risen(before: SoundFinding, assessment: Assessment) -> bool:

@@ -12,7 +12,7 @@ from loqua_host import Assessment, LessonReport, Progress, Word
 
 from .advice import Hint, advise, find_hint
 from .exercises import Exercise, SpokenLanguage
-from .findings import SoundFinding, describe, find, has_risen
+from .findings import SoundFinding, clearly_wrong, describe, find, has_risen
 from .recognition import compare
 from .sounds import sound_topics
 
@@ -53,7 +53,7 @@ class PracticeState(BaseModel):
         hint: The advice about a word that was not recognised in it.
         risen: The word that the last try said better than the one before.
         sounds: The sounds corrected so far.
-        weak: Those of them that were surely wrong, or advised on.
+        weak: The sounds that were surely wrong, told or not, or advised on.
         good: The sounds of the drills that were right.
         slow: Whether the learner asked for a slow voice.
     """
@@ -108,6 +108,7 @@ def advance(
         "right" if not misses and not finding else "again" if first else "go_on"
     )
     told = finding if last == "again" else None
+    wrong = clearly_wrong(assessment, language) if assessment else ()
     hint = find_hint(misses, language, about) if last == "again" and not told else None
     is_judged = assessment is not None or not language.sounds  # a recogniser repairs slips
     return PracticeState(
@@ -127,7 +128,7 @@ def advance(
         hint=hint,
         risen=_risen(state, assessment),
         sounds=_union(state.sounds, [told.expected] if told else [hint.sound] if hint else []),
-        weak=_union(state.weak, _weak(told, hint)),
+        weak=_union(state.weak, (*wrong, *([hint.sound] if hint else ()))),
         good=_union(state.good, exercise.sounds if last == "right" and is_judged else ()),
         slow=state.slow,
     )
@@ -248,12 +249,6 @@ def _tried(state: PracticeState) -> int:
 def _risen(state: PracticeState, assessment: Assessment | None) -> str | None:
     before = state.finding
     return before.word if before and assessment and has_risen(before, assessment) else None
-
-
-def _weak(told: SoundFinding | None, hint: Hint | None) -> Iterable[str]:
-    if told:
-        return [told.expected] if told.is_sure else []
-    return [hint.sound] if hint else []
 
 
 def _recommendations(state: PracticeState) -> Iterable[tuple[str, str]]:

@@ -6,8 +6,9 @@ from livekit import rtc
 from livekit.agents import Agent, ModelSettings, UserStateChangedEvent, llm, stt
 from livekit.agents.voice import SpeechHandle
 
-from loqua_host import Assessment, Lesson, PronunciationScorer, Recorder, Turn, Turns
+from loqua_host import Assessment, Lesson, PronunciationScorer, Turn, Turns
 
+from .early_scoring import EarlyScoring
 from .exercises import SpokenLanguage
 from .practice import (
     PracticeState,
@@ -45,8 +46,10 @@ class PronunciationTutor(Agent):
         self.lesson = lesson
         self.language = language
         self.state = state
-        self._scorer = scorer
-        self._recorder = Recorder()
+        self._scoring = EarlyScoring(
+            scorer, language.language, lambda: current_text(self.state), self._on_early_scores
+        )
+        self._shown: Assessment | None = None
         self._try: Recording = ()
         self._turns: Turns[PracticeState] = Turns()
         lesson.expects = lambda words: is_expected(self.state, words)
@@ -60,8 +63,7 @@ class PronunciationTutor(Agent):
     async def on_exit(self) -> None:
         """Close what `on_enter` and the constructor opened."""
         self.session.off("user_state_changed", self._on_user_state)
-        if self._scorer:
-            await self._scorer.aclose()
+        await self._scoring.aclose()
 
     def greet(self) -> None:
         """Greet, and return the sentence that is on."""
@@ -71,7 +73,8 @@ class PronunciationTutor(Agent):
         self, audio: AsyncIterable[rtc.AudioFrame], model_settings: ModelSettings
     ) -> AsyncIterable[stt.SpeechEvent]:
         """Recognise the learner's audio as usual, and record it."""
-        async for event in Agent.default.stt_node(self, self._recorded(audio), model_settings):
+        recorded = self._scoring.record(audio, self.session.vad)
+        async for event in Agent.default.stt_node(self, recorded, model_settings):
             yield event
 
     async def on_user_turn_completed(
@@ -82,7 +85,7 @@ class PronunciationTutor(Agent):
         """Score what the learner said, and say how it was and what comes next."""
         turn = self._turns.hear(new_message, self.state)
         paused = turn.text != (new_message.text_content or "")
-        sound = () if turn.typed else self._recorder.take(continued=paused)
+        sound = () if turn.typed else self._scoring.take(continued=paused)
         if self.lesson.teaches(turn.learner):
             await self._take(turn, sound)
             self.lesson.state["practice"] = self.state.model_dump(mode="json")
@@ -119,26 +122,25 @@ class PronunciationTutor(Agent):
 
         speech.add_done_callback(stop_if_interrupted)
 
-    async def _recorded(
-        self, audio: AsyncIterable[rtc.AudioFrame]
-    ) -> AsyncIterable[rtc.AudioFrame]:
-        async for frame in audio:
-            self._recorder.add(frame)
-            yield frame
-
     def _on_user_state(self, event: UserStateChangedEvent) -> None:
         if event.new_state == "speaking":
-            self._recorder.begin()
+            self._scoring.begin()
 
     async def _score(self, state: PracticeState, sound: Recording) -> Assessment | None:
         """Return how the current sentence sounded, if there is sound and a scorer."""
-        if not sound or self._scorer is None or is_done(state):
-            return None
         text = current_text(state)
-        assessment = await self._scorer.score(sound, text, self.language.language)
-        if assessment is not None:
+        if not sound or not text:
+            return None
+        assessment = await self._scoring.score(sound, text)
+        if assessment is not None and assessment is not self._shown:
             self.lesson.show(assessment.present(text))
         return assessment
+
+    def _on_early_scores(self, text: str, assessment: Assessment) -> None:
+        """Show scores of an attempt that is complete, unless it may be another learner's."""
+        if assessment.is_complete and not self.lesson.others:
+            self._shown = assessment
+            self.lesson.show(assessment.present(text))
 
     def _end(self) -> None:
         self.lesson.end("exercises_done")

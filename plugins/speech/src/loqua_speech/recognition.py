@@ -57,6 +57,8 @@ _WHOLE = 3000  # frames that the encoder takes at most
 _AFTER = 50  # frames that it sees after the sound, at least
 _MOST_READ = 400  # tokens; the decoder takes 448
 _LEAST_LIKELY = 1e-8
+# So that `read` need not wait until `hear` is done, which takes five times as long.
+_WORKERS = 2
 _HYPOTHESES = 8  # the likeliest texts, of which the sound may choose another than the first
 
 
@@ -220,7 +222,7 @@ class Whisper:
     def read(self, audio: Samples, words: Sequence[str]) -> RecogniserReading | None:
         """Return how likely English words are in up to 30 s of audio; None if they are too many.
 
-        Unlike `hear`, this may run in any thread: CTranslate2 has a queue of its own.
+        Unlike `hear`, this may run in any thread and beside it: CTranslate2 has two workers.
 
         Args:
             audio: Mono at `HEARING_RATE`.
@@ -347,7 +349,11 @@ def _digit_tokens(model: WhisperModel) -> tuple[int, ...]:
 def _loaded(weights: Weights, threads: int) -> WhisperModel:
     try:
         return WhisperModel(
-            str(weights.directory), device="cpu", compute_type="int8", cpu_threads=threads
+            str(weights.directory),
+            device="cpu",
+            compute_type="int8",
+            cpu_threads=threads,
+            num_workers=_WORKERS,
         )
     except (RuntimeError, ValueError) as error:
         raise WeightsError(f"no Whisper model in {weights.directory}: {error}") from error

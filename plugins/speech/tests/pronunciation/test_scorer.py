@@ -95,6 +95,19 @@ def test_silence_around_the_words_does_not_matter(
     assert later.words[0].start == pytest.approx(plain.words[0].start + 1, abs=0.1)
 
 
+def test_scores_need_no_silence_after_the_last_word(
+    scorer: Scorer, scored: list[dict[str, Any]], recordings: dict[str, Samples]
+) -> None:
+    """A tutor asks for them in the first pause, and tells them at the end of the turn."""
+    for one in (it for it in scored if it["total"] >= 9):
+        whole = np.concatenate([recordings[one["file"]], np.zeros(16_000, np.float32)])
+        later = assess(scorer, whole, one["text"])
+        early = assess(scorer, whole[: round(16_000 * (later.words[-1].end + 0.2))], one["text"])
+
+        assert early.total == pytest.approx(later.total, abs=2.5)
+        assert early.completeness == later.completeness
+
+
 @pytest.mark.parametrize(
     ("samples", "refusal"),
     [
@@ -190,6 +203,27 @@ def test_a_text_that_a_reader_finds_unlikely_is_scored_lower(
     assert asked == [TEXT.split()] * 2
     assert badly.total < well.total - 5
     assert np.mean(_phone_scores(badly)) < np.mean(_phone_scores(well))
+
+
+@pytest.mark.parametrize("likely", [-0.1, -4.0], ids=["likely", "unlikely"])
+def test_in_free_speech_the_reader_is_asked_for_the_sound_alone(
+    scorer: Scorer, recordings: dict[str, Samples], likely: float
+) -> None:
+    """How likely it finds words that it has chosen itself says nothing of how they were said."""
+    sound = scorer.head.reading.sound
+    usual = sound.predict(sound.mean[None])[0, -1]
+    reader = replace(
+        scorer,
+        reader=lambda _, words: RecogniserReading(np.full((len(words), 4), likely), sound.mean),
+    )
+    text = scorer.reference(TEXT, "en")
+    result = reader.score(recordings[GOOD], text, free_speech=True)
+    alone = scorer.score(recordings[GOOD], text, free_speech=True)
+
+    assert isinstance(result, AssessmentResult)
+    assert isinstance(alone, AssessmentResult)
+    assert result.words == alone.words
+    assert result.total == pytest.approx((alone.total + 10 * usual) / 2, abs=0.1)
 
 
 def _phone_scores(result: AssessmentResult) -> list[float]:

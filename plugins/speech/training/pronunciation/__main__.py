@@ -19,6 +19,7 @@ from loqua_speech.pronunciation.scorer import MISPRONOUNCED
 from training.pronunciation.corpus import read_labels
 from training.pronunciation.fitting import (
     cross_validate,
+    cross_validate_sound,
     cross_validate_substitutions,
     fit_head,
 )
@@ -27,7 +28,12 @@ from training.pronunciation.gates import render_gates
 from training.pronunciation.measuring import Example, measure_split
 from training.pronunciation.opus import render_opus
 from training.pronunciation.reading import read_split
-from training.pronunciation.report import best_threshold, render_substitutions, render_table
+from training.pronunciation.report import (
+    best_threshold,
+    render_sound,
+    render_substitutions,
+    render_table,
+)
 from training.pronunciation.stress import render_stress
 from training.pronunciation.substitutions import Substitution, measure_substitutions
 
@@ -71,6 +77,7 @@ def _evaluate(
         threshold = best_threshold(utterances, scores)
         print(f"{name}; phones below {50 * threshold:.1f} of 100 count as mispronounced.\n")
         print(render_table(utterances, scores, threshold), end="\n\n")
+    print(render_sound(utterances, cross_validate_sound(examples, readings)), end="\n\n")
     print(render_substitutions(utterances, *cross_validate_substitutions(examples, substitutions)))
 
 

@@ -40,7 +40,14 @@ from training.pronunciation.ridge import fit_kernel, fit_linear, weights
 from training.pronunciation.substitutions import Substitution
 from training.pronunciation.transformers import fit_transformer
 
-__all__ = ["FOLDS", "cross_validate", "cross_validate_substitutions", "fit_head"]
+__all__ = [
+    "FOLDS",
+    "cross_validate",
+    "cross_validate_sound",
+    "cross_validate_substitutions",
+    "fit_head",
+    "fit_sound",
+]
 
 FOLDS = 4
 _PRIOR_COUNT, _PRIOR_SCORE, _PRIOR_DEVIATION = 5, 1.85, 0.3
@@ -109,6 +116,14 @@ def cross_validate(
     return _scores(alone, of_phone, of_word), blended
 
 
+def cross_validate_sound(
+    examples: Sequence[Example], readings: Sequence[RecogniserReading]
+) -> FloatArray:
+    """Return the utterances' scores by their sound alone, from regressions without the speaker."""
+    targets = _targets(examples).utterances
+    return _read_out_of_fold(_sounds(readings), targets, _folds(examples), fit_sound)
+
+
 def cross_validate_substitutions(
     examples: Sequence[Example], substitutions: Sequence[Substitution]
 ) -> tuple[list[FloatArray], FloatArray]:
@@ -150,6 +165,7 @@ def fit_head(
             _fit_phones(rows.phones, targets.phones),
             _fit_words(rows.words, targets.words),
             _fit_utterances(rows.utterances, targets.utterances),
+            fit_sound(_sounds(readings), targets.utterances),
             _fit_transformers(examples, _sequences(stages.norms, examples, readings)),
         ),
         _fit_substitution(examples, substitutions, stages.norms),
@@ -244,6 +260,16 @@ def _fit_utterances(rows: Rows, targets: FloatArray) -> Linear:
         weights((measured, 1.0), (_READ_WHOLE, 2.0)), variation / np.linalg.norm(variation)
     )
     return fit_linear(rows, targets, weight.astype(np.float32), cost=10)
+
+
+def fit_sound(rows: Rows, targets: FloatArray) -> Linear:
+    """Return a regression of utterances' scores on the encoder's states, by how much they vary."""
+    variation = rows.std(axis=0)
+    return fit_linear(rows, targets, variation / np.linalg.norm(variation), cost=3)
+
+
+def _sounds(readings: Sequence[RecogniserReading]) -> Rows:
+    return np.stack([reading.sound for reading in readings])
 
 
 def _scores(of: _Targets, of_phone: Owners, of_word: Owners) -> list[Scores]:

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
+from loqua_speech.audio import Samples
 from loqua_speech.pronunciation.free_speech import SURE_WORD, SpokenWord
-from loqua_speech.pronunciation.head import WORD_SCORES, Head
+from loqua_speech.pronunciation.head import WORD_SCORES, Head, Scores
 from loqua_speech.pronunciation.lexicon import PronunciationLexicon, ReferenceWord
 from loqua_speech.pronunciation.scorer import MISPRONOUNCED
 from training.pronunciation.corpus import CorpusUtterance, read_labels
-from training.pronunciation.reading import score_samples
+from training.pronunciation.measuring import measure_samples
+from training.pronunciation.reading import read_samples
 from training.pronunciation.recognising import recognise_split
 from training.pronunciation.report import render_table
 
@@ -30,7 +32,7 @@ def render_free_speech(corpus: Path, labels: Path, split: str, cache_folder: Pat
     chosen = [one for one in read_labels(labels, split) if one.name in recognised]
     lexicon, head = PronunciationLexicon.packaged(), Head.packaged()
     heard = [it for one in chosen if (it := as_heard(one, recognised[one.name], lexicon))]
-    scores = [score_samples(head, one.samples(corpus), one) for one in heard]
+    scores = [_score(head, one.samples(corpus), one) for one in heard]
     spoken = sum(len(one.text) for one in chosen)
     told = sum(int((~np.isnan(one.words[:, 0])).sum()) for one in heard)
     summary = (
@@ -38,6 +40,11 @@ def render_free_speech(corpus: Path, labels: Path, split: str, cache_folder: Pat
         f"{100 * told / spoken:.0f} % are told."
     )
     return f"{summary}\n\n{render_table(heard, scores, MISPRONOUNCED / 50)}"
+
+
+def _score(head: Head, samples: Samples, utterance: CorpusUtterance) -> Scores:
+    evidence = measure_samples(samples, utterance).evidence
+    return head.score_free_speech(evidence, read_samples(samples, utterance.text))
 
 
 def as_heard(

@@ -15,7 +15,7 @@ from loqua_speech.weights import packaged_weights
 from training.pronunciation.corpus import CorpusUtterance, read_labels
 from training.pronunciation.measuring import measure_samples
 
-__all__ = ["read_split", "score_samples", "whisper"]
+__all__ = ["read_samples", "read_split", "score_samples", "whisper"]
 
 
 def read_split(
@@ -31,7 +31,7 @@ def read_split(
             known: list[RecogniserReading] = pickle.load(file)  # noqa: S301 written below
         return known
     utterances = read_labels(labels, split)
-    readings = [_read(it.samples(corpus), it.text) for it in utterances]
+    readings = [read_samples(it.samples(corpus), it.text) for it in utterances]
     cache_folder.mkdir(parents=True, exist_ok=True)
     with cached.open("wb") as file:
         pickle.dump(readings, file)
@@ -41,10 +41,11 @@ def read_split(
 def score_samples(head: Head, samples: Samples, utterance: CorpusUtterance) -> Scores:
     """Return the scores of samples in an utterance's recording's place."""
     evidence = measure_samples(samples, utterance).evidence
-    return head.score(evidence, _read(samples, utterance.text))
+    return head.score(evidence, read_samples(samples, utterance.text))
 
 
-def _read(samples: Samples, text: Sequence[ReferenceWord]) -> RecogniserReading:
+def read_samples(samples: Samples, text: Sequence[ReferenceWord]) -> RecogniserReading:
+    """Return how Whisper reads a text in samples."""
     reading = whisper().read(normalise(samples)[0], [word.text for word in text])
     assert reading is not None  # noqa: S101 the corpus has sentences
     return reading

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from loqua_speech.pronunciation.head import UTTERANCE_SCORES, WORD_SCORES, Scores
 from training.pronunciation.corpus import CorpusUtterance
 
-__all__ = ["best_threshold", "render_substitutions", "render_table"]
+__all__ = ["best_threshold", "render_sound", "render_substitutions", "render_table"]
 
 FloatArray = NDArray[np.float64]
 
@@ -68,6 +68,16 @@ def best_threshold(utterances: Sequence[CorpusUtterance], scores: Sequence[Score
     bad = (pairs.expected < MISPRONOUNCED)[order]
     f1 = 2 * np.cumsum(bad) / (np.arange(1, len(bad) + 1) + bad.sum())
     return float(pairs.predicted[order][f1.argmax()])
+
+
+def render_sound(utterances: Sequence[CorpusUtterance], predicted: FloatArray) -> str:
+    """Return a line with how the utterances' scores by their sound alone agree with experts'."""
+    expected = np.stack([utterance.scores for utterance in utterances])
+    measured = (
+        f"{name} {np.corrcoef(predicted[:, column], expected[:, column])[0, 1]:.3f}"
+        for column, name in enumerate(UTTERANCE_SCORES)
+    )
+    return f"By the sound alone, for free speech: {', '.join(measured)}."
 
 
 def render_substitutions(

@@ -64,7 +64,7 @@ def score_free_speech(
     if not known:
         return Refusal.NO_SPEECH
     text = scorer.reference(" ".join(word.text for word in known), language)
-    result = scorer.score(samples, text)
+    result = scorer.score(samples, text, free_speech=True)
     return result if isinstance(result, Refusal) else _robust(result, known)
 
 

@@ -1,7 +1,7 @@
 """The trained head: experts' scores from measurements."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import IO, Any, Self
@@ -45,7 +45,7 @@ TRANSFORMERS = 2
 FloatArray = NDArray[np.float64]
 
 _BEST_PHONE, _BEST = 2.0, 10.0
-_REGRESSIONS = ("phone", "word", "utterance")
+_REGRESSIONS = ("phone", "word", "utterance", "sound")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +71,14 @@ class ReadingHead:
         phone: Corrects the trees' scores of phones.
         word: Predicts `WORD_SCORES`.
         utterance: Predicts `UTTERANCE_SCORES`.
-        transformers: Predict all of them; the mean of their scores counts as much as those.
+        sound: Predicts `UTTERANCE_SCORES` from the sound alone, whatever its text.
+        transformers: Predict all but that; the mean of their scores counts as much as those.
     """
 
     phone: Linear
     word: Kernel
     utterance: Linear
+    sound: Linear
     transformers: tuple[Transformer, ...]
 
 
@@ -128,6 +130,22 @@ class Head:
         utterance = np.array([trees.predict(whole)[0] for trees in self.utterance])
         return _clipped(Scores(phones, words, utterance))
 
+    def score_free_speech(self, evidence: Evidence, reading: RecogniserReading | None) -> Scores:
+        """Return the scores of one utterance whose text is the recogniser's own.
+
+        How likely the recogniser finds that text says nothing: it would not have chosen it
+        otherwise. What remains are the trees, averaged with the sound for the whole.
+
+        Args:
+            evidence: What is measured of it.
+            reading: How the recogniser of the training read its words, if it is there.
+        """
+        scores = self.score(evidence, None)
+        if reading is None:
+            return scores
+        sound = self.reading.sound.predict(reading.sound[None])[0]
+        return _clipped(replace(scores, utterance=(scores.utterance + sound) / 2))
+
     def save(self, file: Path) -> None:
         """Write the head as arrays."""
         arrays = {f"norms.{name}": value for name, value in asdict(self.norms).items()}
@@ -155,6 +173,7 @@ class Head:
                     Linear(**_fields(arrays, "reading.phone", Linear)),
                     Kernel(**_fields(arrays, "reading.word", Kernel)),
                     Linear(**_fields(arrays, "reading.utterance", Linear)),
+                    Linear(**_fields(arrays, "reading.sound", Linear)),
                     tuple(_transformers(arrays)),
                 ),
                 _trees(arrays, "substitution"),

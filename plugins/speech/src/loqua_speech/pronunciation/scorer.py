@@ -91,13 +91,18 @@ class Scorer:
         return words
 
     def score(
-        self, samples: NDArray[np.float32], text: Sequence[ReferenceWord]
+        self,
+        samples: NDArray[np.float32],
+        text: Sequence[ReferenceWord],
+        *,
+        free_speech: bool = False,
     ) -> AssessmentResult | Refusal:
         """Return the assessment of the text, or the reason why there is none.
 
         Args:
             samples: Mono at 16 kHz.
             text: From `reference`.
+            free_speech: Whether the text is the recogniser's, instead of one that was to be said.
         """
         if len(samples) < _SHORTEST_SECONDS * _RATE or not samples.any():
             return Refusal.NO_SPEECH
@@ -113,7 +118,8 @@ class Scorer:
         if refusal:
             return refusal
         reading = self.reader(spoken, [word.text for word in said]) if self.reader else None
-        scores = self.head.score(evidence, reading)
+        score = self.head.score_free_speech if free_speech else self.head.score
+        scores = score(evidence, reading)
         substitutions = self.head.substitutions(evidence)
         utterance = _Utterance(text, omitted, evidence, scores, substitutions, start / _RATE)
         return _assessment(utterance, find_miscues(alignment, evidence.words).inserted)

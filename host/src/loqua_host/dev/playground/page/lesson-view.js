@@ -122,7 +122,8 @@ export class LessonView {
     if (!item) {
       item = element("li", {});
       this.items.set(entry.id, item);
-      this.append(item);
+      if (!own) this.scored = undefined;
+      this.append(item, this.scored);
     }
     item.className = `entry ${entry.speaker}${entry.final ? "" : " unfinished"}`;
     item.replaceChildren(
@@ -142,8 +143,12 @@ export class LessonView {
     announce(entry.marks.map((mark) => noteText(mark, entry)).join(". "));
   }
 
+  // Scores may come before the learner's words are recognised, and anew if the learner continues.
   showScore(score, own, tutor) {
-    this.append(element("li", { className: "entry learner" }, scoreCard(score, own, tutor)));
+    const before = this.scored;
+    this.scored = element("li", { className: "entry learner" }, scoreCard(score, own, tutor));
+    this.append(this.scored, before);
+    before?.remove();
     announce(`${text("score_title")}: ${text("score_of", { score: Math.round(score.score) })}`);
   }
 
@@ -165,10 +170,11 @@ export class LessonView {
     this.due.replaceChildren(element("strong", {}, text("due")), ` ${topics.map(readable).join(", ")}`);
   }
 
-  append(item) {
+  // Add to the end, or before another item.
+  append(item, next = null) {
     const { scrollHeight, scrollTop, clientHeight } = this.list;
     this.following = scrollHeight - scrollTop - clientHeight < NEAR_END;
-    this.list.append(item);
+    this.list.insertBefore(item, next);
     this.follow();
   }
 
