@@ -147,7 +147,7 @@ def test_every_language_can_be_talked(language: str) -> None:
 @pytest.mark.parametrize("scenario", load_scenarios(), ids=lambda it: f"{it.language}-{it.name}")
 def test_a_question_can_be_asked_again(scenario: Scenario) -> None:
     """It follows "But tell me:" as well, so it does not begin as if it came next."""
-    openings = ("Primero", "Para empezar", "Y ", "First", "To begin", "And ", "D'abord", "Et ")
+    openings = ("Primero", "Para empezar", "Y tú", "First", "To begin", "And ", "D'abord", "Et ")
     assert not [turn.id for turn in scenario.turns if turn.ask.startswith(openings)]
 
 
