@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
+from livekit import rtc
 from livekit.agents import Agent, AgentSession, AgentStateChangedEvent, UserStateChangedEvent
 from livekit.agents.stt import SpeechEvent
 
+from .likeness import Spectrogram, likeness
 from .nodes import replace, through
 
 __all__ = ["OwnVoice", "share_of"]
@@ -29,6 +31,12 @@ EARLY_SECONDS: Final = 0.2
 
 SHARE: Final = 0.6
 """Minimum ratio of the recognised text that matches the tutor's text in an echo."""
+
+LIKENESS: Final = 0.68
+"""Minimum likeness of the microphone's sound and the tutor's in an echo; `likeness` has figures."""
+
+KEPT_SECONDS: Final = 40.0
+"""Maximum seconds of sound to compare: speech is synthesised faster than it is played."""
 
 KEPT_CHARACTERS: Final = 600
 """Maximum characters of the tutor's text to compare; a transcript is a sentence or two."""
@@ -49,9 +57,10 @@ class _Span:
 class OwnVoice:
     """Drop echoes of the tutor from a session's transcripts.
 
-    Both text and time must match, because a learner who repeats a sentence starts after the tutor
-    has ended. After the first echo, only words of the learner interrupt the tutor, not any sound;
-    otherwise its own voice would interrupt it repeatedly.
+    An echo has the words or the sound of the tutor: recognisers often mishear a soft voice, and
+    noise hides a sound. The time must match, too, because a learner who repeats a sentence starts
+    after the tutor has ended. After the first echo, only words of the learner interrupt the tutor,
+    not any sound; otherwise its own voice would interrupt it repeatedly.
 
     Args:
         session: The voice session.
@@ -64,6 +73,7 @@ class OwnVoice:
         self._session = session
         self._clock = clock
         self._text = ""
+        self._said, self._heard = Spectrogram(KEPT_SECONDS), Spectrogram(KEPT_SECONDS)
         self._tutor: _Span | None = None
         self._learner: _Span | None = None
         self._echoes = False
@@ -80,8 +90,9 @@ class OwnVoice:
 
     def attach(self, agent: Agent) -> None:
         """Observe what an agent says, and drop its echo from what it hears."""
-        replace(agent, "tts_node", through(agent.tts_node, given=self._noted))
-        replace(agent, "stt_node", through(agent.stt_node, gives=self._without_echo))
+        said, heard = self._kept_in(self._said), self._kept_in(self._heard)
+        replace(agent, "tts_node", through(agent.tts_node, given=self._noted, gives=said))
+        replace(agent, "stt_node", through(agent.stt_node, given=heard, gives=self._without_echo))
 
     def is_echo(self, text: str) -> bool:
         """Return whether a transcript that has just arrived is an echo of the tutor."""
@@ -93,7 +104,27 @@ class OwnVoice:
             learner.start > tutor.end + LATE_SECONDS or ended > tutor.end + TAIL_SECONDS
         ):
             return False
-        return share_of(text[:LONGEST_CHARACTERS], self._text) >= SHARE
+        if not text:
+            return False
+        now = self._clock()
+        sound = self._heard.latest(now - learner.start + EARLY_SECONDS, now - ended)
+        return (
+            share_of(text[:LONGEST_CHARACTERS], self._text) >= SHARE
+            or likeness(sound, self._said.latest(KEPT_SECONDS)) >= LIKENESS
+        )
+
+    @staticmethod
+    def _kept_in(
+        spectrogram: Spectrogram,
+    ) -> Callable[[AsyncIterable[rtc.AudioFrame]], AsyncIterator[rtc.AudioFrame]]:
+        """Return what passes audio on, and keeps its energies."""
+
+        async def kept(frames: AsyncIterable[rtc.AudioFrame]) -> AsyncIterator[rtc.AudioFrame]:
+            async for frame in frames:
+                spectrogram.add(frame)
+                yield frame
+
+        return kept
 
     async def _noted(self, pieces: AsyncIterable[str]) -> AsyncIterator[str]:
         self._text = f"{self._text} "[-KEPT_CHARACTERS:]
