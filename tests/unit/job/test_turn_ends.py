@@ -102,8 +102,15 @@ def test_a_tutor_that_changes_the_delays_is_followed() -> None:
         ("en", "Yes,"),
         ("fr", "J'habite à"),
         ("it", "Vorrei un"),
+        ("en", "When he returned."),
+        ("en", "When"),
+        ("es", "Si tengo tiempo"),
+        ("fr", "S'il fait beau."),
     ],
-    ids=["article", "conjunction", "trailing off", "full stop", "comma", "accent", "italian"],
+    ids=[
+        *("article", "conjunction", "trailing off", "full stop", "comma", "accent", "italian"),
+        *("clause", "its first word", "condition", "elision"),
+    ],
 )
 def test_words_that_a_sentence_does_not_end_with(language: str, text: str) -> None:
     """Whisper writes a full stop after them, too."""
@@ -112,8 +119,20 @@ def test_words_that_a_sentence_does_not_end_with(language: str, text: str) -> No
 
 @pytest.mark.parametrize(
     ("language", "text"),
-    [("es", "Sí."), ("en", "I have a cat"), ("ja", "はい"), ("es", "")],
-    ids=["yes", "sentence", "unknown language", "nothing"],
+    [
+        ("es", "Sí."),
+        ("en", "I have a cat"),
+        ("ja", "はい"),
+        ("es", ""),
+        ("en", "When he returned, he slept."),
+        ("en", "If I had the time I would travel."),
+        ("en", "When do you open?"),
+        ("en", "Because I like it."),
+    ],
+    ids=[
+        *("yes", "sentence", "unknown language", "nothing", "two clauses", "no comma"),
+        *("question", "reason"),
+    ],
 )
 def test_words_that_a_sentence_may_end_with(language: str, text: str) -> None:
     """Where no words are known, the sound decides."""

@@ -30,7 +30,22 @@ UNFINISHED: Final = {
 }
 """Words by language that a sentence hardly ever ends with."""
 
+DEPENDENT: Final = {
+    "de": "wenn als während obwohl falls bevor nachdem",
+    "en": "when if while although unless whenever",
+    "es": "cuando si aunque mientras",
+    "fr": "quand si s'il s'ils lorsque",
+    "it": "quando se mentre appena",
+    "pt": "quando se enquanto embora",
+}
+"""Words by language that begin a clause which a main clause follows. Not those that give a reason:
+"because I like it" is an answer."""
+
+LONGEST_CLAUSE: Final = 6
+"""Words of a clause; what is longer has the main clause in it."""
+
 _WORDS: Final = {language: frozenset(words.split()) for language, words in UNFINISHED.items()}
+_DEPENDENT: Final = {language: frozenset(words.split()) for language, words in DEPENDENT.items()}
 _BROKEN_OFF: Final = ("...", "…", ",", "-")
 _MARKS: Final = ".,;:!?…\"'- "
 
@@ -44,8 +59,16 @@ def is_unfinished(language: str, text: str) -> bool:
     """
     if text.rstrip().endswith(_BROKEN_OFF):
         return True
-    words = text.casefold().split()
-    return bool(words) and words[-1].strip(_MARKS) in _WORDS.get(language, ())
+    words = [word.strip(_MARKS) for word in text.casefold().split()]
+    if not words:
+        return False
+    return words[-1] in _WORDS.get(language, ()) or _is_dependent(language, text, words)
+
+
+def _is_dependent(language: str, text: str, words: list[str]) -> bool:
+    """Return whether the words are a clause that another must follow: "when I came home"."""
+    is_one_clause = len(words) <= LONGEST_CLAUSE and "," not in text and "?" not in text
+    return is_one_clause and words[0] in _DEPENDENT.get(language, ())
 
 
 @contextmanager
