@@ -18,10 +18,11 @@ from loqua_tutor_conversation.plain import has_any_form
         ("i would", "I would", True),
         ("hubo", "Hubo un problema.", True),
         ("es", "Este", False),
+        ("está", "Ella esta en casa", True),
     ],
     ids=[
         *("form", "accent", "name", "words", "short beginning", "two words", "apostrophe", "end"),
-        *("word", "part of a word"),
+        *("word", "part of a word", "no accent"),
     ],
 )
 def test_a_form_stands_for_any_beginning_of_a_word(

@@ -65,7 +65,7 @@ class Language(BaseModel):
         looks: Phrases by which a learner asks what the tutor sees.
         colours: Their names, as they fit `phrases.seen`.
         grammar: Phrases that show a grammar topic in use, by the API's name of the topic. In them,
-            `*` stands for the beginning of a word, and accents count.
+            `*` stands for the beginning of a word.
         mistakes: What is wrong in any sentence and what is right, by topic.
     """
 

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import cache
 
 __all__ = ["find_phrase", "has_any", "has_any_form", "plain", "tokens"]
@@ -25,14 +25,15 @@ def has_any(phrases: Iterable[str], said: str) -> bool:
     return any(f" {plain(phrase)} " in f" {said} " for phrase in phrases)
 
 
-def has_any_form(phrases: Iterable[str], text: str) -> bool:
+def has_any_form(phrases: Collection[str], text: str) -> bool:
     """Return whether any of the phrases is in a text, where `*` is the beginning of a word.
 
-    Accents count: `*aría` is in "viajaría", not in "necesaria". A beginning has three letters or
-    more: `i *ed` is in "I worked", not in "I need".
+    In phrases with one, accents count: `*aría` is in "viajaría", not in "necesaria". A beginning
+    has three letters or more: `i *ed` is in "I worked", not in "I need".
     """
+    whole, forms = ([it for it in phrases if ("*" in it) is is_form] for is_form in (False, True))
     said = " ".join(tokens(text.casefold()))
-    return any(re.search(_forms(phrase), said) for phrase in phrases)
+    return has_any(whole, plain(text)) or any(re.search(_forms(it), said) for it in forms)
 
 
 @cache
