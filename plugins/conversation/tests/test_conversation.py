@@ -103,6 +103,17 @@ def test_who_asks_for_help_with_a_question_gets_it_and_has_not_answered(text: st
     assert shown(step) == ["greetings", "restaurant"]
 
 
+@pytest.mark.parametrize(
+    ("text", "answered"),
+    [("Caffe.", True), ("Café.", True), ("Cama.", False), ("Xilo.", False), ("Un caffe.", False)],
+    ids=["misspelt", "right", "another word", "no word", "a sentence"],
+)
+def test_an_answer_of_one_word_counts_although_it_is_misspelt(text: str, *, answered: bool) -> None:
+    """Recognisers have nothing but its sound; what is another word was said."""
+    step = talk(*TURNS[:2], text)
+    assert ("ordering_food" in shown(step)) is answered
+
+
 def test_who_is_unsure_and_answers_has_answered() -> None:
     """An opinion often begins so."""
     debate = choose("es", "environment", LearnerContext())
