@@ -60,12 +60,21 @@ def test_after_an_expected_answer_the_shorter_delay_counts_however_it_sounds() -
 
 @pytest.mark.parametrize("text", ["I have a cat.", "Yes."], ids=["sentence", "word"])
 def test_after_other_words_the_sound_decides(text: str) -> None:
-    """As it does without words."""
+    """And it takes a bit longer than after what is expected: there may be more to it."""
     session = Session()
     with follow(session, "I have two cats."):
         session.hear(text)
         session.hear("I have two cats.", is_final=False)
-        assert session.delays == (0.9, 2.2)
+        assert session.delays == pytest.approx((1.3, 2.2), abs=0.01)
+
+
+def test_a_patient_tutor_waits_no_longer_than_the_longer_delay() -> None:
+    """However slow its learner."""
+    session = Session()
+    session.update_options(endpointing_opts={"min_delay": 1.7})
+    with follow(session):
+        session.hear("I have a cat.")
+        assert session.delays == (2.2, 2.2)
 
 
 def test_the_next_utterance_is_waited_for_as_usual() -> None:

@@ -11,13 +11,13 @@ from typing import Any, Final
 
 from livekit.agents import AgentSession, UserInputTranscribedEvent, UserStateChangedEvent
 
-__all__ = ["following_words", "is_unfinished"]
+__all__ = ["UNEXPECTED", "following_words", "is_unfinished"]
 
 UNFINISHED: Final = {
     "de": "der die das den dem des ein eine einen einem einer und oder aber weil dass wenn mit von "
     "zu zum zur in im am an auf für mein meine dein deine sein seine ihr ihre sehr äh ähm",
-    "en": "a an the and or but because if to of in on at for from with into about my your his her "
-    "its our their is are am was were he she we they i very not don't doesn't uh um",
+    "en": "a an the and or but because if to of in on at by for from with into about than my your his "
+    "her its our their is are am was were he she we they i very not don't doesn't uh um",
     "es": "el la los las un una unos unas de del a al en con por para sin sobre y e o u pero "
     "porque que si cuando mi mis tu tus su sus nuestro nuestra muy es son soy somos se eh em",
     "fr": "le la les un une des du de à au aux en dans avec pour sans sur et ou mais que qui "
@@ -43,6 +43,10 @@ DEPENDENT: Final = {
 
 LONGEST_CLAUSE: Final = 6
 """Words of a clause; what is longer has the main clause in it."""
+
+UNEXPECTED: Final = 1.45
+"""Factor of the shorter delay after words that the tutor does not expect. Learners pause in the
+middle of sentences of their own, and half of these pauses sound like ends."""
 
 _WORDS: Final = {language: frozenset(words.split()) for language, words in UNFINISHED.items()}
 _DEPENDENT: Final = {language: frozenset(words.split()) for language, words in DEPENDENT.items()}
@@ -100,7 +104,7 @@ class _Waiting:
     usual: tuple[float, float] | None = field(default=None, init=False)
 
     def on_words(self, event: UserInputTranscribedEvent) -> None:
-        """Wait for what must follow, and for nothing after an expected answer.
+        """Wait for what must follow, and for nothing after an expected answer; else a bit longer.
 
         LiveKit decides when to end the turn right after it has emitted this event.
         """
@@ -112,6 +116,8 @@ class _Waiting:
             self._wait(longest, longest)
         elif self.is_expected(event.transcript):
             self._wait(shortest, shortest)
+        else:
+            self._wait(min(shortest * UNEXPECTED, longest), longest)
 
     def on_user(self, event: UserStateChangedEvent) -> None:
         """Wait as usual for the next utterance."""
