@@ -16,8 +16,9 @@ __all__ = ["UNEXPECTED", "following_words", "is_unfinished"]
 UNFINISHED: Final = {
     "de": "der die das den dem des ein eine einen einem einer und oder aber weil dass wenn mit von "
     "zu zum zur in im am an auf für mein meine dein deine sein seine ihr ihre sehr äh ähm",
-    "en": "a an the and or but because if to of in on at by for from with into about than my your his "
-    "her its our their is are am was were he she we they i very not don't doesn't uh um",
+    "en": "a an the and or but because if to of in on at by for from with into about than my "
+    "your his her its our their is are am was were he she we they i very not don't "
+    "doesn't uh um",
     "es": "el la los las un una unos unas de del a al en con por para sin sobre y e o u pero "
     "porque que si cuando mi mis tu tus su sus nuestro nuestra muy es son soy somos se eh em",
     "fr": "le la les un une des du de à au aux en dans avec pour sans sur et ou mais que qui "
