@@ -65,10 +65,11 @@ class Tutor(Agent):
             yield _noise(piece)
 
 
-def final(text: str) -> SpeechEvent:
-    """Return what a recogniser has heard."""
+def final(text: str, until: float | None = None) -> SpeechEvent:
+    """Return what a recogniser has heard, of speech that was over at a time."""
     words = [SpeechData(language="es", text=text)]  # type: ignore[arg-type]  # a str does
-    return SpeechEvent(type=SpeechEventType.FINAL_TRANSCRIPT, alternatives=words)
+    kind = SpeechEventType.FINAL_TRANSCRIPT
+    return SpeechEvent(type=kind, alternatives=words, speech_end_time=until)
 
 
 class Lesson:
@@ -134,6 +135,18 @@ async def test_the_tutors_words_are_its_own_while_it_says_them(
     lesson.session.tutor(*tutor)
     lesson.session.learner(*heard)
     assert len(await lesson.hears()) == (not echo)
+
+
+async def test_an_echo_that_is_recognised_late_is_none_of_what_is_said_by_then() -> None:
+    """The learner repeats it before a slow recogniser has its text, and the tutor answers."""
+    echo, own = final(MENU, until=105.2), final(MENU, until=107.9)
+    lesson = Lesson(echo, own)
+    await lesson.say(MENU)
+    lesson.session.tutor(100, 105)
+    lesson.session.learner(100.3, 105.6)
+    lesson.session.learner(106.4, 108)
+    lesson.session.tutor(108, None)
+    assert await lesson.hears() == [own]
 
 
 async def test_nothing_is_an_echo_before_the_tutor_has_spoken() -> None:

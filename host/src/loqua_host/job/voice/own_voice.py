@@ -3,7 +3,8 @@
 import re
 import time
 import unicodedata
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -37,6 +38,9 @@ LIKENESS: Final = 0.68
 
 KEPT_SECONDS: Final = 40.0
 """Maximum seconds of sound to compare: speech is synthesised faster than it is played."""
+
+KEPT_SPANS: Final = 20
+"""Utterances of each side, of which transcripts may still arrive."""
 
 KEPT_CHARACTERS: Final = 600
 """Maximum characters of the tutor's text to compare; a transcript is a sentence or two."""
@@ -74,8 +78,8 @@ class OwnVoice:
         self._clock = clock
         self._text = ""
         self._said, self._heard = Spectrogram(KEPT_SECONDS), Spectrogram(KEPT_SECONDS)
-        self._tutor: _Span | None = None
-        self._learner: _Span | None = None
+        self._tutor: deque[_Span] = deque(maxlen=KEPT_SPANS)
+        self._learner: deque[_Span] = deque(maxlen=KEPT_SPANS)
         self._echoes = False
 
     def watch(self) -> None:
@@ -94,19 +98,24 @@ class OwnVoice:
         replace(agent, "tts_node", through(agent.tts_node, given=self._noted, gives=said))
         replace(agent, "stt_node", through(agent.stt_node, given=heard, gives=self._without_echo))
 
-    def is_echo(self, text: str) -> bool:
-        """Return whether a transcript that has just arrived is an echo of the tutor."""
-        tutor, learner = self._tutor, self._learner
-        if tutor is None or learner is None or learner.start < tutor.start - EARLY_SECONDS:
+    def is_echo(self, text: str, until: float | None = None) -> bool:
+        """Return whether a transcript is an echo of the tutor.
+
+        Args:
+            text: The transcript, which has just arrived.
+            until: The time at which its last word was over; None for the latest speech. A slow
+                recogniser's transcript arrives when somebody speaks again.
+        """
+        now = self._clock()
+        learner = _latest(self._learner, now if until is None else until)
+        tutor = _latest(self._tutor, learner.start + EARLY_SECONDS) if learner else None
+        if not text or learner is None or tutor is None:
             return False
-        ended = learner.end or self._clock()
+        ended = learner.end or now
         if tutor.end is not None and (
             learner.start > tutor.end + LATE_SECONDS or ended > tutor.end + TAIL_SECONDS
         ):
             return False
-        if not text:
-            return False
-        now = self._clock()
         sound = self._heard.latest(now - learner.start + EARLY_SECONDS, now - ended)
         return (
             share_of(text[:LONGEST_CHARACTERS], self._text) >= SHARE
@@ -136,7 +145,7 @@ class OwnVoice:
         self, events: AsyncIterable[SpeechEvent | str]
     ) -> AsyncIterator[SpeechEvent | str]:
         async for event in events:
-            if self.is_echo(_text_of(event)):
+            if self.is_echo(_text_of(event), getattr(event, "speech_end_time", None)):
                 self._beware()
             else:
                 yield event
@@ -152,15 +161,20 @@ class OwnVoice:
 
     def _on_tutor(self, event: AgentStateChangedEvent) -> None:
         if event.new_state == "speaking":
-            self._tutor = _Span(event.created_at)
-        elif event.old_state == "speaking" and self._tutor is not None:
-            self._tutor.end = event.created_at
+            self._tutor.append(_Span(event.created_at))
+        elif event.old_state == "speaking" and self._tutor:
+            self._tutor[-1].end = event.created_at
 
     def _on_learner(self, event: UserStateChangedEvent) -> None:
         if event.new_state == "speaking":
-            self._learner = _Span(event.created_at)
-        elif event.old_state == "speaking" and self._learner is not None:
-            self._learner.end = event.created_at
+            self._learner.append(_Span(event.created_at))
+        elif event.old_state == "speaking" and self._learner:
+            self._learner[-1].end = event.created_at
+
+
+def _latest(spans: Iterable[_Span], until: float) -> _Span | None:
+    """Return the latest of these spans that had started by a time."""
+    return max((it for it in spans if it.start <= until), key=lambda it: it.start, default=None)
 
 
 def share_of(heard: str, said: str) -> float:
