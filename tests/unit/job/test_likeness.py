@@ -70,6 +70,8 @@ OTHERS = {
     "speech over an echo": SAID[CUT][:RATE] * 0.25 + speech(1, seed=3),
     "noise": noisy(np.zeros(RATE) + 1, -60),
     "backwards": SAID[CUT][::-1],
+    "long": speech(9, seed=5),
+    "between silences": np.pad(speech(1, seed=6), RATE),
 }
 
 

@@ -21,6 +21,9 @@ _AUDIBLE: Final = 1e-3
 
 _LOUD: Final = 1e-2
 
+_LEAST_SPREAD: Final = 0.3
+"""Ratio of a stretch's spread to the sound's, below which the stretch is too quiet to compare."""
+
 _FEWEST_LOUD: Final = ROWS_A_SECOND // 2
 """Rows of a sound that can be told from others: a single word is like some other."""
 
@@ -76,8 +79,10 @@ def likeness(heard: Energies, said: Energies) -> float:
     together = sum(
         np.correlate(theirs, ours, "valid") for theirs, ours in zip(levels.T, found.T, strict=True)
     )
-    spread = np.sqrt(_spreads(levels, length) * np.square(found).sum())
-    return float(np.max(together / np.maximum(spread, 1e-9), initial=0.0))
+    own = np.square(found).sum()
+    spread = np.sqrt(_spreads(levels, length) * own)
+    # In silence both are next to nothing, and their ratio is anything.
+    return float(np.max(together / np.maximum(spread, own * _LEAST_SPREAD), initial=0.0))
 
 
 def _energies(pieces: NDArray[np.float32], rate: int) -> Energies:
@@ -90,7 +95,8 @@ def _energies(pieces: NDArray[np.float32], rate: int) -> Energies:
 def _levels(energies: Energies) -> NDArray[np.float64]:
     """Return logarithms relative to the loudest, as ears hear."""
     loudest = energies.max(initial=1.0)
-    return np.log(np.maximum(energies / loudest, _AUDIBLE)).astype(np.float64)
+    levels: NDArray[np.float64] = np.log(np.maximum(energies / loudest, _AUDIBLE)).astype(float)
+    return levels
 
 
 def _spreads(levels: NDArray[np.float64], length: int) -> NDArray[np.float64]:
@@ -99,4 +105,5 @@ def _spreads(levels: NDArray[np.float64], length: int) -> NDArray[np.float64]:
         np.pad(it.cumsum(axis=0), ((1, 0), (0, 0))) for it in (levels, np.square(levels))
     )
     total, square = (it[length:] - it[:-length] for it in (sums, squares))
-    return np.maximum((square - np.square(total) / length).sum(axis=1), 0.0)
+    spreads: NDArray[np.float64] = np.maximum((square - np.square(total) / length).sum(axis=1), 0)
+    return spreads
