@@ -81,6 +81,11 @@ def test_anything_else_is_not(other: Sound) -> None:
     assert likeness(heard_in(other), heard_in(SAID)) < 0.6
 
 
+def test_no_sound_is_like_the_silence_around_what_was_said() -> None:
+    """In which there is nothing to compare."""
+    assert likeness(heard_in(speech(1.3, seed=20)), heard_in(np.pad(SAID, 3 * RATE))) < 0.6
+
+
 @pytest.mark.parametrize(
     ("heard", "said"),
     [(SAID[: RATE // 3], SAID), (np.zeros(RATE), SAID), (SAID, SAID[:0]), (SAID[:0], SAID)],
