@@ -30,7 +30,7 @@ from livekit.agents import inference
 from livekit.local_inference import EOT
 
 from loqua_host.job.voice.session import HESITATION
-from loqua_host.job.voice.turn_ends import is_unfinished
+from loqua_host.job.voice.turn_ends import UNEXPECTED, is_unfinished
 from loqua_host.settings.engines import TurnDelays
 from loqua_speech.audio import HEARING_RATE, Samples, decode, wav
 from loqua_speech.pronunciation.acoustics import normalise
@@ -100,8 +100,10 @@ def _wait_after(silence: PauseInSpeech, usual: dict[str, float]) -> float:
     delays = TurnDelays()
     if is_unfinished(silence.language, silence.words):
         return delays.max_delay
+    if silence.expected:
+        return delays.min_delay
     finished = silence.finished >= HESITATION * usual[silence.language]
-    return delays.min_delay if finished or silence.expected else delays.max_delay
+    return delays.min_delay * UNEXPECTED if finished else delays.max_delay
 
 
 def _sentences(labels: Path, count: int, skip: int) -> list[dict[str, Any]]:

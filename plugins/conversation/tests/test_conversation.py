@@ -107,6 +107,17 @@ def test_who_asks_for_help_with_a_question_gets_it_and_has_not_answered(text: st
     assert shown(step) == ["greetings", "restaurant"]
 
 
+@pytest.mark.parametrize(
+    ("text", "answered"),
+    [("Caffe.", True), ("Café.", True), ("Cama.", False), ("Xilo.", False), ("Un caffe.", False)],
+    ids=["misspelt", "right", "another word", "no word", "a sentence"],
+)
+def test_an_answer_of_one_word_counts_although_it_is_misspelt(text: str, *, answered: bool) -> None:
+    """Recognisers have nothing but its sound; what is another word was said."""
+    step = talk(*TURNS[:2], text)
+    assert ("ordering_food" in shown(step)) is answered
+
+
 def test_who_is_unsure_and_answers_has_answered() -> None:
     """An opinion often begins so."""
     debate = choose("es", "environment", LearnerContext())
@@ -316,6 +327,38 @@ def test_a_mistake_of_a_scenario_is_listed_at_the_end_once() -> None:
     assert [it.right for it in step.state.corrections] == ["me duele la cabeza", "ayer trabajé"]
     assert talk(TURNS[0], "Un mesa para dos.").state.corrections[0].right == "una mesa"
     assert len(talk(TURNS[0], "Un mesa para dos.").state.corrections) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "mistakes"),
+    [
+        ("Yo tiene, no, yo tengo un gato.", []),
+        ("Yo tiene, tengo un gato.", []),
+        ("La problema, el problema es la casa.", []),
+        ("La problema es el gato.", ["el problema"]),
+        ("Yo tiene un gato y mi hermana dice que tengo dos.", ["yo tengo"]),
+    ],
+    ids=["whole", "word", "article", "other noun", "much later"],
+)
+def test_who_mends_a_mistake_at_once_has_made_none(text: str, mistakes: list[str]) -> None:
+    """The tutor neither recasts it nor lists it."""
+    step = talk(TURNS[0], text)
+    assert [it.right for it in step.state.corrections] == mistakes
+    assert ("Se dice:" in step.reply) is bool(mistakes)
+
+
+def test_who_denies_what_was_misheard_is_not_corrected() -> None:
+    """After three tries the talk goes on without the name."""
+    step = talk("Me llamaba.", "Me llamó a la.", "Eva", "No.")
+    assert step.reply == "Vale, seguimos. ¿Para cuántas personas quieres la mesa?"
+
+
+def test_grammar_is_shown_by_any_verb_in_a_form() -> None:
+    """The report has the topics of forms that no list of verbs is long enough for."""
+    weekend = choose("es", "weekend", LearnerContext())
+    start = ConversationState(scenario="weekend", plan=turns_of(weekend)[-1:])
+    step = talk("Viajaría a otra ciudad.", start=start)
+    assert progress(step.state, COURSE).grammar_points == ("conditional",)
 
 
 def test_a_kind_of_mistake_that_returns_has_a_specialist_offered() -> None:

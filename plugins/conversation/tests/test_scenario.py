@@ -144,6 +144,13 @@ def test_every_language_can_be_talked(language: str) -> None:
     assert "{right}" in known.phrases.recast
 
 
+@pytest.mark.parametrize("scenario", load_scenarios(), ids=lambda it: f"{it.language}-{it.name}")
+def test_a_question_can_be_asked_again(scenario: Scenario) -> None:
+    """It follows "But tell me:" as well, so it does not begin as if it came next."""
+    openings = ("Primero", "Para empezar", "Y tú", "First", "To begin", "And ", "D'abord", "Et ")
+    assert not [turn.id for turn in scenario.turns if turn.ask.startswith(openings)]
+
+
 def test_a_language_without_a_file_says_what_to_write() -> None:
     """The error names the file."""
     with pytest.raises(LookupError, match=r"languages/tlh\.toml is missing: write it"):

@@ -249,4 +249,43 @@ def test_no_sound_gives_no_text(whisper: Whisper) -> None:
 )
 def test_sentences_of_subtitles_are_made_up(text: str, made_up: bool) -> None:
     """As whole texts, or where they name who wrote them; a learner's words are none."""
-    assert is_invention(text) is made_up
+    assert is_invention(text, "es") is made_up
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("en", "Mm-hmm."),
+        ("en", "Um, uh..."),
+        ("en", "Ha ha ha ha!"),
+        ("es", "Jajaja."),
+        ("es", "Ehm... mmm."),
+        ("fr", "Euh."),
+        ("it", "Ahah ahahah"),
+        ("de", "Pssst, hm."),
+    ],
+    ids=lambda it: it.strip(" .!"),
+)
+def test_laughter_and_hesitation_are_no_words(language: str, text: str) -> None:
+    """A tutor that answered them would interrupt."""
+    assert is_invention(text, language)
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("en", "Um, no."),
+        ("en", "He."),
+        ("es", "Ha venido."),
+        ("de", "Ja, ja."),
+        ("de", "Er."),
+        ("pt", "Um."),
+        ("en", "F."),
+        ("en", "Me."),
+        ("es", "Ah, sí."),
+    ],
+    ids=lambda it: it.strip(" .!"),
+)
+def test_short_words_are_words(language: str, text: str) -> None:
+    """In their language, and beside sounds."""
+    assert not is_invention(text, language)

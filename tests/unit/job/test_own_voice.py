@@ -4,10 +4,12 @@ from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import structlog
 from hypothesis import given
 from hypothesis import strategies as st
+from livekit import rtc
 from livekit.agents import Agent, AgentStateChangedEvent, UserStateChangedEvent
 from livekit.agents.stt import SpeechData, SpeechEvent, SpeechEventType
 from livekit.rtc.event_emitter import EventEmitter
@@ -51,20 +53,23 @@ class ScriptedVoiceAgent(Agent):
         self.heard = heard
 
     async def stt_node(self, audio: Any, model_settings: Any) -> Any:  # noqa: ARG002  # by position
-        """Return the test's transcripts."""
+        """Return the test's transcripts after the end of the sound."""
+        async for _ in audio:
+            pass
         for event in self.heard:
             yield event
 
     async def tts_node(self, text: Any, model_settings: Any) -> Any:  # noqa: ARG002  # by position
-        """Synthesise the text."""
+        """Synthesise the text: a second of noise for each piece, and no two alike."""
         async for piece in text:
-            yield piece
+            yield _noise(piece)
 
 
-def final(text: str) -> SpeechEvent:
-    """Return what a recogniser has heard."""
+def final(text: str, until: float | None = None) -> SpeechEvent:
+    """Return what a recogniser has heard, of speech that was over at a time."""
     words = [SpeechData(language="es", text=text)]  # type: ignore[arg-type]  # a str does
-    return SpeechEvent(type=SpeechEventType.FINAL_TRANSCRIPT, alternatives=words)
+    kind = SpeechEventType.FINAL_TRANSCRIPT
+    return SpeechEvent(type=kind, alternatives=words, speech_end_time=until)
 
 
 class MenuLesson:
@@ -86,18 +91,26 @@ class MenuLesson:
 
         return [it async for it in await _made(self.agent.tts_node(pieces(), NO_SETTINGS))]
 
-    async def hears(self) -> list[str | SpeechEvent]:
-        """Return what the session gets of what is heard."""
-        return [it async for it in await _made(self.agent.stt_node(_nothing(), NO_SETTINGS))]
+    async def hears(self, *sounds: rtc.AudioFrame) -> list[str | SpeechEvent]:
+        """Return what the session gets of what is heard, from sound that ends now."""
+        return [it async for it in await _made(self.agent.stt_node(_each(*sounds), NO_SETTINGS))]
 
 
 async def _made(node: Any) -> Any:
     return await node if hasattr(node, "__await__") else node
 
 
-async def _nothing() -> AsyncIterator[Any]:
-    return
-    yield
+async def _each(*frames: rtc.AudioFrame) -> AsyncIterator[rtc.AudioFrame]:
+    for frame in frames:
+        yield frame
+
+
+def _noise(text: str, loudness: float = 1.0) -> rtc.AudioFrame:
+    """Return a second of ten tones that the text chooses."""
+    random, time = np.random.default_rng(list(text.encode())), np.arange(1_600) / 16_000
+    tones = random.uniform(200, 4_000, size=(10, 3, 1))
+    samples = np.sin(2 * np.pi * tones * time).sum(axis=1).ravel() * 8_000 * loudness
+    return rtc.AudioFrame(samples.astype(np.int16).tobytes(), 16_000, 1, len(samples))
 
 
 TIMES = {
@@ -124,6 +137,18 @@ async def test_the_tutors_words_are_its_own_while_it_says_them(
     assert len(await lesson.hears()) == (not echo)
 
 
+async def test_an_echo_that_is_recognised_late_is_none_of_what_is_said_by_then() -> None:
+    """The learner repeats it before a slow recogniser has its text, and the tutor answers."""
+    echo, own = final(MENU, until=105.2), final(MENU, until=107.9)
+    lesson = MenuLesson(echo, own)
+    await lesson.say(MENU)
+    lesson.session.tutor(100, 105)
+    lesson.session.learner(100.3, 105.6)
+    lesson.session.learner(106.4, 108)
+    lesson.session.tutor(108, None)
+    assert await lesson.hears() == [own]
+
+
 async def test_nothing_is_an_echo_before_the_tutor_has_spoken() -> None:
     """Whatever it is about to say."""
     lesson = MenuLesson(final(MENU))
@@ -135,14 +160,37 @@ async def test_nothing_is_an_echo_before_the_tutor_has_spoken() -> None:
 async def test_other_words_are_the_learners_also_while_the_tutor_speaks() -> None:
     """They interrupt."""
     lesson = MenuLesson(final("Perdone, no le entiendo."), "una mesa para dos, por favor")
-    assert await lesson.say("Hoy tenemos sopa ", "de verduras y pescado.") == [
-        "Hoy tenemos sopa ",
-        "de verduras y pescado.",
-    ]
+    assert len(await lesson.say("Hoy tenemos sopa ", "de verduras y pescado.")) == 2
     lesson.session.tutor(100, None)
     lesson.session.learner(101, None)
     assert len(await lesson.hears()) == 2
     assert lesson.session.options.interruption == {"min_words": 0}
+
+
+@pytest.mark.parametrize(
+    ("heard", "echo"),
+    [(("sopa ", "de verduras "), True), (("algo ", "muy distinto "), False)],
+    ids=["its sound", "another sound"],
+)
+async def test_the_tutors_sound_is_its_own_whatever_words_are_found_in_it(
+    heard: tuple[str, str], echo: bool
+) -> None:
+    """Recognisers mishear a soft voice; what sounds otherwise interrupts."""
+    lesson = MenuLesson(final("¡Suscríbete al canal!"))
+    await lesson.say("Hoy tenemos ", "sopa ", "de verduras ", "y pescado.")
+    lesson.session.tutor(100, None)
+    lesson.session.learner(106, None)
+    sounds = [_noise(piece, loudness=0.1) for piece in heard]
+    assert len(await lesson.hears(*sounds)) == (not echo)
+
+
+async def test_the_tutors_sound_is_the_learners_once_the_tutor_has_ended() -> None:
+    """Whoever repeats it by the same synthetic voice."""
+    lesson = MenuLesson(final("Sopa de verduras."))
+    await lesson.say("sopa ", "de verduras ")
+    lesson.session.tutor(100, 105)
+    lesson.session.learner(106, 108)
+    assert len(await lesson.hears(_noise("sopa "), _noise("de verduras "))) == 1
 
 
 async def test_where_an_echo_was_heard_it_takes_words_to_interrupt() -> None:

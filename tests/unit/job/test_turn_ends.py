@@ -60,12 +60,21 @@ def test_after_an_expected_answer_the_shorter_delay_counts_however_it_sounds() -
 
 @pytest.mark.parametrize("text", ["I have a cat.", "Yes."], ids=["sentence", "word"])
 def test_after_other_words_the_sound_decides(text: str) -> None:
-    """As it does without words."""
+    """And it takes a bit longer than after what is expected: there may be more to it."""
     session = DelayedSession()
     with follow(session, "I have two cats."):
         session.hear(text)
         session.hear("I have two cats.", is_final=False)
-        assert session.delays == (0.9, 2.2)
+        assert session.delays == pytest.approx((1.3, 2.2), abs=0.01)
+
+
+def test_a_patient_tutor_waits_no_longer_than_the_longer_delay() -> None:
+    """However slow its learner."""
+    session = DelayedSession()
+    session.update_options(endpointing_opts={"min_delay": 1.7})
+    with follow(session):
+        session.hear("I have a cat.")
+        assert session.delays == (2.2, 2.2)
 
 
 def test_the_next_utterance_is_waited_for_as_usual() -> None:
@@ -102,8 +111,15 @@ def test_a_tutor_that_changes_the_delays_is_followed() -> None:
         ("en", "Yes,"),
         ("fr", "J'habite à"),
         ("it", "Vorrei un"),
+        ("en", "When he returned."),
+        ("en", "When"),
+        ("es", "Si tengo tiempo"),
+        ("fr", "S'il fait beau."),
     ],
-    ids=["article", "conjunction", "trailing off", "full stop", "comma", "accent", "italian"],
+    ids=[
+        *("article", "conjunction", "trailing off", "full stop", "comma", "accent", "italian"),
+        *("clause", "its first word", "condition", "elision"),
+    ],
 )
 def test_words_that_a_sentence_does_not_end_with(language: str, text: str) -> None:
     """Whisper writes a full stop after them, too."""
@@ -112,8 +128,20 @@ def test_words_that_a_sentence_does_not_end_with(language: str, text: str) -> No
 
 @pytest.mark.parametrize(
     ("language", "text"),
-    [("es", "Sí."), ("en", "I have a cat"), ("ja", "はい"), ("es", "")],
-    ids=["yes", "sentence", "unknown language", "nothing"],
+    [
+        ("es", "Sí."),
+        ("en", "I have a cat"),
+        ("ja", "はい"),
+        ("es", ""),
+        ("en", "When he returned, he slept."),
+        ("en", "If I had the time I would travel."),
+        ("en", "When do you open?"),
+        ("en", "Because I like it."),
+    ],
+    ids=[
+        *("yes", "sentence", "unknown language", "nothing", "two clauses", "no comma"),
+        *("question", "reason"),
+    ],
 )
 def test_words_that_a_sentence_may_end_with(language: str, text: str) -> None:
     """Where no words are known, the sound decides."""

@@ -64,7 +64,8 @@ class TurnDelays(BaseModel):
         default=0.9,
         gt=0,
         le=10,
-        description="seconds if the learner seems to have finished, up to 10",
+        description="seconds if the learner has said what the tutor expects, up to 10; 1.45 times "
+        "as many if the learner seems to have finished",
     )
     max_delay: float = Field(
         default=2.2, gt=0, le=30, description="seconds if the learner seems to continue, up to 30"

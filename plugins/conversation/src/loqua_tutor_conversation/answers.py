@@ -1,11 +1,12 @@
 """What an utterance means: a name, yes or no, a goodbye, or an answer to a turn."""
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 
 from .language import Language
 from .plain import has_any, plain, tokens
 from .scenario import ScenarioTurn
-from .vocabulary import find_words
+from .vocabulary import find_words, share_of_words
 
 __all__ = ["agrees", "asks_for_help", "disagrees", "find_name", "is_answer", "says_goodbye"]
 
@@ -13,6 +14,9 @@ _SHORT = 5
 """Words of an utterance that only says yes or no; a longer one says something else, too."""
 
 _NAME_WORDS = 2
+
+_NEARLY = 0.8
+"""Share of the letters that a misspelt word has of the right one; `caffe` has .89 of `cafe`."""
 
 
 def agrees(language: Language, text: str) -> bool:
@@ -44,7 +48,19 @@ def is_answer(turn: ScenarioTurn, code: str, text: str) -> bool:
         *turn.recasts,
         *(it for branch in turn.branches for it in branch.hears),
     )
-    return has_any(phrases, plain(text)) or bool(turn.words.keys() & set(find_words(text, code)))
+    is_said = has_any(phrases, plain(text)) or turn.words.keys() & set(find_words(text, code))
+    return bool(is_said) or _is_misspelt((*turn.expects, *turn.words), code, text)
+
+
+def _is_misspelt(expected: Iterable[str], code: str, text: str) -> bool:
+    """Return whether a recogniser has written an expected word of one as no word: caffe.
+
+    With nothing around it, it knows a word by its sound alone.
+    """
+    said = tokens(text)
+    if len(said) != 1 or share_of_words(said, code):
+        return False
+    return bool(get_close_matches(plain(text), map(plain, expected), cutoff=_NEARLY))
 
 
 def find_name(language: Language, text: str) -> tuple[str, bool] | None:

@@ -1,16 +1,21 @@
 """What utterances show of the learner's language, each with the number of its utterance."""
 
 from collections.abc import Iterable, Iterator
+from itertools import takewhile
+from operator import eq
 
 import loqua_host
 
 from .course import Course, current_turn
-from .plain import find_phrase, has_any, plain
+from .plain import find_phrase, has_any, has_any_form, plain
 from .state import MAX_CORRECTIONS, ConversationState, NumberedMistake, SkillEvidence
 from .triggers import Mistake, find_mistakes
 from .vocabulary import find_words, load_glossary
 
 __all__ = ["new_words", "note_answer", "note_mistakes", "present_corrections"]
+
+_MENDED_WITHIN = 3
+"""Words after a mistake, within which a learner who notices it says what is right."""
 
 
 def note_answer(
@@ -27,7 +32,7 @@ def note_answer(
     """
     words = find_words(text, course.code)
     topics = course.language.grammar
-    shown = (topic for topic in topics if has_any(topics[topic], plain(text)))
+    shown = (topic for topic in topics if has_any_form(topics[topic], text))
     return state.model_copy(
         update={
             "answers": (*state.answers, SkillEvidence(what=topic, utterance=utterance)),
@@ -39,9 +44,13 @@ def note_answer(
 
 def note_mistakes(state: ConversationState, course: Course, text: str) -> ConversationState:
     """Return the state with the mistakes of the latest utterance: common ones, and the turn's."""
-    mistakes = find_mistakes(course.language, text)
+    mistakes = [it for it in find_mistakes(course.language, text) if not _is_mended(it, text)]
     common = {mistake.right for mistake in mistakes}
-    own = (it for it in _mistakes_in_turn(state, course, text) if it.right not in common)
+    own = (
+        it
+        for it in _mistakes_in_turn(state, course, text)
+        if it.right not in common and not _is_mended(it, text)
+    )
     found = (
         NumberedMistake(**mistake.model_dump(), utterance=state.utterances)
         for mistake in (*mistakes, *own)
@@ -70,6 +79,17 @@ def present_corrections(state: ConversationState, text: str) -> Iterator[loqua_h
             yield loqua_host.Correction(
                 text=text, start=start, end=end, corrected=it.right, rule=it.topic
             )
+
+
+def _is_mended(mistake: Mistake, text: str) -> bool:
+    """Return whether the learner says at once what is right: yo tiene, no, tengo."""
+    wrong, right = mistake.wrong.split(), plain(mistake.right).split()
+    different = sum(takewhile(bool, map(eq, wrong, right)))
+    said, mended = plain(text), right[different:]
+    start = f" {said} ".partition(f" {mistake.wrong} ")[0].count(" ") + len(wrong)
+    return bool(mended) and any(
+        said.split()[at : at + len(mended)] == mended for at in range(start, start + _MENDED_WITHIN)
+    )
 
 
 def _with(

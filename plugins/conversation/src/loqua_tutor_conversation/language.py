@@ -64,7 +64,8 @@ class Language(BaseModel):
         says: Phrases before words that a learner wants to say well.
         looks: Phrases by which a learner asks what the tutor sees.
         colours: Their names, as they fit `phrases.seen`.
-        grammar: Phrases that show a grammar topic in use, by the API's name of the topic.
+        grammar: Phrases that show a grammar topic in use, by the API's name of the topic. In them,
+            `*` stands for the beginning of a word.
         mistakes: What is wrong in any sentence and what is right, by topic.
     """
 

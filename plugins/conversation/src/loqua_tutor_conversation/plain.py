@@ -2,9 +2,10 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from functools import cache
 
-__all__ = ["find_phrase", "has_any", "plain", "tokens"]
+__all__ = ["find_phrase", "has_any", "has_any_form", "plain", "tokens"]
 
 
 def plain(text: str) -> str:
@@ -22,6 +23,23 @@ def tokens(text: str) -> list[str]:
 def has_any(phrases: Iterable[str], said: str) -> bool:
     """Return whether any of the phrases is in a plain text, as whole words."""
     return any(f" {plain(phrase)} " in f" {said} " for phrase in phrases)
+
+
+def has_any_form(phrases: Collection[str], text: str) -> bool:
+    """Return whether any of the phrases is in a text, where `*` is the beginning of a word.
+
+    In phrases with one, accents count: `*aría` is in "viajaría", not in "necesaria". A beginning
+    has three letters or more: `i *ed` is in "I worked", not in "I need".
+    """
+    whole, forms = ([it for it in phrases if ("*" in it) is is_form] for is_form in (False, True))
+    said = " ".join(tokens(text.casefold()))
+    return has_any(whole, plain(text)) or any(re.search(_forms(it), said) for it in forms)
+
+
+@cache
+def _forms(phrase: str) -> re.Pattern[str]:
+    words = re.findall(r"[^\W_]+|\*[^\W_]+", phrase.casefold())
+    return re.compile(rf"\b{' '.join(words)}\b".replace("*", r"[^\W_]{3,}"))
 
 
 def find_phrase(phrase: str, text: str) -> tuple[int, int] | None:

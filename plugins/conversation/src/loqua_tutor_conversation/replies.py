@@ -147,7 +147,7 @@ def recast(state: ConversationState, course: Course, text: str) -> tuple[str, ..
         return ()
     made = [it for it in state.corrections if it.utterance == state.utterances]
     times = max((sum(it.topic == one.topic for it in state.corrections) for one in made), default=1)
-    if times < from_time:
+    if not made or times < from_time:
         return ()
     for wrong, own in turn.recasts.items() if turn else ():
         if has_any((wrong,), plain(text)):

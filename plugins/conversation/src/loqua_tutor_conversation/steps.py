@@ -150,8 +150,10 @@ def retry(state: ConversationState, course: Course, heard: LearnerUtterance) -> 
     state = changed(state, attempts=state.attempts + 1)
     if state.attempts < MAX_ATTEMPTS:
         return UtteranceResult(state, _taken_up(state, course, turn, heard))
-    model = course.language.phrases.go_on.format(model=turn.model)
-    return after((model,), _move(state, course, None, has_time=False))
+    phrases = course.language.phrases
+    # Nothing is wrong with an answer that the tutor has misheard.
+    said = phrases.go_on.format(model=turn.model) if heard.text else phrases.offer_declined
+    return after((said,), _move(state, course, None, has_time=False))
 
 
 def _taken_up(

@@ -1,7 +1,8 @@
-"""Texts that Whisper invents without speech.
+"""Texts without words: what Whisper invents without speech, and how it writes other sounds.
 
 Whisper was trained on subtitles; for noise it returns what subtitles often contain without speech.
-Learners do not say such sentences to a tutor.
+Learners do not say such sentences to a tutor. A laugh, or the "hmm" of who thinks before speaking,
+is written as letters; a tutor that answered it would interrupt.
 """
 
 import re
@@ -14,6 +15,14 @@ _SUBTITLES = re.compile(
     r"|sous ?titr\w+ (?:realises|par|fait)|untertitel\w* (?:von|im auftrag|der)"
     r"|sottotitoli (?:creati|e revisione|a cura)"
 )
+_SOUND = re.compile(
+    r"h*m{2,}|h+m+|m+h+m+|u+h+m*|e+u*h+m*|a+h+m*|o+h+|e+m+|u+gh|pf+t?|ps+h*t?|sh+|tsk|ha"
+    r"|(?:a+|h+a+)(?:h+a+)+h*|(?:h+e+){2,}h*|a*(?:j+a+){3,}j*|(?:j+e+){2,}j*"
+)
+_SOUND_IN = {"en": re.compile("u+m+|e+rm?")}
+"""What is a word elsewhere: "um" is one in Portuguese."""
+_NEVER = re.compile("(?!)")
+
 _WHOLE = frozenset(
     {
         "suscribete",
@@ -36,9 +45,17 @@ _WHOLE = frozenset(
 )
 
 
-def is_invention(text: str) -> bool:
-    """Return whether a text has no words, or is known to be made up."""
+def is_invention(text: str, language: str) -> bool:
+    """Return whether a text has no words, or is known to be made up.
+
+    Args:
+        text: What was recognised.
+        language: ISO 639-1 code of its language.
+    """
     letters = unicodedata.normalize("NFD", text.casefold())
     bare = "".join(letter for letter in letters if not unicodedata.combining(letter))
-    words = " ".join(re.findall(r"[^\W_]+", bare))
-    return not words or words in _WHOLE or bool(_SUBTITLES.search(words))
+    words = re.findall(r"[^\W_]+", bare)
+    text = " ".join(words)
+    more = _SOUND_IN.get(language, _NEVER)
+    are_sounds = all(_SOUND.fullmatch(word) or more.fullmatch(word) for word in words)
+    return are_sounds or text in _WHOLE or bool(_SUBTITLES.search(text))

@@ -120,7 +120,7 @@ class Passage:
     @property
     def is_silence(self) -> bool:
         """Whether the text was made up from silence or noise."""
-        if is_invention(self.text):
+        if is_invention(self.text, self.language):
             return True
         if self.voice.seconds < _UNVOICED_SECONDS and not self._is_sure:
             return True

@@ -3,14 +3,17 @@
 import re
 import time
 import unicodedata
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
+from livekit import rtc
 from livekit.agents import Agent, AgentSession, AgentStateChangedEvent, UserStateChangedEvent
 from livekit.agents.stt import SpeechEvent
 
+from .likeness import Spectrogram, likeness
 from .nodes import replace, through
 
 __all__ = ["OwnVoice", "share_of"]
@@ -29,6 +32,15 @@ EARLY_SECONDS: Final = 0.2
 
 SHARE: Final = 0.6
 """Minimum ratio of the recognised text that matches the tutor's text in an echo."""
+
+LIKENESS: Final = 0.68
+"""Minimum likeness of the microphone's sound and the tutor's in an echo; `likeness` has figures."""
+
+KEPT_SECONDS: Final = 40.0
+"""Maximum seconds of sound to compare: speech is synthesised faster than it is played."""
+
+KEPT_SPANS: Final = 20
+"""Utterances of each side, of which transcripts may still arrive."""
 
 KEPT_CHARACTERS: Final = 600
 """Maximum characters of the tutor's text to compare; a transcript is a sentence or two."""
@@ -49,9 +61,10 @@ class _Span:
 class OwnVoice:
     """Drop echoes of the tutor from a session's transcripts.
 
-    Both text and time must match, because a learner who repeats a sentence starts after the tutor
-    has ended. After the first echo, only words of the learner interrupt the tutor, not any sound;
-    otherwise its own voice would interrupt it repeatedly.
+    An echo has the words or the sound of the tutor: recognisers often mishear a soft voice, and
+    noise hides a sound. The time must match, too, because a learner who repeats a sentence starts
+    after the tutor has ended. After the first echo, only words of the learner interrupt the tutor,
+    not any sound; otherwise its own voice would interrupt it repeatedly.
 
     Args:
         session: The voice session.
@@ -64,8 +77,9 @@ class OwnVoice:
         self._session = session
         self._clock = clock
         self._text = ""
-        self._tutor: _Span | None = None
-        self._learner: _Span | None = None
+        self._said, self._heard = Spectrogram(KEPT_SECONDS), Spectrogram(KEPT_SECONDS)
+        self._tutor: deque[_Span] = deque(maxlen=KEPT_SPANS)
+        self._learner: deque[_Span] = deque(maxlen=KEPT_SPANS)
         self._echoes = False
 
     def watch(self) -> None:
@@ -80,20 +94,46 @@ class OwnVoice:
 
     def attach(self, agent: Agent) -> None:
         """Observe what an agent says, and drop its echo from what it hears."""
-        replace(agent, "tts_node", through(agent.tts_node, given=self._noted))
-        replace(agent, "stt_node", through(agent.stt_node, gives=self._without_echo))
+        said, heard = self._kept_in(self._said), self._kept_in(self._heard)
+        replace(agent, "tts_node", through(agent.tts_node, given=self._noted, gives=said))
+        replace(agent, "stt_node", through(agent.stt_node, given=heard, gives=self._without_echo))
 
-    def is_echo(self, text: str) -> bool:
-        """Return whether a transcript that has just arrived is an echo of the tutor."""
-        tutor, learner = self._tutor, self._learner
-        if tutor is None or learner is None or learner.start < tutor.start - EARLY_SECONDS:
+    def is_echo(self, text: str, until: float | None = None) -> bool:
+        """Return whether a transcript is an echo of the tutor.
+
+        Args:
+            text: The transcript, which has just arrived.
+            until: The time at which its last word was over; None for the latest speech. A slow
+                recogniser's transcript arrives when somebody speaks again.
+        """
+        now = self._clock()
+        learner = _latest(self._learner, now if until is None else until)
+        tutor = _latest(self._tutor, learner.start + EARLY_SECONDS) if learner else None
+        if not text or learner is None or tutor is None:
             return False
-        ended = learner.end or self._clock()
+        ended = learner.end or now
         if tutor.end is not None and (
             learner.start > tutor.end + LATE_SECONDS or ended > tutor.end + TAIL_SECONDS
         ):
             return False
-        return share_of(text[:LONGEST_CHARACTERS], self._text) >= SHARE
+        sound = self._heard.latest(now - learner.start + EARLY_SECONDS, now - ended)
+        return (
+            share_of(text[:LONGEST_CHARACTERS], self._text) >= SHARE
+            or likeness(sound, self._said.latest(KEPT_SECONDS)) >= LIKENESS
+        )
+
+    @staticmethod
+    def _kept_in(
+        spectrogram: Spectrogram,
+    ) -> Callable[[AsyncIterable[rtc.AudioFrame]], AsyncIterator[rtc.AudioFrame]]:
+        """Return what passes audio on, and keeps its energies."""
+
+        async def kept(frames: AsyncIterable[rtc.AudioFrame]) -> AsyncIterator[rtc.AudioFrame]:
+            async for frame in frames:
+                spectrogram.add(frame)
+                yield frame
+
+        return kept
 
     async def _noted(self, pieces: AsyncIterable[str]) -> AsyncIterator[str]:
         self._text = f"{self._text} "[-KEPT_CHARACTERS:]
@@ -105,7 +145,7 @@ class OwnVoice:
         self, events: AsyncIterable[SpeechEvent | str]
     ) -> AsyncIterator[SpeechEvent | str]:
         async for event in events:
-            if self.is_echo(_text_of(event)):
+            if self.is_echo(_text_of(event), getattr(event, "speech_end_time", None)):
                 self._beware()
             else:
                 yield event
@@ -121,15 +161,20 @@ class OwnVoice:
 
     def _on_tutor(self, event: AgentStateChangedEvent) -> None:
         if event.new_state == "speaking":
-            self._tutor = _Span(event.created_at)
-        elif event.old_state == "speaking" and self._tutor is not None:
-            self._tutor.end = event.created_at
+            self._tutor.append(_Span(event.created_at))
+        elif event.old_state == "speaking" and self._tutor:
+            self._tutor[-1].end = event.created_at
 
     def _on_learner(self, event: UserStateChangedEvent) -> None:
         if event.new_state == "speaking":
-            self._learner = _Span(event.created_at)
-        elif event.old_state == "speaking" and self._learner is not None:
-            self._learner.end = event.created_at
+            self._learner.append(_Span(event.created_at))
+        elif event.old_state == "speaking" and self._learner:
+            self._learner[-1].end = event.created_at
+
+
+def _latest(spans: Iterable[_Span], until: float) -> _Span | None:
+    """Return the latest of these spans that had started by a time."""
+    return max((it for it in spans if it.start <= until), key=lambda it: it.start, default=None)
 
 
 def share_of(heard: str, said: str) -> float:

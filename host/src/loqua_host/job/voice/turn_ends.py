@@ -11,13 +11,14 @@ from typing import Any, Final
 
 from livekit.agents import AgentSession, UserInputTranscribedEvent, UserStateChangedEvent
 
-__all__ = ["following_words", "is_unfinished"]
+__all__ = ["UNEXPECTED", "following_words", "is_unfinished"]
 
 UNFINISHED: Final = {
     "de": "der die das den dem des ein eine einen einem einer und oder aber weil dass wenn mit von "
     "zu zum zur in im am an auf für mein meine dein deine sein seine ihr ihre sehr äh ähm",
-    "en": "a an the and or but because if to of in on at for from with into about my your his her "
-    "its our their is are am was were he she we they i very not don't doesn't uh um",
+    "en": "a an the and or but because if to of in on at by for from with into about than my "
+    "your his her its our their is are am was were he she we they i very not don't "
+    "doesn't uh um",
     "es": "el la los las un una unos unas de del a al en con por para sin sobre y e o u pero "
     "porque que si cuando mi mis tu tus su sus nuestro nuestra muy es son soy somos se eh em",
     "fr": "le la les un une des du de à au aux en dans avec pour sans sur et ou mais que qui "
@@ -30,7 +31,26 @@ UNFINISHED: Final = {
 }
 """Words by language that a sentence hardly ever ends with."""
 
+DEPENDENT: Final = {
+    "de": "wenn als während obwohl falls bevor nachdem",
+    "en": "when if while although unless whenever",
+    "es": "cuando si aunque mientras",
+    "fr": "quand si s'il s'ils lorsque",
+    "it": "quando se mentre appena",
+    "pt": "quando se enquanto embora",
+}
+"""Words by language that begin a clause which a main clause follows. Not those that give a reason:
+"because I like it" is an answer."""
+
+LONGEST_CLAUSE: Final = 6
+"""Words of a clause; what is longer has the main clause in it."""
+
+UNEXPECTED: Final = 1.45
+"""Factor of the shorter delay after words that the tutor does not expect. Learners pause in the
+middle of sentences of their own, and half of these pauses sound like ends."""
+
 _WORDS: Final = {language: frozenset(words.split()) for language, words in UNFINISHED.items()}
+_DEPENDENT: Final = {language: frozenset(words.split()) for language, words in DEPENDENT.items()}
 _BROKEN_OFF: Final = ("...", "…", ",", "-")
 _MARKS: Final = ".,;:!?…\"'- "
 
@@ -44,8 +64,16 @@ def is_unfinished(language: str, text: str) -> bool:
     """
     if text.rstrip().endswith(_BROKEN_OFF):
         return True
-    words = text.casefold().split()
-    return bool(words) and words[-1].strip(_MARKS) in _WORDS.get(language, ())
+    words = [word.strip(_MARKS) for word in text.casefold().split()]
+    if not words:
+        return False
+    return words[-1] in _WORDS.get(language, ()) or _is_dependent(language, text, words)
+
+
+def _is_dependent(language: str, text: str, words: list[str]) -> bool:
+    """Return whether the words are a clause that another must follow: "when I came home"."""
+    is_one_clause = len(words) <= LONGEST_CLAUSE and "," not in text and "?" not in text
+    return is_one_clause and words[0] in _DEPENDENT.get(language, ())
 
 
 @contextmanager
@@ -77,7 +105,7 @@ class _Waiting:
     usual: tuple[float, float] | None = field(default=None, init=False)
 
     def on_words(self, event: UserInputTranscribedEvent) -> None:
-        """Wait for what must follow, and for nothing after an expected answer.
+        """Wait for what must follow, and for nothing after an expected answer; else a bit longer.
 
         LiveKit decides when to end the turn right after it has emitted this event.
         """
@@ -89,6 +117,8 @@ class _Waiting:
             self._wait(longest, longest)
         elif self.is_expected(event.transcript):
             self._wait(shortest, shortest)
+        else:
+            self._wait(min(shortest * UNEXPECTED, longest), longest)
 
     def on_user(self, event: UserStateChangedEvent) -> None:
         """Wait as usual for the next utterance."""
