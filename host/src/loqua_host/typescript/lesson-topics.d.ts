@@ -34,7 +34,7 @@ export interface Correction {
   message: string;
 }
 
-/** What is due for review. Each message replaces the previous one. */
+/** Topics that are due for review. Each message replaces the previous one. */
 export interface DueTopics {
   /** Topics of earlier sessions, with the API's names, the longest overdue first. */
   topics: string[];
@@ -46,7 +46,7 @@ export interface Ending {
   seconds: number;
 }
 
-/** How a lesson ended, with the tutor's report if there is one. */
+/** The end of a lesson, with the tutor's report if there is one. */
 export interface LessonOutcome {
   ending: Ending;
   report: LessonReport | null;
@@ -84,7 +84,7 @@ export interface Progress {
   grammar_points: string[];
 }
 
-/** How the learner said a sentence. */
+/** The scores of a sentence that the learner said. */
 export interface PronunciationScore {
   /** The sentence that was to be said. */
   text: string;
