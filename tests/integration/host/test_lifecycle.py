@@ -278,7 +278,7 @@ async def test_a_tutor_whose_agent_fails_at_each_turn_says_goodbye(
             await learner.room.local_participant.send_text("¿Qué tal?", topic=TOPIC_CHAT)
             failed = await host.log.until("agent.failed", room=room, count=turn)
         await host.log.until("probe.end", room=room, reason="agent_failed")
-    assert failed["callback"] == "Caller.on_user_turn_completed"
+    assert failed["callback"] == "SpecialistCaller.on_user_turn_completed"
     assert "in _misbehave" in failed["exception"]
     assert "agent_activity.py" not in failed["exception"]
     await deployment.api.until("sessions", learner.user_id)

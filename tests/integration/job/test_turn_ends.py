@@ -85,7 +85,7 @@ async def test_an_expected_answer_ends_the_turn_and_an_article_does_not(
     text: str, *, is_waited_for: bool
 ) -> None:
     """The turn detector takes neither for an end: a synthetic voice has no breath behind it."""
-    named = {"use": f"{__name__}:Recogniser", "options": {"text": text}}
+    named = {"use": f"{__name__}:FixedRecogniser", "options": {"text": text}}
     engines = Engines(stt=(Engine.model_validate(named),), turn=DELAYS)
     session, microphone, tutor = (
         build_session(engines, "es", {}),

@@ -31,7 +31,7 @@ def test_a_language_model_can_be_given() -> None:
     status, shown = console(
         "tests.unit.testing.lesson_tutors:Chatter",
         "--llm",
-        "tests.unit.testing.lesson_tutors:Model",
+        "tests.unit.testing.lesson_tutors:OneReplyLLM",
         typed="Hola.\n",
     )
     assert status == 0

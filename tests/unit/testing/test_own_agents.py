@@ -109,7 +109,7 @@ def test_the_learner_who_is_away_is_not_heard(*, realtime: bool) -> None:
 def test_a_specialist_has_the_floor_alone(*, realtime: bool) -> None:
     """The agent steps aside, and is told how it went."""
     play(
-        "Caller",
+        "SpecialistCallingTutor",
         *(Says("Ayuda."), TutorCalls("grammar-expert"), TutorSays("Bien hecho.")),
         replies=("¿Qué tal?", CallsTool("call"), "Bien hecho."),
         realtime=realtime,
@@ -139,7 +139,7 @@ def test_a_failure_of_the_agent_that_took_over_is_noticed(*, realtime: bool) -> 
         *(Says("Quiero."), Says("Bien."), TutorSays("Ups.")),
         replies=("¿Qué tal?", CallsTool("start_drill", {"topic": "ser"}), "Drill.", FAIL, "Ups."),
         realtime=realtime,
-        expect=LessonExpectations(failures=("Drill.fail: raised ValueError",)),
+        expect=LessonExpectations(failures=("DrillTutor.fail: raised ValueError",)),
     )
 
 

@@ -1,6 +1,6 @@
 """The course of a practice: what was asked, what was wrong, and what the tutor says next.
 
-All pure: each sentence of the learner advances the `PracticeState`, from which what is spoken and
+All pure: each sentence of the learner advances the `GrammarPracticeState`, from which what is spoken and
 reported is read.
 """
 
