@@ -205,7 +205,7 @@ def test_a_bare_agent_that_livekit_cannot_call_is_reported(site: Path) -> None:
 async def test_a_bare_agent_is_hosted_without_a_plugin() -> None:
     """It is created anew for each lesson, and its tutor is named after its class."""
     loaded = load_plugin(agent=f"{__name__}:UnawareAgent")
-    assert loaded.tutor == Tutor(name="plain-agent")
+    assert loaded.tutor == Tutor(name="unaware-agent")
     lesson = Lesson(
         id="lesson",
         visit="visit",

@@ -1,7 +1,7 @@
 """The course of a practice: what was asked, what was wrong, and what the tutor says next.
 
-All pure: each sentence of the learner advances the `GrammarPracticeState`, from which what is spoken and
-reported is read.
+The module is pure: each sentence of the learner advances the `GrammarPracticeState`, which has
+all that is spoken and reported.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
