@@ -136,7 +136,7 @@ async def test_without_a_learner_the_agent_s_jwt_is_tried_all_the_same(
         ({"kind": "outage"}, "answer", "user-token: "),
         ({"kind": "outage", "answer": "503"}, "answer", "user-token: 503"),
         ({"kind": "garbage_body"}, "answer", "user-token: answered what the guide does not"),
-        ({"kind": "error", "endpoint": "context"}, "context", "the context endpoint gave no"),
+        ({"kind": "error", "endpoint": "context"}, "context", "the context endpoint returned no"),
     ],
     ids=lambda value: str(value.get("kind")) if isinstance(value, Mapping) else None,
 )

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
@@ -11,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 from tests.bench.tcp_proxy import open_tcp_proxy
@@ -253,4 +253,7 @@ def kill(server: str) -> None:
     with psycopg.connect(server) as connection:
         row = connection.execute("SELECT pg_read_file('postmaster.pid')").fetchone()
     assert row is not None
-    os.kill(int(row[0].splitlines()[0]), signal.SIGKILL)
+    postmaster = psutil.Process(int(row[0].splitlines()[0]))
+    # Without its postmaster, a backend serves its connection until it notices.
+    for process in (postmaster, *postmaster.children()):
+        process.kill()
