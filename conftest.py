@@ -41,7 +41,7 @@ sys.dont_write_bytecode = False
 # the time that collecting tests takes. See `pytest_collection_finish`.
 gc.disable()
 
-WORKERS = ("voice", "integration", "integration", "integration", "unit")
+WORKERS = ("voice", "integration", "integration", "unit")
 """What each process runs first: voices, one at a time, beside what waits and what computes."""
 
 WITHOUT_VOICE = frozenset(
@@ -66,7 +66,7 @@ LONGEST = (
 """Files that begin first: one that begins last is waited for by all. Browsers and faults begin one
 after the other, because together they take more than the machine has."""
 
-NICE = 5
+NICE = 10
 """By how much the other processes stand back for voices, which are heard in real time."""
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
