@@ -14,7 +14,6 @@ import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from pathlib import Path
 
 from livekit.agents.ipc.log_queue import LogQueueHandler
@@ -132,7 +131,9 @@ def _read_siblings(_host: int, _ledger: Path, _ports: list[int]) -> None:
     for one in Path("/proc").iterdir():
         if one.name.isdigit() and int(one.name) != mine and _parent(one) == parent:
             for name in PRIVATE:
-                with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+                with contextlib.suppress(
+                    FileNotFoundError, ProcessLookupError
+                ):  # it has ended meanwhile
                     _denied(lambda file=one / name: file.open("rb"))  # type: ignore[misc]
     raise PermissionError
 
