@@ -1,5 +1,8 @@
 """Whether one sound is heard in another, whatever words a recogniser finds in them."""
 
+from collections import deque
+from functools import lru_cache
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -36,8 +39,7 @@ class Spectrogram:
     """
 
     def __init__(self, seconds: float) -> None:
-        self._most = int(seconds * ROWS_A_SECOND)
-        self._rows = np.zeros((0, len(_EDGES) - 1), np.float32)
+        self._rows: deque[Energies] = deque(maxlen=int(seconds * ROWS_A_SECOND))
         self._rest = np.zeros(0, np.float32)
         self._rate = 0
 
@@ -50,14 +52,15 @@ class Spectrogram:
         length = self._rate // ROWS_A_SECOND
         whole = len(heard) // length * length
         self._rest = heard[whole:]
-        rows = _energies(heard[:whole].reshape(-1, length), self._rate)
-        self._rows = np.concatenate((self._rows, rows))[-self._most :]
+        if whole:
+            self._rows.extend(_energies(heard[:whole].reshape(-1, length), self._rate))
 
     def latest(self, since: float, until: float = 0.0) -> Energies:
         """Return the energies of the sound from some seconds ago until some seconds ago."""
         end = len(self._rows) - round(until * ROWS_A_SECOND)
         start = len(self._rows) - round(since * ROWS_A_SECOND)
-        return self._rows[max(0, start) : max(0, end)]
+        rows = list(islice(self._rows, max(0, start), max(0, end)))
+        return np.array(rows, np.float32).reshape(-1, len(_EDGES) - 1)
 
 
 def likeness(heard: Energies, said: Energies) -> float:
@@ -86,10 +89,17 @@ def likeness(heard: Energies, said: Energies) -> float:
 
 
 def _energies(pieces: NDArray[np.float32], rate: int) -> Energies:
-    power = np.abs(np.fft.rfft(pieces * np.hanning(pieces.shape[1]))) ** 2
-    firsts = np.searchsorted(np.fft.rfftfreq(pieces.shape[1], 1 / rate), _EDGES)
-    sums = np.pad(power.cumsum(axis=1), ((0, 0), (1, 0)))
-    return np.diff(sums[:, np.minimum(firsts, power.shape[1])], axis=1).astype(np.float32)
+    window, bands = _window_and_bands(pieces.shape[1], rate)
+    power = np.abs(np.fft.rfft(pieces * window)) ** 2
+    return (power @ bands).astype(np.float32)
+
+
+@lru_cache(maxsize=8)  # each frame needs them, and a session has two rates
+def _window_and_bands(length: int, rate: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the window of a piece, and which frequency belongs to which band."""
+    frequencies = np.fft.rfftfreq(length, 1 / rate)[:, None]
+    bands = (frequencies >= _EDGES[:-1]) & (frequencies < _EDGES[1:])
+    return np.hanning(length), bands.astype(np.float64)
 
 
 def _levels(energies: Energies) -> NDArray[np.float64]:
