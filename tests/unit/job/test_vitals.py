@@ -301,6 +301,39 @@ async def test_an_event_loop_that_is_late_makes_its_session_late(watched: Watche
     asking.cancel()
 
 
+async def test_a_session_is_not_deaf_because_its_process_stood_still(
+    watched: WatchedSession,
+) -> None:
+    """What queued up meanwhile comes at once, and is processed afterwards."""
+    await watched.sounds(5)
+    await watched.sounds(4, looked_at=False)
+    watched.clock.skipped = 8
+    for _ in range(80):
+        watched.microphone.frames.put_nowait(SOUND)
+        await anext(watched.session.input.audio)
+    await watched.sounds(4, looked_at=False)
+    assert watched.stuck == []
+    await watched.sounds(5, looked_at=False)
+    assert watched.stuck == ["hearing"]
+
+
+async def test_a_session_is_not_mute_because_its_process_stood_still(
+    watched: WatchedSession,
+) -> None:
+    """Its engine may have answered meanwhile."""
+    asking = asyncio.create_task(anext(watched.session.input.audio))
+    await asyncio.sleep(1)
+    saying = watched.asks("hola")
+    await asyncio.sleep(MUTE_SECONDS - 5)
+    watched.clock.skipped = 8
+    await asyncio.sleep(4)
+    assert watched.stuck == []
+    await asyncio.sleep(3)
+    assert watched.stuck == ["speaking"]
+    saying.cancel()
+    asking.cancel()
+
+
 async def test_a_tutor_that_speaks_on_when_all_has_been_played_is_mute(
     watched: WatchedSession,
 ) -> None:

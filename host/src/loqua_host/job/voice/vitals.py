@@ -59,6 +59,9 @@ Part = Literal["hearing", "speaking"]
 class Vitals:
     """Watch the input and output of a session.
 
+    Time in which this process stood still counts for nothing: what happened meanwhile is not known
+    yet when it goes on, and the audio that queued up comes all at once.
+
     Args:
         session: The voice session.
         clock: A monotonic clock in seconds.
@@ -79,6 +82,8 @@ class Vitals:
         self._give_up = give_up
         self._report_delay = report_delay
         self._late = 0.0
+        self._stalled = 0.0
+        self._stalled_since_report = 0.0
         self._input: _Input | None = None
         self._output: _Output | None = None
         self._detector: VAD | None = None
@@ -108,9 +113,9 @@ class Vitals:
     def _come_between(self) -> None:
         """Wrap the session's input and output, before its first agent speaks."""
         if self._input is None and (heard := self._session.input.audio) is not None:
-            self._session.input.audio = self._input = _Input(heard, self._clock)
+            self._session.input.audio = self._input = _Input(heard, self._now)
         if self._output is None and (said := self._session.output.audio) is not None:
-            self._session.output.audio = self._output = _Output(said, self._clock)
+            self._session.output.audio = self._output = _Output(said, self._now)
 
     def _follow(self, detector: VAD | None) -> None:
         """Follow another voice activity detector, or none."""
@@ -128,7 +133,14 @@ class Vitals:
                 return
             due = self._clock() + POLL_SECONDS
             await asyncio.sleep(POLL_SECONDS)
-            self._note_late(self._clock() - due)
+            late = max(0.0, self._clock() - due)
+            self._note_late(late)
+            self._stalled += late
+            self._stalled_since_report += late
+
+    def _now(self) -> float:
+        """Return the clock's time without that in which this process stood still."""
+        return self._clock() - self._stalled
 
     def find_stuck(self) -> Part | None:
         """Return the part that is stuck, or None."""
@@ -145,11 +157,12 @@ class Vitals:
             self._processed_at = self._input.seconds
         return (
             self._input.ignored > UNPROCESSED_SECONDS
-            or self._input.seconds - self._processed_at > UNPROCESSED_SECONDS
+            or self._input.seconds - self._processed_at
+            > UNPROCESSED_SECONDS + self._stalled_since_report
         )
 
     def _is_mute(self) -> bool:
-        now = self._clock()
+        now = self._now()
         if self._asked_at is not None and now - self._asked_at > MUTE_SECONDS:
             return True
         if self._session.agent_state != "speaking" or self._output is None:
@@ -159,7 +172,7 @@ class Vitals:
 
     def _note_late(self, loop: float) -> None:
         """Report the delay of the event loop or of audio processing."""
-        late = max(0.0, loop)
+        late = loop
         if self._input is not None:
             late = max(late, self._input.seconds - self._processed_at - DETECTOR_SECONDS)
         if max(late, self._late) >= LATE_SECONDS:
@@ -169,6 +182,7 @@ class Vitals:
     def _on_detector_metrics(self, _: VADMetrics) -> None:
         if self._input is not None:
             self._processed_at = self._input.seconds
+            self._stalled_since_report = 0.0
 
     def _on_learner(self, event: UserStateChangedEvent) -> None:
         """Count utterances that have no transcript by the end of the next one."""
@@ -215,7 +229,7 @@ class Vitals:
     async def _note_words(self, text: AsyncIterable[str]) -> None:
         async for piece in text:
             if piece.strip():
-                self._asked_at = self._clock()
+                self._asked_at = self._now()
                 return
 
     async def _sound(
