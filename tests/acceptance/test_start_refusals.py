@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 import yaml
 
 ENVIRON = {
@@ -19,7 +18,6 @@ ENVIRON = {
     "LIVEKIT_API_KEY": "a-key",
     "LIVEKIT_API_SECRET": "a LiveKit secret of 32 characters",
 }
-COMMANDS = pytest.mark.parametrize("command", ["run", "check"])
 
 
 def write(config: Path, files: dict[str, object]) -> None:
@@ -30,11 +28,11 @@ def write(config: Path, files: dict[str, object]) -> None:
         file.write_text(yaml.safe_dump(data))
 
 
-def refusal(command: str, config: Path, **environ: str) -> str:
-    """Run a command that refuses a configuration; return its standard error."""
+def refusal(config: Path, **environ: str) -> str:
+    """Start a host that refuses its configuration; return its standard error."""
     kept = {name: os.environ[name] for name in ("HOME", "PATH") if name in os.environ}
     done = subprocess.run(  # noqa: S603  # our own command
-        [sys.executable, "-m", "loqua_host", command, "--config", config],
+        [sys.executable, "-m", "loqua_host", "run", "--config", config],
         env=kept | ENVIRON | environ,
         capture_output=True,
         text=True,
@@ -54,7 +52,7 @@ def tutor(worker_type: str, **keys: object) -> dict[str, object]:
 def test_all_mistakes_are_named_at_once_without_their_values(tmp_path: Path) -> None:
     """Those of files, of variables and of addresses in production, with place and hint of each.
 
-    That `check` says the same, the next test and tests/unit/cli/test_check.py tell.
+    That `check` says the same, tests/unit/cli/test_check.py tells.
     """
     engine = {"use": "livekit.plugins.openai:TTS", "options": {"base_url": "http://speech/v1"}}
     files: dict[str, object] = {
@@ -74,7 +72,6 @@ def test_all_mistakes_are_named_at_once_without_their_values(tmp_path: Path) -> 
     }
     write(tmp_path, files)
     said = refusal(
-        "run",
         tmp_path,
         LOQUA_ENVIRONMENT="production",
         PROD_AGENT_SECRET="a shared secret of 32 characters",
@@ -114,14 +111,13 @@ def test_all_mistakes_are_named_at_once_without_their_values(tmp_path: Path) -> 
     assert [it for it in ("hunter2", "everybody", ENVIRON["DEV_AGENT_SECRET"]) if it in said] == []
 
 
-@COMMANDS
 def test_an_ops_address_open_to_a_network_refuses_the_start_without_a_token(
-    command: str, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
     """In development too: networks are not asked what they are for."""
     anywhere = {"ops": {"address": "0.0.0.0"}}  # noqa: S104  # what is refused
     write(tmp_path, {"host.yaml": anywhere, "tutors/grammar.yaml": tutor("automatic")})
-    said = refusal(command, tmp_path)
+    said = refusal(tmp_path)
     assert "OPS_TOKEN" in said
     assert "ops.address: 127.0.0.1" in said
 

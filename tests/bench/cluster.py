@@ -26,6 +26,7 @@ from tests.integration.host.conftest import (
     dev_api_for,
     new_room,
 )
+from tests.integration.host.warm_hosts import WarmHosts
 
 from loqua_host.dev.child import dying_with_parent
 from loqua_host.dev.livekit import LiveKitServer, run_livekit
@@ -70,7 +71,7 @@ class Member:
     livekit: TcpProxy
     api: TcpProxy
     environ: Mapping[str, str] = field(default_factory=dict)
-    wrapper: tuple[str, ...] = ()
+    wrapper: tuple[str, ...] | None = None
     tutors: Tutors = field(default_factory=lambda: AUTOMATIC)
     host: HostProcess | None = None
     _running: AsyncExitStack = field(default_factory=AsyncExitStack)
@@ -279,7 +280,10 @@ async def run_nodes(stack: AsyncExitStack, directory: Path, count: int) -> list[
 
 @asynccontextmanager
 async def run_cluster(
-    hosts: int = 3, nodes: int = 2, tutors: Sequence[Tutors] = (AUTOMATIC,)
+    hosts: int = 3,
+    nodes: int = 2,
+    tutors: Sequence[Tutors] = (AUTOMATIC,),
+    warm: WarmHosts | None = None,
 ) -> AsyncIterator[HostCluster]:
     """Run everything for the length of a block; the hosts have started side by side.
 
@@ -287,6 +291,7 @@ async def run_cluster(
         hosts: How many hosts.
         nodes: How many LiveKit nodes; one alone needs no Redis.
         tutors: The tutors of the hosts, in turn.
+        warm: What hosts are forked from; without it, each is a program of its own.
     """
     async with AsyncExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -294,7 +299,7 @@ async def run_cluster(
         livekit = await run_nodes(stack, directory, nodes)
         api = await stack.enter_async_context(dev_api_for(livekit[0]))
         postgres = stack.enter_context(run_postgres(durable=False))
-        deployments = [Deployment(node, api, plugins, directory) for node in livekit]
+        deployments = [Deployment(node, api, plugins, directory, warm=warm) for node in livekit]
         members = [
             Member(
                 name=f"host{number}",

@@ -69,7 +69,7 @@ def from_my_agent(case: Any) -> None:
         case.headers["X-Agent-ID"] = AGENT
 
 
-@hypothesis_settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@hypothesis_settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 def validate(case: Any) -> None:
     """Check status, body, headers, auth and method; valid data is taken, invalid is refused."""
     if case.meta and case.meta.generation.mode.is_positive:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import pytest
 import pytest_asyncio
 from tests.bench.cluster import AUTOMATIC, HostCluster, Member, run_cluster
-from tests.integration.host.conftest import SilentLearner, explicit, new_room
+from tests.integration.host.conftest import Deployment, SilentLearner, explicit, new_room
 
 from loqua_host.dev.postgres import PostgresUnavailableError
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
 SPECIALIST = "probe-specialist"
 MADE = [{"words_learned": 30}]
@@ -54,11 +54,13 @@ class TwoHosts:
         ]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def hosts() -> AsyncIterator[TwoHosts]:
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def hosts(deployment: Deployment) -> AsyncIterator[TwoHosts]:
     """Yield the hosts on one LiveKit server and one ledger in Postgres."""
     try:
-        async with run_cluster(2, 1, (AUTOMATIC, explicit(SPECIALIST))) as cluster:
+        async with run_cluster(
+            2, 1, (AUTOMATIC, explicit(SPECIALIST)), warm=deployment.warm
+        ) as cluster:
             yield TwoHosts(cluster)
     except PostgresUnavailableError as missing:
         pytest.skip(str(missing))

@@ -3,6 +3,7 @@
 import pytest
 from tests.bench.cluster import run_cluster
 from tests.bench.hosts import NEWCOMERS, cut_off, rehearse
+from tests.integration.host.conftest import Deployment
 
 from loqua_host.dev.postgres import PostgresUnavailableError
 
@@ -13,10 +14,12 @@ SECONDS = 12.0
 """For which it is cut off; the other host teaches whoever comes within them."""
 
 
-async def test_learners_are_taught_and_recorded_once_while_a_host_is_cut_off() -> None:
+async def test_learners_are_taught_and_recorded_once_while_a_host_is_cut_off(
+    deployment: Deployment,
+) -> None:
     """The other host teaches who comes; a lesson goes on where its host lives."""
     try:
-        async with run_cluster(hosts=2, nodes=1) as cluster:
+        async with run_cluster(hosts=2, nodes=1, warm=deployment.warm) as cluster:
             figures = await rehearse(
                 cluster, lambda host: cut_off(host.postgres), learners=LEARNERS, seconds=SECONDS
             )

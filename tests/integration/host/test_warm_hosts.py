@@ -37,6 +37,20 @@ async def test_a_host_that_cannot_start_says_why_and_fails(warm: WarmHosts, tmp_
     assert await host.wait() == 2
 
 
+async def test_hosts_that_start_side_by_side_are_all_children(
+    warm: WarmHosts, tmp_path: Path
+) -> None:
+    """Each has its own log and exit code."""
+    names = [str(tmp_path / f"none-{number}") for number in range(5)]
+    started = await asyncio.gather(
+        *(warm.start(["run", "--config", name], dict(os.environ)) for name in names)
+    )
+    async with asyncio.timeout(40):
+        for name, (host, log) in zip(names, started, strict=True):
+            assert name.encode() in await log.read()
+            assert await host.wait() == 2
+
+
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGTERM, 0), (signal.SIGKILL, -9)], ids=["stopped", "killed"]
 )

@@ -19,6 +19,7 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from importlib import import_module
+from threading import Lock
 
 from loqua_host.dev.child import dying_with_parent
 
@@ -82,6 +83,7 @@ class WarmHosts:
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
+        self._asking = Lock()
 
     async def start(
         self, arguments: Sequence[str], environ: Mapping[str, str]
@@ -106,13 +108,15 @@ class WarmHosts:
 
     def _ask(self, request: bytes, log: int) -> int:
         # So that the host, whose parent ends at once, becomes a child of this process. Only for so
-        # long: what a host leaves when it is killed is for init to bury.
-        _prctl(PR_SET_CHILD_SUBREAPER, 1)
-        try:
-            socket.send_fds(self._channel, [request], [log])
-            return int(self._channel.recv(LIMIT))
-        finally:
-            _prctl(PR_SET_CHILD_SUBREAPER, 0)
+        # long: what a host leaves when it is killed is for init to bury. One at a time: the end of
+        # another one's request would leave this host to init, too.
+        with self._asking:
+            _prctl(PR_SET_CHILD_SUBREAPER, 1)
+            try:
+                socket.send_fds(self._channel, [request], [log])
+                return int(self._channel.recv(LIMIT))
+            finally:
+                _prctl(PR_SET_CHILD_SUBREAPER, 0)
 
 
 @asynccontextmanager
