@@ -4,6 +4,9 @@ import warnings
 
 import pytest
 
+# pytester forgets what a run in this process has imported, and numpy cannot be imported again.
+import loqua_host.testing.player  # noqa: F401
+
 pytest_plugins = ["pytester"]
 
 FIXTURE = """
@@ -38,7 +41,7 @@ def test_that_knows_nothing_of_tutors():
 """
 
 
-def run(pytester: pytest.Pytester, **files: str) -> pytest.RunResult:
+def run(pytester: pytest.Pytester, *options: str, **files: str) -> pytest.RunResult:
     """Run pytest in a directory with these files."""
     for name, text in files.items():
         path = name.replace("__", ".")
@@ -47,13 +50,14 @@ def run(pytester: pytest.Pytester, **files: str) -> pytest.RunResult:
         # argparse of Python 3.12.1 warns of pytest's own arguments.
         warnings.filterwarnings("ignore", "Do not expect", UserWarning)
         return pytester.runpytest_inprocess(
-            "-p", "no:xdist", "-o", "asyncio_default_fixture_loop_scope=function"
+            "-p", "no:xdist", "-o", "asyncio_default_fixture_loop_scope=function", *options
         )
 
 
 def test_fixtures_and_suite_load_by_themselves(pytester: pytest.Pytester) -> None:
-    """Without a conftest or an option."""
-    run(pytester, test_fixture__py=FIXTURE, test_suite__py=SUITE).assert_outcomes(passed=10)
+    """Without a conftest. What the suite's other tests find, plugins/grammar/tests show."""
+    ran = run(pytester, "-k", "greeting or purely", test_fixture__py=FIXTURE, test_suite__py=SUITE)
+    ran.assert_outcomes(passed=2, deselected=8)
 
 
 def test_a_lesson_in_yaml_is_a_test(pytester: pytest.Pytester) -> None:
