@@ -15,12 +15,6 @@ from .visitor import DESKTOP, PHONE, Playground, Visitor, playground, write_sent
 
 pytestmark = [pytest.mark.timeout(400, func_only=True), pytest.mark.asyncio(loop_scope="module")]
 
-IMPATIENT = """
-const wait = setTimeout;
-window.setTimeout = (call, ms, ...given) => wait(call, ms === 20_000 ? 0 : ms, ...given);
-"""
-"""The page has no patience with tutors."""
-
 PATIENCE_IN_HAND = """
 const wait = setTimeout;
 window.setTimeout = (call, ms, ...given) =>
@@ -71,7 +65,9 @@ async def visitor(served: Playground, browser: Browser) -> AsyncIterator[Visitor
     person = Visitor(await context.new_page())
     await person.open(served.url)
     yield person
+    room = await person.room()
     await context.close()
+    await served.close(room)
     assert person.complaints == []
 
 
@@ -106,7 +102,7 @@ async def test_a_typed_lesson_from_its_choice_to_its_record(
     await page.wait_for_selector("[data-tutor=conversation]:not([data-state=aside])")
     await page.wait_for_selector("[data-figure=phrases]")
 
-    await visitor.end()
+    await visitor.end(served)
     assert await visitor.barriers() == []
     assert len(await served.sessions(await visitor.visit())) == 2
     assert "subject_verb_agreement" in await page.locator("#record pre").text_content()
@@ -173,22 +169,7 @@ async def test_what_is_typed_on_the_way_back_is_sent_when_the_tutor_is_there(
 async def test_without_a_tutor_the_page_says_so_until_one_comes(
     served: Playground, browser: Browser
 ) -> None:
-    """With what to look at; a tutor who comes late is welcome."""
-    context = await browser.new_context(viewport=PHONE, locale="en-GB")
-    await context.add_init_script(IMPATIENT)
-    visitor = Visitor(await context.new_page())
-    await visitor.open(served.url)
-    await visitor.page.click("#start-typing")
-    await visitor.page.wait_for_selector("#problem-text:has-text('No tutor has come.')")
-    await visitor.page.wait_for_selector(".entry.tutor")
-    assert not await visitor.page.is_visible("#problem")
-    await context.close()
-
-
-async def test_a_page_that_waits_and_a_tutor_who_stays_away_keep_nobody_out(
-    served: Playground, browser: Browser
-) -> None:
-    """While the tutor is on the way, and when the page has lost its patience."""
+    """It keeps nobody out meanwhile, and a tutor who comes late is welcome."""
     context = await browser.new_context(locale="en-GB")
     await context.add_init_script(PATIENCE_IN_HAND)
     visitor = Visitor(await context.new_page())
@@ -200,6 +181,9 @@ async def test_a_page_that_waits_and_a_tutor_who_stays_away_keep_nobody_out(
     await visitor.page.evaluate("losePatience()")
     await visitor.page.wait_for_selector("#problem-text:has-text('No tutor has come.')")
     assert await visitor.barriers() == []
+    await served.call("grammar-specialist", await visitor.room())
+    await visitor.page.wait_for_selector(".entry.tutor")
+    assert not await visitor.page.is_visible("#problem")
     await context.close()
 
 
@@ -217,7 +201,7 @@ async def test_a_tutor_that_crashes_comes_back_where_it_was(
     await visitor.until(back.format("has dropped out"))
     await visitor.until(back.format("is back"))
     await visitor.type("Hola.")
-    await visitor.end()
+    await visitor.end(served)
     assert len(await served.sessions(await visitor.visit())) == 1
 
 

@@ -9,9 +9,6 @@ from tests.pictures.browser import chromium
 
 from .visitor import PATIENCE, PHONE, Playground, Visitor, playground
 
-RECONNECT_TIMEOUT = 30.0
-"""As in config/host.yaml. Where UDP is cut off, livekit-client is away for up to 17 s."""
-
 FAULTS = (
     "signal-reconnect",
     "resume-reconnect",
@@ -53,9 +50,8 @@ async def enter(served: Playground, browser: Browser, *, typing: bool) -> Visito
 
 
 async def count_records(served: Playground, visitor: Visitor) -> int:
-    """End the lesson by its room, for which the host does not wait, and count its records."""
-    await served.close(await visitor.room())
-    await visitor.end()
+    """End the lesson, and count its records."""
+    await visitor.end(served)
     records = await served.sessions(await visitor.visit())
     await visitor.page.context.close()
     return len(records)
@@ -99,7 +95,7 @@ async def test_a_lesson_survives_faults_of_its_connection_and_has_one_record(
 ) -> None:
     """Two lessons side by side: what was said stays, and the same tutor goes on."""
     async with (
-        playground(tmp_path, speech_url, reconnect_timeout=RECONNECT_TIMEOUT) as served,
+        playground(tmp_path, speech_url) as served,
         chromium() as browser,
     ):
         records = await asyncio.gather(

@@ -1,6 +1,7 @@
 """A playground in front of a host, and a person at its page."""
 
 import asyncio
+import contextlib
 import wave
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -30,6 +31,10 @@ TUTORS = (
 
 PATIENCE = 90.0
 """Seconds for anything to happen on a machine that is busy with something else."""
+
+RECONNECT_TIMEOUT = 30.0
+"""As in config/host.yaml. Where UDP is cut off, livekit-client is away for up to 17 s; a page on a
+busy machine for more than three."""
 
 PHONE: Any = {"width": 390, "height": 844}
 DESKTOP: Any = {"width": 1100, "height": 800}
@@ -62,23 +67,28 @@ class Playground:
         async with api.LiveKitAPI(livekit.url, livekit.api_key, livekit.api_secret) as rooms:
             await rooms.room.remove_participant(who)
 
+    async def call(self, agent_name: str, room: str) -> None:
+        """Call a tutor into a room."""
+        livekit = self.parts.livekit
+        dispatch = api.CreateAgentDispatchRequest(agent_name=agent_name, room=room)
+        async with api.LiveKitAPI(livekit.url, livekit.api_key, livekit.api_secret) as rooms:
+            await rooms.agent_dispatch.create_dispatch(dispatch)
+
     async def close(self, room: str) -> None:
-        """Close a room, which ends its lessons at once."""
+        """Close a room, if there is one, which ends its lessons at once."""
         livekit = self.parts.livekit
         async with api.LiveKitAPI(livekit.url, livekit.api_key, livekit.api_secret) as rooms:
-            await rooms.room.delete_room(api.DeleteRoomRequest(room=room))
+            with contextlib.suppress(api.TwirpError):
+                await rooms.room.delete_room(api.DeleteRoomRequest(room=room))
 
 
 @asynccontextmanager
-async def playground(
-    directory: Path, speech_url: str, *, reconnect_timeout: float = 3
-) -> AsyncIterator[Playground]:
+async def playground(directory: Path, speech_url: str) -> AsyncIterator[Playground]:
     """Serve a playground for a host with the three tutors, whose specialists have one exercise.
 
     Args:
         directory: Where configuration and ledger go.
         speech_url: The address of the speech server.
-        reconnect_timeout: Seconds that a lesson waits for a learner who left.
     """
     async with local_parts(print, speech_url) as parts:
         config = directory / "config"
@@ -87,7 +97,7 @@ async def playground(
             config,
             parts.speech_url,
             tick_every=1,
-            reconnect_timeout=reconnect_timeout,
+            reconnect_timeout=RECONNECT_TIMEOUT,
         )
         for name, exercises in {"grammar": "questions", "pronunciation": "exercises"}.items():
             file = config / f"tutors/{name}.yaml"
@@ -212,8 +222,8 @@ class Visitor:
         return visit
 
     async def room(self) -> str:
-        """Return the name of the room."""
-        room: str = await self.page.evaluate("lesson.visit.room")
+        """Return the name of the room; "" before there is one."""
+        room: str = await self.page.evaluate("globalThis.lesson?.visit?.room ?? ''")
         return room
 
     async def identity(self) -> str:
@@ -221,10 +231,12 @@ class Visitor:
         identity: str = await self.page.evaluate("lesson.room.room.localParticipant.identity")
         return identity
 
-    async def end(self) -> None:
-        """End the lesson, and wait for the report."""
+    async def end(self, served: Playground) -> None:
+        """End the lesson, close its room, for which the host does not wait, and get the report."""
+        room = await self.room()
         if await self.page.locator("#end").count():
             await self.page.click("#end")
+        await served.close(room)
         await self.page.wait_for_selector(".report[data-state=arrived]")
 
     async def barriers(self) -> Sequence[str]:

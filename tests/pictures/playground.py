@@ -54,7 +54,7 @@ async def hold_lesson(browser: Browser, served: Playground, device: str, size: A
     await visitor.until_said("estudiante o profesor")
     await visitor.type("Yo es estudiante.")
     await photograph(page, "during", device)
-    await visitor.end()
+    await visitor.end(served)
     await photograph(page, "after", device)
     await context.close()
 
