@@ -47,8 +47,9 @@ WORKERS = ("voice", "integration", "integration", "unit")
 WITHOUT_VOICE = frozenset(
     f"tests/acceptance/test_{name}.py"
     for name in (
-        *("demo_stopped", "extras", "memory", "new_tutor", "ops_page", "playground"),
-        *("playground_faults", "readme", "reload", "soak", "start_refusals", "typed_tutors"),
+        *("demo_stopped", "extras", "fresh_machine", "memory", "new_tutor", "ops_page"),
+        *("playground", "playground_faults", "readme", "reload", "soak", "start_refusals"),
+        "typed_tutors",
     )
 )
 """The acceptance tests in which no learner speaks, or only for a moment."""
