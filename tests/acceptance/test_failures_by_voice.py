@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import httpx
+import numpy as np
 import pytest
 import pytest_asyncio
 from livekit import rtc
@@ -25,7 +26,7 @@ from tests.acceptance.voices import (
 )
 
 from loqua_host.dev.demo import HostLog
-from loqua_host.dev.learner import SAMPLE_RATE, synthesise_line
+from loqua_host.dev.learner import AUDIBLE, SAMPLE_RATE, synthesise_line
 from loqua_host.dev.parts import Parts
 from loqua_host.system.tasks import background
 
@@ -44,12 +45,17 @@ PATIENCE = 240.0
 ANSWER_SECONDS = 15.0
 """Seconds after which people say again what nobody has answered."""
 
+SETTLE = 1.0
+"""Seconds of silence after which the tutor has said all it had to say."""
+
 
 @dataclass(slots=True)
 class HeardSound:
     """What a learner hears of the tutor, with its seconds."""
 
     pieces: list[tuple[float, bytes]] = field(default_factory=list)
+    _sounded: float = 0.0
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def follow(self, learner: SpeakingLearner) -> None:
         """Receive audio until cancelled."""
@@ -58,11 +64,26 @@ class HeardSound:
             track=track, sample_rate=SAMPLE_RATE, num_channels=1, frame_size_ms=20
         )
         async for event in stream:
-            self.pieces.append((_now(), bytes(event.frame.data)))
+            data = bytes(event.frame.data)
+            self.pieces.append((_now(), data))
+            if _is_audible(data):
+                self._sounded = _now()
+            self._news.set()
+
+    async def until_quiet(self) -> None:
+        """Wait until nothing has been heard for a second: sound comes later than its words."""
+        while _now() - self._sounded < SETTLE:
+            self._news.clear()
+            await self._news.wait()
 
     def pcm(self, since: float) -> bytes:
         """Return all that was heard since then."""
         return b"".join(data for at, data in self.pieces if at >= since)
+
+
+def _is_audible(data: bytes) -> bool:
+    samples = np.frombuffer(data, "<i2").astype(float)
+    return float(np.sqrt(np.mean(samples**2))) > AUDIBLE
 
 
 def _now() -> float:
@@ -110,6 +131,7 @@ class Dialogue:
         heard = ("barista.heard", f"number={self.turns}", "coffee=True", self.user)
         await self.lesson.log.until(*heard)
         await self.learner.until_written(answer)
+        await self.sound.until_quiet()
         return await transcribed(self.lesson.parts, self.sound.pcm(ended))
 
 
@@ -125,6 +147,7 @@ async def taught_without_engines(lesson: FallbackLesson, order: bytes) -> None:
         tasks.create_task(talk.sound.follow(maria))
         await log.until("barista.greeted", user)
         await log.until("engine.switched", "kind=tts", "to=fallback", user)
+        await talk.sound.until_quiet()
         heard = await transcribed(lesson.parts, talk.sound.pcm(0))
         assert all(word in heard.lower() for word in ("sopa", "pescado", "tomar")), heard
 
