@@ -6,8 +6,9 @@ tells; how each kind of engine may fail, tests/integration/job/test_engines.py.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 import numpy as np
@@ -214,13 +215,17 @@ async def running(
 async def lessons(running: FallbackLesson) -> dict[str, "asyncio.Task[None]"]:
     """Return the lessons, which have all come to an end."""
     order = await synthesise_line(f"{running.parts.speech_url}/v1", ORDER, "es")
-    taught = {name: asyncio.create_task(taught_by_another(running, name, order)) for name in STUCK}
-    taught["engines"] = asyncio.create_task(taught_without_engines(running, order))
-    _, endless = await asyncio.wait(taught.values(), timeout=PATIENCE)
-    for lesson in endless:
-        lesson.cancel("it did not come to an end")
+    lessons = {name: taught_by_another(running, name, order) for name in STUCK}
+    lessons["engines"] = taught_without_engines(running, order)
+    taught = {name: asyncio.create_task(in_time(lesson)) for name, lesson in lessons.items()}
     await asyncio.wait(taught.values())
     return taught
+
+
+async def in_time(lesson: Coroutine[Any, Any, None]) -> None:
+    """Teach a lesson to its end, or fail where it hangs."""
+    async with asyncio.timeout(PATIENCE):
+        await lesson
 
 
 async def test_a_lesson_goes_on_without_any_of_its_engines(
