@@ -31,7 +31,10 @@ from loqua_host.dev.learner import AUDIBLE, SAMPLE_RATE, synthesise_line
 from loqua_host.dev.parts import Parts
 from loqua_host.system.tasks import background
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(300, func_only=True),
+]
 
 ORDER = "Quiero un café con leche, por favor."
 FIRST = "Muy bien. Le traigo un café con leche ahora mismo."
