@@ -1,6 +1,9 @@
-"""The demo as its users run it, of which nothing may be left."""
+"""Commands as users run them on a fresh machine, and the demo, of which nothing may be left."""
 
 import asyncio
+import os
+import re
+import subprocess
 import tempfile
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
@@ -8,6 +11,39 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psutil
+import pytest
+
+from loqua_host.dev.livekit_binary import cache_directory
+
+ROOT = Path(__file__).parents[2]
+FROM_WHERE = re.compile(r"proxy$|_CERT|_CA_|INDEX|FIND_LINKS|TIMEOUT", re.IGNORECASE)
+
+
+def run(
+    *command: str, cwd: Path, given: bytes | None = None, environ: dict[str, str] | None = None
+) -> bytes:
+    """Run a command to its end and return what it printed."""
+    done = subprocess.run(  # noqa: S603  # the test's own
+        command, cwd=cwd, env=environ, input=given, check=False, capture_output=True
+    )
+    assert done.returncode == 0, (done.stdout + done.stderr).decode()[-3000:]
+    return done.stdout
+
+
+def fresh_environ(home: Path) -> dict[str, str]:
+    """Return the environment of someone who has only just come to a machine.
+
+    Nobody has installed a Python, set a variable of Python's tools or switched anything on; where
+    packages come from stays, and so do the caches, which hold what a first run would bring.
+    """
+    if subprocess.call(("sh", "-c", "/usr/bin/python3 -c 'import ensurepip'")):  # noqa: S607  # likewise
+        pytest.skip("this machine has no Python of its own with venv: apt install python3-venv")
+    caches = {
+        "UV_CACHE_DIR": run("uv", "cache", "dir", cwd=ROOT).decode().strip(),
+        "XDG_CACHE_HOME": str(cache_directory(os.environ).parent),
+    }
+    kept = {name: value for name, value in os.environ.items() if FROM_WHERE.search(name)}
+    return {**kept, **caches, "HOME": str(home), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
 
 
 @asynccontextmanager

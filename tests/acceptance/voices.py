@@ -1,12 +1,13 @@
-"""Learners with microphones of their own, and a tutor that is written down in a test."""
+"""Learners with microphones of their own, and hosts whose tutors are written for a test."""
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+from uuid import uuid4
 
 import httpx
 import numpy as np
@@ -74,6 +75,11 @@ class TranscriptReader:
             self._news.clear()
             await self._news.wait()
 
+    async def until_written(self, words: str) -> None:
+        """Wait until a final transcript has these words: a tutor's comes as it has said them."""
+        while not any(words in one.text for one in self.transcripts):
+            await self.until_transcripts(len(self.transcripts) + 1)
+
     async def type(self, text: str) -> None:
         """Write to the tutor."""
         await self.room.local_participant.send_text(text, topic=TOPIC_CHAT)
@@ -133,35 +139,59 @@ class SpeakingLearner(TranscriptReader):
         await uncancelled(self.source.capture_frame(frame))
 
 
-def install(directory: Path, name: str, code: str) -> str:
-    """Put a tutor's module and its entry point where a host finds it; return its PYTHONPATH."""
+def new(name: str) -> str:
+    """Return a name that no other test has, nor another try of the same."""
+    return f"{name}-{uuid4().hex[:8]}"
+
+
+def install(directory: Path, name: str, code: str) -> None:
+    """Put a tutor's module and its entry point where a host finds it on its PYTHONPATH."""
     info = directory / f"{name}-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(f"[loqua_host]\n{name} = {name}:plugin\n")
     (directory / f"{name}.py").write_text(code)
-    return os.pathsep.join([str(directory), os.environ.get("PYTHONPATH", "")])
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenTutor:
+    """A tutor for one test.
+
+    Attributes:
+        code: Its module, which has `plugin`.
+        keys: More of its file in config/tutors.
+    """
+
+    code: str
+    keys: dict[str, object] = field(default_factory=dict)
+
+
+def tutor_of(name: str, **keys: object) -> WrittenTutor:
+    """Return a tutor of tests/acceptance/tutors."""
+    code = (Path(__file__).parent / f"tutors/{name}.py").read_text("utf-8")
+    return WrittenTutor(code, keys)
+
+
+def called(name: str) -> dict[str, object]:
+    """Return the keys of a tutor that is dispatched by its name."""
+    return {"worker_type": "explicit", "agent_name": name}
 
 
 @asynccontextmanager
 async def host_of(
     directory: Path,
     speech_url: str | None,
-    name: str,
-    code: str,
+    tutors: Mapping[str, WrittenTutor],
     *,
     max_lessons: int | Literal["auto"] | None = None,
-    **keys: object,
 ) -> AsyncIterator[tuple[Parts, HostLog]]:
-    """Run a host for the length of a block whose one tutor is `code`, dispatched automatically.
+    """Run a host for the length of a block that has these tutors only.
 
     Args:
-        directory: For its config and the tutor's module.
+        directory: For its config and the tutors' modules.
         speech_url: A speech server that runs already.
-        name: The tutor's, its plugin's and its module's.
-        code: The module, which has `plugin`.
+        tutors: By the names of tutor, plugin and module; dispatched automatically by default.
         max_lessons: The host's, where it is not that of the demo.
-        keys: More of the tutor's file.
     """
     async with local_parts(print, speech_url) as parts:
         write_config(ROOT / "config", directory / "config", parts.speech_url, tick_every=1)
@@ -172,22 +202,34 @@ async def host_of(
             overlay.write_text(yaml.safe_dump(written))
         for file in (directory / "config/tutors").iterdir():
             file.unlink()
-        tutor = {"worker_type": "automatic", "language": "es", **keys}
-        (directory / f"config/tutors/{name}.yaml").write_text(yaml.safe_dump(tutor))
-        parts.environ["PYTHONPATH"] = install(directory / "site", name, code)
+        for name, tutor in tutors.items():
+            keys = {"worker_type": "automatic", "language": "es", **tutor.keys}
+            (directory / f"config/tutors/{name}.yaml").write_text(yaml.safe_dump(keys))
+            install(directory / "site", name, tutor.code)
+        paths = [str(directory / "site"), os.environ.get("PYTHONPATH", "")]
+        parts.environ["PYTHONPATH"] = os.pathsep.join(paths)
         async with run_host_process(directory / "config", parts, print) as log:
             await log.until("host.ready")
             yield parts, log
 
 
+async def join(parts: Parts, user_id: str, room: str, **body: str) -> dict[str, str]:
+    """Return the address, the token and the session id that the API gives a learner."""
+    body |= {"user_id": user_id, "room_name": room}
+    async with httpx.AsyncClient(base_url=parts.api_url, timeout=60) as api:
+        answer = (await api.post("/api/v1/rooms/join", json=body)).raise_for_status()
+    return dict(answer.json())
+
+
 @asynccontextmanager
-async def present(parts: Parts, user_id: str, room_name: str) -> AsyncIterator[rtc.Room]:
+async def present(
+    parts: Parts, user_id: str, room_name: str, **body: str
+) -> AsyncIterator[rtc.Room]:
     """Keep a learner in the room, without a microphone."""
     async with httpx.AsyncClient(base_url=parts.api_url, timeout=60) as api:
         (await api.put(f"/dev/learners/{user_id}", json={})).raise_for_status()
-        body = {"user_id": user_id, "room_name": room_name}
-        answer = (await api.post("/api/v1/rooms/join", json=body)).raise_for_status().json()
-    async with joined(answer["url"], answer["token"]) as room:
+    admitted = await join(parts, user_id, room_name, **body)
+    async with joined(admitted["url"], admitted["token"]) as room:
         yield room
 
 
@@ -197,9 +239,10 @@ async def entered(
     user_id: str,
     room_name: str,
     published_as: "rtc.TrackSource.ValueType" = rtc.TrackSource.SOURCE_MICROPHONE,
+    **body: str,
 ) -> AsyncIterator[SpeakingLearner]:
     """Keep a learner in the room, with a microphone."""
-    async with present(parts, user_id, room_name) as room:
+    async with present(parts, user_id, room_name, **body) as room:
         source = rtc.AudioSource(SAMPLE_RATE, 1)
         track = rtc.LocalAudioTrack.create_audio_track("voice", source)
         options = rtc.TrackPublishOptions(source=published_as)

@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 import numpy as np
 from livekit import rtc
-from tests.acceptance.voices import SpeakingLearner, arrived, entered, host_of
+from tests.acceptance.voices import SpeakingLearner, WrittenTutor, arrived, entered, host_of
 
 from loqua_host.dev.demo import HostLog
 from loqua_host.dev.learner import AUDIBLE, SAMPLE_RATE, audible_extent, synthesise_line
@@ -255,9 +255,8 @@ async def main(learners: int, max_lessons: int | Literal["auto"]) -> int:
     """Measure."""
     async with AsyncExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        host = host_of(
-            directory, None, "patient", CODE, max_lessons=max_lessons, max_concurrent_jobs=100
-        )
+        tutor = WrittenTutor(CODE, {"max_concurrent_jobs": 100})
+        host = host_of(directory, None, {"patient": tutor}, max_lessons=max_lessons)
         parts, log = await stack.enter_async_context(host)
         figures = await measure(parts, log, learners)
     print(json.dumps(figures))  # noqa: T201  # the result

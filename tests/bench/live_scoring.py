@@ -25,7 +25,7 @@ import httpx
 import numpy as np
 from livekit import rtc
 from livekit.agents.types import ATTRIBUTE_AGENT_STATE
-from tests.acceptance.test_lessons_by_voice import ROOT, join
+from tests.acceptance.voices import ROOT, join
 
 from loqua_host.contract.display import LessonTopic, PronunciationScore, parse_message
 from loqua_host.dev.demo import run_host_process

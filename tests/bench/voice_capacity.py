@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.acceptance.voices import host_of
+from tests.acceptance.voices import WrittenTutor, host_of
 from tests.bench.burst import CODE, LINES, talk
 from tests.bench.visits import NEVER
 
@@ -41,9 +41,8 @@ def measure_capacity(limit: float) -> tuple[int, Mapping[int, float]]:
 async def _measure_lessons(limit: float) -> tuple[int, Mapping[int, float]]:
     found: dict[int, float] = {}
     with tempfile.TemporaryDirectory(prefix="loqua-bench-") as name:
-        host = host_of(
-            Path(name), None, "patient", CODE, max_lessons=max(MORE), max_concurrent_jobs=100
-        )
+        tutor = WrittenTutor(CODE, {"max_concurrent_jobs": 100})
+        host = host_of(Path(name), None, {"patient": tutor}, max_lessons=max(MORE))
         async with host as (parts, log):
             url = f"{parts.speech_url}/v1"
             sounds = [await synthesise_line(url, text, "es") for text in LINES]

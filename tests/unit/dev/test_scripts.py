@@ -1,7 +1,7 @@
 """The demo's scripts: tutors that hear these lines report what the scripts expect."""
 
 from copy import deepcopy
-from dataclasses import asdict
+from dataclasses import fields
 from types import ModuleType
 from typing import Any
 from unittest.mock import AsyncMock
@@ -14,7 +14,15 @@ import loqua_tutor_grammar
 import loqua_tutor_pronunciation
 from loqua_host import Assessment, Learner, LearnerContext, Lesson, LessonReport
 from loqua_host.dev.api.learners import INVENTED
-from loqua_host.dev.scripts import LESSONS, ExpectedRecord, ScriptedLesson, mismatches
+from loqua_host.dev.scripts import (
+    LESSONS,
+    ExpectedProgress,
+    ExpectedRange,
+    ExpectedRecord,
+    ExpectedSession,
+    ScriptedLesson,
+    mismatches,
+)
 from loqua_host.records.achievements import judge_performance
 from loqua_tutor_pronunciation.tutor import PronunciationTutor
 
@@ -49,19 +57,19 @@ def as_expected(script: ScriptedLesson) -> Records:
         arrivals(
             script,
             *(
-                (record, score_as_sent(record), words_as_sent(asdict(record.session)))
+                (record, as_sent(record.progress), words_as_sent(as_sent(record.session)))
                 for record in script.records
             ),
         )
     )
 
 
-def score_as_sent(record: ExpectedRecord) -> Records:
-    """Return the progress with a score within its bounds."""
-    score = record.progress.pronunciation_score
+def as_sent(expected: ExpectedProgress | ExpectedSession) -> Records:
+    """Return what is expected, with numbers within their bounds."""
+    values = {field.name: getattr(expected, field.name) for field in fields(expected)}
     return {
-        **asdict(record.progress),
-        "pronunciation_score": score and (score.low + score.high) / 2,
+        name: value.high if isinstance(value, ExpectedRange) else value
+        for name, value in values.items()
     }
 
 
