@@ -11,7 +11,6 @@ livekit-agents 1.8.9; tests/unit/test_livekit_inference.py tells when a release 
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
 
@@ -31,7 +30,7 @@ def import_at_first_use() -> None:
         sys.meta_path.insert(0, _Finder())
 
 
-class _Finder(MetaPathFinder):
+class _Finder:
     """Finds LiveKit as Python does, and has it loaded without its client."""
 
     def find_spec(

@@ -59,7 +59,7 @@ def _preload(settings: HostSettings) -> list[str]:
     tutors = settings.enabled_tutors
     engines = [engine for tutor in tutors for engine in settings.engines_for(tutor).all()]
     modules = {engine.use.partition(":")[0] for engine in engines}
-    if any(one.secrets for one in (*tutors, *engines)):
+    if any(tutor.secrets for tutor in tutors) or any(engine.secrets for engine in engines):
         modules.add(CLIENT)
     return [
         "loqua_host.job.process",

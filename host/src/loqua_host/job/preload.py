@@ -9,7 +9,7 @@ from importlib import import_module
 from livekit.agents.llm import ChatMessage
 from livekit.agents.tokenize import basic, blingfire
 
-from loqua_host.livekit_internals import preload_livekit, read_certificates
+from loqua_host.livekit_internals import preload_livekit, read_certificates, sharing_certificates
 
 AT_FIRST_USE = (
     "anyio._backends._asyncio",
@@ -20,7 +20,8 @@ AT_FIRST_USE = (
 )
 """Modules that httpx, LiveKit and NumPy import when they first use them."""
 
-preload_livekit()
+with sharing_certificates():
+    preload_livekit()
 for name in AT_FIRST_USE:
     import_module(name)
 ChatMessage.model_rebuild()  # otherwise done for the first message
