@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from math import log10
+from statistics import median
 from typing import Final
 
 __all__ = ["Series", "draw"]
@@ -20,28 +21,38 @@ WIDE: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A line of a chart: its name and its points."""
+    """A line of a chart: its name, and the values at each x."""
 
     name: str
-    points: Sequence[tuple[float, float]]
+    values: Sequence[tuple[float, Sequence[float]]]
+
+    @property
+    def points(self) -> Sequence[tuple[float, float]]:
+        """The median at each x."""
+        return [(x, median(of)) for x, of in self.values]
 
 
 def draw(title: str, lines: Sequence[Series]) -> str:
-    """Return a picture of lines whose points begin at the same x, above 0."""
-    xs = sorted({x for line in lines for x, _ in line.points})
-    top = max(y for line in lines for _, y in line.points)
+    """Return a picture of lines through medians, with bars from the least value to the greatest.
+
+    All lines begin at the same x, above 0.
+    """
+    xs = sorted({x for line in lines for x, _ in line.values})
+    top = max(y for line in lines for _, of in line.values for y in of)
 
     def place(x: float, y: float) -> tuple[float, float]:
         return LEFT + (RIGHT - LEFT) * _share(x, xs), BOTTOM - (BOTTOM - TOP) * y / top
 
     grid = [
         *(_text(place(x, 0)[0], BOTTOM + 18, f"{x:,}", "middle") for x in xs),
-        *(_text(LEFT - 6, place(xs[0], y)[1] + 4, f"{y:.3g}", "end") for y in (0, top / 2, top)),
+        *(_text(LEFT - 6, place(xs[0], y)[1] + 4, _digits(y), "end") for y in (0, top / 2, top)),
     ]
     coloured = zip(lines, cycle(COLOURS), strict=False)
     ranked = sorted(coloured, key=lambda it: -it[0].points[-1][1])
     drawn = [
-        _line([place(*point) for point in line.points], colour) + _name(number, line.name, colour)
+        _line([place(*point) for point in line.points], colour)
+        + "".join(_bar(place(x, min(of)), place(x, max(of)), colour) for x, of in line.values)
+        + _name(number, line.name, colour)
         for number, (line, colour) in enumerate(ranked)
     ]
     return (
@@ -51,6 +62,10 @@ def draw(title: str, lines: Sequence[Series]) -> str:
         f'<path d="M{LEFT} {TOP}V{BOTTOM}H{RIGHT}" fill="none" stroke="#888"/>\n'
         f"{''.join(grid)}{''.join(drawn)}</svg>\n"
     )
+
+
+def _digits(y: float) -> str:
+    return f"{y:,.0f}" if y >= 100 else f"{y:.3g}"  # three digits
 
 
 def _share(x: float, xs: Sequence[float]) -> float:
@@ -65,6 +80,10 @@ def _line(points: Sequence[tuple[float, float]], colour: str) -> str:
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in points)
     return f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>{dots}\n'
+
+
+def _bar(low: tuple[float, float], high: tuple[float, float], colour: str) -> str:
+    return f'<path d="M{low[0]:.1f} {low[1]:.1f}V{high[1]:.1f}" stroke="{colour}"/>'
 
 
 def _name(number: int, name: str, colour: str) -> str:

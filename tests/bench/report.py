@@ -205,12 +205,13 @@ def _lines(figures: Figures, name: str, per: float) -> list[Series]:
         for row, systems in figures.items()
         if row.startswith(f"{name}/")
     }
-    points: dict[str, list[tuple[float, float]]] = {}
+    found: dict[str, list[tuple[float, Sequence[float]]]] = {}
     for at in sorted(rows):
         for system, values in rows[at].items():
-            if math.isfinite(middle := median(values)):
-                points.setdefault(system, []).append((at, middle / per))
-    return [Series(system, of) for system, of in points.items()]
+            if math.isfinite(median(values)):
+                finite = [value / per for value in values if math.isfinite(value)]
+                found.setdefault(system, []).append((at, finite))
+    return [Series(system, of) for system, of in found.items()]
 
 
 def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

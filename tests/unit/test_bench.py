@@ -89,6 +89,13 @@ def test_tables_and_pictures_are_written_from_the_values(
 
 def test_a_picture_shows_each_line_with_its_name() -> None:
     """Colours alone do not tell who is who."""
-    picture = draw("cost", [Series("ours", [(1, 2), (10, 4)]), Series("theirs", [(1, 3)])])
+    picture = draw("cost", [Series("ours", [(1, [2]), (10, [4])]), Series("theirs", [(1, [3])])])
     assert ">ours<" in picture
     assert ">theirs<" in picture
+
+
+def test_a_picture_shows_how_far_apart_the_values_are() -> None:
+    """The line goes through the median of 1, 2 and 4, and a bar from 1 to 4."""
+    picture = draw("cost", [Series("ours", [(1, [1, 2, 4])])])
+    assert 'points="460.0,149.0"' in picture
+    assert 'd="M460.0 206.5V34.0"' in picture

@@ -6,6 +6,8 @@ Everything else in this package is private.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from .livekit_inference import import_at_first_use
+
 if TYPE_CHECKING:
     from .contract import *  # noqa: F403  # they are listed there
 else:
@@ -16,3 +18,6 @@ else:
         if name == "__all__" or name in contract.__all__:
             return getattr(contract, name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+import_at_first_use()

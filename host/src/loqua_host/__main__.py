@@ -15,7 +15,7 @@ WITH_SECRETS = frozenset({"check", "drain", "records", "region", "run", "timelin
 SHARED = ("loqua_host.job.entrypoint", "loqua_host.announcements.player")
 """What the host and its jobs both import, LiveKit above all."""
 
-JOBS_ONLY = ("loqua_host.job.preload", "livekit.agents.ipc._preload")
+JOBS_ONLY = ("loqua_host.job.preload",)
 """What jobs alone need, whatever is configured."""
 
 

@@ -12,10 +12,12 @@ import logging
 import os
 import shutil
 import struct
+import sys
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache, partialmethod, wraps
+from importlib import import_module
 from logging import LogRecord
 from pathlib import Path
 from types import SimpleNamespace
@@ -69,6 +71,7 @@ __all__ = [
     "leave_before_loop_ends",
     "on_process_closed",
     "patch_workers",
+    "preload_livekit",
     "process_id",
     "processes_of",
     "read_certificates",
@@ -472,6 +475,18 @@ def close_log() -> None:
         if isinstance(handler, log_queue.LogQueueHandler):
             handler.close()
             handler.thread.join(LOG_SECONDS)
+
+
+def preload_livekit() -> None:
+    """Import what LiveKit preloads for jobs, but for OpenAI's SDK, which few tutors use."""
+    modules: dict[str, Any] = sys.modules
+    if modules.setdefault("openai.resources", None) is not None:
+        import_module("livekit.agents.ipc._preload")
+        return
+    try:  # None makes an import fail; LiveKit goes on without what it cannot preload.
+        import_module("livekit.agents.ipc._preload")
+    finally:
+        del modules["openai.resources"]
 
 
 def setup_of(start: ProcStartArgs) -> object:

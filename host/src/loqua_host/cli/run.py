@@ -14,6 +14,7 @@ import structlog
 
 from loqua_host.configuration.configuration import Configuration
 from loqua_host.errors import ConfigError, LedgerError
+from loqua_host.livekit_inference import CLIENT
 from loqua_host.observability.redaction import report_uncaught
 from loqua_host.settings.host import HostSettings
 from loqua_host.settings.secrets import HostSecrets
@@ -50,15 +51,23 @@ def run(config: Path, zygote: Zygote | None) -> int:
 
 
 def _preload(settings: HostSettings) -> list[str]:
-    """List the modules that all jobs share: their own code and the configured engines."""
-    engines = (settings.engines_for(tutor) for tutor in settings.enabled_tutors)
-    modules = sorted({engine.use.partition(":")[0] for one in engines for engine in one.all()})
+    """List the modules that all jobs share: their own code and the configured engines.
+
+    LiveKit's client for hosted models, which takes a third of a second to import, is among them if
+    any tutor or engine has a secret: without a key, no hosted model answers.
+    """
+    tutors = settings.enabled_tutors
+    engines = [engine for tutor in tutors for engine in settings.engines_for(tutor).all()]
+    modules = {engine.use.partition(":")[0] for engine in engines}
+    if any(tutor.secrets for tutor in tutors) or any(engine.secrets for engine in engines):
+        modules.add(CLIENT)
     return [
         "loqua_host.job.process",
         "loqua_host.announcements.player",
         "loqua_host.announcements.synthesis",
-        *modules,
+        *sorted(modules),
         "loqua_host.job.preload",
+        "loqua_host.job.preload_openai",
     ]
 
 

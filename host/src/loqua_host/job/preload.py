@@ -9,20 +9,19 @@ from importlib import import_module
 from livekit.agents.llm import ChatMessage
 from livekit.agents.tokenize import basic, blingfire
 
-from loqua_host.livekit_internals import read_certificates
+from loqua_host.livekit_internals import preload_livekit, read_certificates, sharing_certificates
 
 AT_FIRST_USE = (
     "anyio._backends._asyncio",
-    "openai.resources.audio.speech",
-    "openai.resources.audio.transcriptions",
-    "openai.resources.audio.audio",
     "wave",
     "livekit.agents.llm.async_toolset",
     "livekit.agents.voice.report",
     "numpy.fft",
 )
-"""Modules that httpx, OpenAI's SDK, LiveKit and NumPy import when they first use them."""
+"""Modules that httpx, LiveKit and NumPy import when they first use them."""
 
+with sharing_certificates():
+    preload_livekit()
 for name in AT_FIRST_USE:
     import_module(name)
 ChatMessage.model_rebuild()  # otherwise done for the first message
