@@ -16,6 +16,7 @@ from loqua_speech.pronunciation.inputs import (
     PhoneSequence,
     phone_inputs,
     phone_sequence,
+    phone_states,
     read_phone_inputs,
     read_utterance_inputs,
     read_word_inputs,
@@ -24,7 +25,7 @@ from loqua_speech.pronunciation.inputs import (
 )
 from loqua_speech.pronunciation.phones import PHONES
 from loqua_speech.pronunciation.reading import RecogniserReading
-from loqua_speech.pronunciation.regression import Kernel, Linear
+from loqua_speech.pronunciation.regression import ClassLinear, Kernel, Linear
 from loqua_speech.pronunciation.transformer import Transformer
 from loqua_speech.pronunciation.trees import Trees
 from training.pronunciation.boosting import (
@@ -36,7 +37,7 @@ from training.pronunciation.boosting import (
     fit_trees,
 )
 from training.pronunciation.measuring import Example
-from training.pronunciation.ridge import fit_kernel, fit_linear, weights
+from training.pronunciation.ridge import fit_by_class, fit_kernel, fit_linear, weights
 from training.pronunciation.substitutions import Substitution
 from training.pronunciation.transformers import fit_transformer
 
@@ -104,6 +105,7 @@ def cross_validate(
     stages, targets, folds = _stages(examples), _targets(examples), _folds(examples)
     rows = _read_rows(stages, examples, readings)
     of_phone, of_word = _owners(examples, "phones"), _owners(examples, "words")
+    by_states = _split(_by_states_out_of_fold(examples, readings), of_phone)
     read = _Targets(
         _read_out_of_fold(rows.phones, targets.phones, folds[of_phone], _fit_phones),
         _read_out_of_fold(rows.words, targets.words, folds[of_word], _fit_words),
@@ -112,7 +114,7 @@ def cross_validate(
     alone = _Targets(stages.phones[:, None], stages.words, stages.utterances)
     regressed = _scores(read, of_phone, of_word)
     transformed = _transformed_out_of_fold(examples, _sequences(stages.norms, examples, readings))
-    blended = [blend(*both) for both in zip(regressed, transformed, strict=True)]
+    blended = [blend(*three) for three in zip(regressed, by_states, transformed, strict=True)]
     return _scores(alone, of_phone, of_word), blended
 
 
@@ -163,6 +165,7 @@ def fit_head(
         tuple(fit_trees(stages.utterance_rows, it, UTTERANCE) for it in targets.utterances.T),
         ReadingHead(
             _fit_phones(rows.phones, targets.phones),
+            _fit_states(examples, _states(examples, readings)),
             _fit_words(rows.words, targets.words),
             _fit_utterances(rows.utterances, targets.utterances),
             fit_sound(_sounds(readings), targets.utterances),
@@ -185,6 +188,33 @@ def _fit_substitution(
 
 def _replaced_rows(substitutions: Sequence[Substitution], norms: PhoneNorms) -> Rows:
     return np.stack([phone_inputs(it.evidence, norms)[it.phone] for it in substitutions])
+
+
+def _states(
+    examples: Sequence[Example], readings: Sequence[RecogniserReading]
+) -> list[NDArray[np.float32]]:
+    pairs = zip(examples, readings, strict=True)
+    return [phone_states(example.evidence, reading) for example, reading in pairs]
+
+
+def _fit_states(examples: Sequence[Example], states: Sequence[NDArray[np.float32]]) -> ClassLinear:
+    phones = np.concatenate([example.evidence.phones for example in examples])
+    targets = _targets(examples).phones[:, 0]
+    return fit_by_class(phones, np.concatenate(states), targets, count=len(PHONES), cost=0.3)
+
+
+def _by_states_out_of_fold(
+    examples: Sequence[Example], readings: Sequence[RecogniserReading]
+) -> FloatArray:
+    """Return the phones' scores by states, from regressions that have not heard the speaker."""
+    folds, states = _folds(examples), _states(examples, readings)
+    scores: dict[int, FloatArray] = {}
+    for fold in range(FOLDS):
+        heard = np.flatnonzero(folds != fold).tolist()
+        regression = _fit_states([examples[at] for at in heard], [states[at] for at in heard])
+        for at in np.flatnonzero(folds == fold).tolist():
+            scores[at] = regression.predict(examples[at].evidence.phones, states[at])
+    return np.concatenate([scores[at] for at in range(len(examples))])
 
 
 def _sequences(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from loqua_speech.pronunciation.evidence import Columns, Evidence
+from loqua_speech.pronunciation.evidence import Columns, Evidence, average_over_phones
 from loqua_speech.pronunciation.phones import TRAITS, IntArray
 from loqua_speech.pronunciation.reading import RecogniserReading
 
@@ -15,6 +15,7 @@ __all__ = [
     "PhoneSequence",
     "phone_inputs",
     "phone_sequence",
+    "phone_states",
     "read_phone_inputs",
     "read_utterance_inputs",
     "read_word_inputs",
@@ -161,6 +162,12 @@ def read_utterance_inputs(
     """Return the utterance heads' inputs with those of a reading, one row."""
     whole = np.concatenate([_read_whole(reading), reading.sound])
     return np.concatenate([inputs, whole[None]], axis=1).astype(np.float32)
+
+
+def phone_states(evidence: Evidence, reading: RecogniserReading) -> NDArray[np.float32]:
+    """Return the recogniser's states averaged over each phone, one row a phone."""
+    states = reading.states.astype(np.float32)
+    return average_over_phones(states, evidence.starts, evidence.ends)
 
 
 def phone_sequence(
