@@ -125,8 +125,8 @@ class Head:
             by_states = heads.states.predict(evidence.phones, phone_states(evidence, reading))
             regressed = Scores(
                 heads.phone.predict(read_phone_inputs(evidence, phones, reading))[:, 0],
-                heads.word.predict(read_word_inputs(of_words, reading)),
-                heads.utterance.predict(read_utterance_inputs(whole, reading))[0],
+                heads.word.predict(read_word_inputs(of_words, evidence.words, reading, by_states)),
+                heads.utterance.predict(read_utterance_inputs(whole, reading, by_states))[0],
             )
             sequence = phone_sequence(evidence, self.norms, reading)
             transformed = [Scores(*it.predict(sequence)) for it in heads.transformers]

@@ -150,17 +150,35 @@ def read_phone_inputs(
 
 
 def read_word_inputs(
-    inputs: NDArray[np.float32], reading: RecogniserReading
+    inputs: NDArray[np.float32],
+    words: IntArray,
+    reading: RecogniserReading,
+    by_states: FloatArray,
 ) -> NDArray[np.float32]:
-    """Return the word heads' inputs with those of a reading, one row a word."""
-    return np.concatenate([inputs, _read(reading)], axis=1).astype(np.float32)
+    """Return the word heads' inputs with those of a reading, one row a word.
+
+    Args:
+        inputs: From `word_inputs`.
+        words: Which word each phone belongs to.
+        reading: How the recogniser read them.
+        by_states: The phones' scores by its states.
+    """
+    parts = np.split(by_states, np.flatnonzero(np.diff(words)) + 1)
+    summary = [_summary(part) for part in parts]
+    return np.concatenate([inputs, summary, _read(reading)], axis=1).astype(np.float32)
 
 
 def read_utterance_inputs(
-    inputs: NDArray[np.float32], reading: RecogniserReading
+    inputs: NDArray[np.float32], reading: RecogniserReading, by_states: FloatArray
 ) -> NDArray[np.float32]:
-    """Return the utterance heads' inputs with those of a reading, one row."""
-    whole = np.concatenate([_read_whole(reading), reading.sound])
+    """Return the utterance heads' inputs with those of a reading, one row.
+
+    Args:
+        inputs: From `utterance_inputs`.
+        reading: How the recogniser read its words.
+        by_states: The phones' scores by its states.
+    """
+    whole = np.concatenate([_summary(by_states), _read_whole(reading), reading.sound])
     return np.concatenate([inputs, whole[None]], axis=1).astype(np.float32)
 
 
