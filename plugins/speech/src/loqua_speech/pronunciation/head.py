@@ -122,7 +122,7 @@ class Head:
         whole = utterance_inputs(evidence, phones, words[:, 0])
         if reading is not None:
             heads = self.reading
-            by_states = heads.states.predict(evidence.phones, phone_states(evidence, reading))
+            by_states = self._by_states(evidence, reading)
             regressed = Scores(
                 heads.phone.predict(read_phone_inputs(evidence, phones, reading))[:, 0],
                 heads.word.predict(read_word_inputs(of_words, evidence.words, reading, by_states)),
@@ -138,7 +138,8 @@ class Head:
         """Return the scores of one utterance whose text is the recogniser's own.
 
         How likely the recogniser finds that text says nothing: it would not have chosen it
-        otherwise. What remains are the trees, averaged with the sound for the whole.
+        otherwise. What remains are the trees, averaged with its states over each phone and over
+        the whole.
 
         Args:
             evidence: What is measured of it.
@@ -147,8 +148,19 @@ class Head:
         scores = self.score(evidence, None)
         if reading is None:
             return scores
+        by_states = self._by_states(evidence, reading)
         sound = self.reading.sound.predict(reading.sound[None])[0]
-        return _clipped(replace(scores, utterance=(scores.utterance + sound) / 2))
+        return _clipped(
+            replace(
+                scores,
+                phones=(2 * scores.phones + by_states) / 3,
+                utterance=(scores.utterance + sound) / 2,
+            )
+        )
+
+    def _by_states(self, evidence: Evidence, reading: RecogniserReading) -> FloatArray:
+        states = phone_states(evidence, reading)
+        return self.reading.states.predict(evidence.phones, states)
 
     def save(self, file: Path) -> None:
         """Write the head as arrays."""
