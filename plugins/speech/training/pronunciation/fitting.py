@@ -291,7 +291,7 @@ def _fit_phones(rows: Rows, targets: FloatArray) -> Linear:
 def _fit_words(rows: Rows, targets: FloatArray) -> Kernel:
     """Return a kernel whose reach was chosen by cross-validation."""
     measured = rows.shape[1] - _BY_STATES - _READ_WORD
-    weight = weights((measured, 0.55), (_BY_STATES, 0.3), (_READ_WORD, 0.38))
+    weight = weights((measured, 0.55), (_BY_STATES, 0.6), (_READ_WORD, 0.38))
     return fit_kernel(rows, targets, weight, examples=1000)
 
 

@@ -74,7 +74,7 @@ class ReadingHead:
         word: Predicts `WORD_SCORES`.
         utterance: Predicts `UTTERANCE_SCORES`.
         sound: Predicts `UTTERANCE_SCORES` from the sound alone, whatever its text.
-        transformers: Predict the first three; the mean of their scores counts as one of these.
+        transformers: Predict all but that; the mean of their scores counts a third.
     """
 
     phone: Linear
@@ -224,22 +224,19 @@ class Head:
 
 
 def blend(regressed: Scores, by_states: FloatArray, transformed: Sequence[Scores]) -> Scores:
-    """Return the means of the scores of each kind.
+    """Return two thirds of the regressions' scores and one of the transformers' mean.
 
     Args:
         regressed: By regressions on what is measured and read.
-        by_states: The phones' scores by the recogniser's states over each.
+        by_states: The phones' scores by the recogniser's states over each, by a regression as well.
         transformed: By each transformer.
     """
+    both = replace(regressed, phones=(regressed.phones + by_states) / 2)
     phones, words, utterance = (
-        np.mean([getattr(it, name) for it in transformed], axis=0)
+        (2 * getattr(both, name) + np.mean([getattr(it, name) for it in transformed], axis=0)) / 3
         for name in ("phones", "words", "utterance")
     )
-    return Scores(
-        (regressed.phones + by_states + phones) / 3,
-        (regressed.words + words) / 2,
-        (regressed.utterance + utterance) / 2,
-    )
+    return Scores(phones, words, utterance)
 
 
 def _transformers(arrays: "np.lib.npyio.NpzFile") -> Iterator[Transformer]:
