@@ -44,7 +44,7 @@ class Evidence:
     starts: IntArray
     ends: IntArray
     columns: Columns
-    states: FloatArray
+    states: NDArray[np.float32]
     utterance: dict[str, float]
 
 
