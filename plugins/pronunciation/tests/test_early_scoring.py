@@ -53,20 +53,22 @@ class _LoudnessStream(VADStream):
 
 
 class Server:
-    """A speech server that answers each request with the next result.
+    """A speech server that answers each request with the next result, or not in time at None.
 
     Attributes:
         lengths: The bytes of each request.
     """
 
-    def __init__(self, *results: dict[str, Any]) -> None:
+    def __init__(self, *results: dict[str, Any] | None) -> None:
         self._results = list(results)
         self.lengths: list[int] = []
 
     def answer(self, request: httpx.Request) -> httpx.Response:
-        """Answer a request."""
+        """Answer a request, in time if there is a result."""
         self.lengths.append(len(request.content))
         result = self._results.pop(0) if len(self._results) > 1 else self._results[0]
+        if result is None:
+            raise httpx.ReadTimeout("busy")
         return httpx.Response(200, json={"NBest": [result]})
 
     def client(self) -> httpx.AsyncClient:
@@ -139,6 +141,17 @@ async def test_a_turn_that_goes_on_after_its_end_is_scored_as_a_whole() -> None:
     await attempts.scoring.score(sound, TEXT)
 
     assert server.lengths[-1] - server.lengths[0] > 2 * 800 * len([*WORDS, *PAUSE])
+
+
+async def test_a_pause_without_scores_does_not_cost_the_turn_its_scores() -> None:
+    """The server may have been busy in the pause: the end of the turn asks once more."""
+    server = Server(None, SAID)
+    attempts = Attempts(server)
+    await attempts.speak(*WORDS, *PAUSE)
+
+    scores = await attempts.scoring.score(attempts.scoring.take(continued=False), TEXT)
+    assert scores is not None
+    assert (scores.total, attempts.early) == (80.0, [])
 
 
 async def test_scores_for_another_sentence_do_not_count() -> None:

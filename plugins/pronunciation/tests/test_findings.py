@@ -56,7 +56,7 @@ def test_the_worst_sound_is_told_with_what_was_heard(
 
 def test_a_sound_that_is_only_somewhat_wrong_is_not_told() -> None:
     """The scorer is right too seldom there."""
-    assert find(said(phoneme("p", 45)), ENGLISH, ()) is None
+    assert find(said(phoneme("p", 55)), ENGLISH, ()) is None
 
 
 def test_a_sound_that_was_surely_replaced_is_told_whatever_its_score() -> None:

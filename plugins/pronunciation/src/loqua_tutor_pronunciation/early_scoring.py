@@ -97,9 +97,9 @@ class EarlyScoring:
             text: What was to be said.
         """
         early, self._early = self._early, None
-        if early and early.text == text:
-            return await early.scores
-        return await self._score(sound, text)
+        if early and early.text == text and (scores := await early.scores):
+            return scores
+        return await self._score(sound, text)  # also if the server was busy in the pause
 
     async def aclose(self) -> None:
         """Drop what is being scored, and close the connections."""

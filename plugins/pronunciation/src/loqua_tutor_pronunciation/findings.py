@@ -10,7 +10,7 @@ from .exercises import SpokenLanguage
 
 __all__ = ["SoundFinding", "clearly_wrong", "describe", "find", "has_risen", "may_correct"]
 
-CLEARLY_WRONG = 40.0
+CLEARLY_WRONG = 50.0
 """A sound's score below it is told. The server's own limit for a mispronunciation is higher: of
 the sounds just below that one, experts find every second fine."""
 

@@ -240,10 +240,9 @@ class Whisper:
             encoded, [*tokenizer.sot_sequence], [text], min(length, window)
         )[0]
         likely = np.log(np.maximum(result.text_token_probs[: len(text)], _LEAST_LIKELY))
-        states = np.asarray(encoded)[0, : length // 2 + 1].astype(np.float32)
         return RecogniserReading(
             np.array([_read_word(it) for it in np.split(likely, _ends(tokens)[:-1])]),
-            np.concatenate([states.mean(axis=0), states.std(axis=0)]),
+            np.asarray(encoded)[0, : length // 2 + 1].astype(np.float16),
         )
 
     def _tokenizer(self, language: str) -> Tokenizer:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from loqua_speech.pronunciation.regression import Kernel, Linear
+from loqua_speech.pronunciation.regression import ClassLinear, Kernel, Linear
 
 MEAN, DEVIATION = np.array([1, 10], np.float32), np.array([1, 2], np.float32)
 BIAS = np.array([5, 6], np.float32)
@@ -55,3 +55,13 @@ def test_likeness_fades_with_the_weighted_distance() -> None:
 def test_what_is_like_no_example_has_the_mean_scores() -> None:
     """However far it is."""
     assert predict(KERNEL, -1e9, 1e9) == [5, 6]
+
+
+def test_each_class_has_weights_of_its_own() -> None:
+    """The same inputs mean something else for another phone."""
+    regression = ClassLinear(
+        coefficients=np.array([[1, 0], [0, 2]], np.float32), bias=np.array([0, 5], np.float32)
+    )
+    scores = regression.predict(np.array([0, 1]), np.array([[3, 4], [3, 4]], np.float32))
+
+    assert scores.tolist() == [3, 5 + 2 * 4]

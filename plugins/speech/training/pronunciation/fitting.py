@@ -16,6 +16,7 @@ from loqua_speech.pronunciation.inputs import (
     PhoneSequence,
     phone_inputs,
     phone_sequence,
+    phone_states,
     read_phone_inputs,
     read_utterance_inputs,
     read_word_inputs,
@@ -24,7 +25,7 @@ from loqua_speech.pronunciation.inputs import (
 )
 from loqua_speech.pronunciation.phones import PHONES
 from loqua_speech.pronunciation.reading import RecogniserReading
-from loqua_speech.pronunciation.regression import Kernel, Linear
+from loqua_speech.pronunciation.regression import ClassLinear, Kernel, Linear
 from loqua_speech.pronunciation.transformer import Transformer
 from loqua_speech.pronunciation.trees import Trees
 from training.pronunciation.boosting import (
@@ -36,7 +37,7 @@ from training.pronunciation.boosting import (
     fit_trees,
 )
 from training.pronunciation.measuring import Example
-from training.pronunciation.ridge import fit_kernel, fit_linear, weights
+from training.pronunciation.ridge import fit_by_class, fit_kernel, fit_linear, weights
 from training.pronunciation.substitutions import Substitution
 from training.pronunciation.transformers import fit_transformer
 
@@ -55,7 +56,7 @@ _PRIOR_COUNT, _PRIOR_SCORE, _PRIOR_DEVIATION = 5, 1.85, 0.3
 _RIGHT, _REPLACED = 1.8, 0.5
 """Scores of phones, of 2, that count as right and as replaced by another."""
 
-_READ_WORD, _READ_WHOLE, _STATES = 20, 9, 1024
+_READ_WORD, _READ_WHOLE, _BY_STATES, _SOUND = 20, 9, 10, 1024
 """Inputs of a reading, for a word and for the whole."""
 
 FloatArray = NDArray[np.float64]
@@ -102,8 +103,9 @@ def cross_validate(
         The scores by trees alone, and those with readings.
     """
     stages, targets, folds = _stages(examples), _targets(examples), _folds(examples)
-    rows = _read_rows(stages, examples, readings)
     of_phone, of_word = _owners(examples, "phones"), _owners(examples, "words")
+    by_states = _split(_by_states_out_of_fold(examples, readings), of_phone)
+    rows = _read_rows(stages, examples, readings, by_states)
     read = _Targets(
         _read_out_of_fold(rows.phones, targets.phones, folds[of_phone], _fit_phones),
         _read_out_of_fold(rows.words, targets.words, folds[of_word], _fit_words),
@@ -112,7 +114,7 @@ def cross_validate(
     alone = _Targets(stages.phones[:, None], stages.words, stages.utterances)
     regressed = _scores(read, of_phone, of_word)
     transformed = _transformed_out_of_fold(examples, _sequences(stages.norms, examples, readings))
-    blended = [blend(*both) for both in zip(regressed, transformed, strict=True)]
+    blended = [blend(*three) for three in zip(regressed, by_states, transformed, strict=True)]
     return _scores(alone, of_phone, of_word), blended
 
 
@@ -155,7 +157,8 @@ def fit_head(
 ) -> Head:
     """Return the head fitted to all examples, their readings, and replaced sounds."""
     stages, targets = _stages(examples), _targets(examples)
-    rows = _read_rows(stages, examples, readings)
+    by_states = _split(_by_states_out_of_fold(examples, readings), _owners(examples, "phones"))
+    rows = _read_rows(stages, examples, readings, by_states)
     return Head(
         stages.norms,
         fit_trees(stages.phone_rows, targets.phones[:, 0], PHONE),
@@ -163,6 +166,7 @@ def fit_head(
         tuple(fit_trees(stages.utterance_rows, it, UTTERANCE) for it in targets.utterances.T),
         ReadingHead(
             _fit_phones(rows.phones, targets.phones),
+            _fit_states(examples, _states(examples, readings)),
             _fit_words(rows.words, targets.words),
             _fit_utterances(rows.utterances, targets.utterances),
             fit_sound(_sounds(readings), targets.utterances),
@@ -185,6 +189,33 @@ def _fit_substitution(
 
 def _replaced_rows(substitutions: Sequence[Substitution], norms: PhoneNorms) -> Rows:
     return np.stack([phone_inputs(it.evidence, norms)[it.phone] for it in substitutions])
+
+
+def _states(
+    examples: Sequence[Example], readings: Sequence[RecogniserReading]
+) -> list[NDArray[np.float32]]:
+    pairs = zip(examples, readings, strict=True)
+    return [phone_states(example.evidence, reading) for example, reading in pairs]
+
+
+def _fit_states(examples: Sequence[Example], states: Sequence[NDArray[np.float32]]) -> ClassLinear:
+    phones = np.concatenate([example.evidence.phones for example in examples])
+    targets = _targets(examples).phones[:, 0]
+    return fit_by_class(phones, np.concatenate(states), targets, count=len(PHONES), cost=0.3)
+
+
+def _by_states_out_of_fold(
+    examples: Sequence[Example], readings: Sequence[RecogniserReading]
+) -> FloatArray:
+    """Return the phones' scores by states, from regressions that have not heard the speaker."""
+    folds, states = _folds(examples), _states(examples, readings)
+    scores: dict[int, FloatArray] = {}
+    for fold in range(FOLDS):
+        heard = np.flatnonzero(folds != fold).tolist()
+        regression = _fit_states([examples[at] for at in heard], [states[at] for at in heard])
+        for at in np.flatnonzero(folds == fold).tolist():
+            scores[at] = regression.predict(examples[at].evidence.phones, states[at])
+    return np.concatenate([scores[at] for at in range(len(examples))])
 
 
 def _sequences(
@@ -227,7 +258,10 @@ class _ReadRows:
 
 
 def _read_rows(
-    stages: _Stages, examples: Sequence[Example], readings: Sequence[RecogniserReading]
+    stages: _Stages,
+    examples: Sequence[Example],
+    readings: Sequence[RecogniserReading],
+    by_states: Sequence[FloatArray],
 ) -> _ReadRows:
     phones = _split(stages.phones, _owners(examples, "phones"))
     of_words = np.split(stages.word_rows, _bounds(_owners(examples, "words")))
@@ -237,8 +271,16 @@ def _read_rows(
             examples,
             lambda at: read_phone_inputs(examples[at].evidence, phones[at], readings[at]),
         ),
-        _rows(examples, lambda at: read_word_inputs(of_words[at], readings[at])),
-        _rows(examples, lambda at: read_utterance_inputs(whole[at : at + 1], readings[at])),
+        _rows(
+            examples,
+            lambda at: read_word_inputs(
+                of_words[at], examples[at].evidence.words, readings[at], by_states[at]
+            ),
+        ),
+        _rows(
+            examples,
+            lambda at: read_utterance_inputs(whole[at : at + 1], readings[at], by_states[at]),
+        ),
     )
 
 
@@ -248,16 +290,18 @@ def _fit_phones(rows: Rows, targets: FloatArray) -> Linear:
 
 def _fit_words(rows: Rows, targets: FloatArray) -> Kernel:
     """Return a kernel whose reach was chosen by cross-validation."""
-    weight = weights((rows.shape[1] - _READ_WORD, 0.55), (_READ_WORD, 0.38))
+    measured = rows.shape[1] - _BY_STATES - _READ_WORD
+    weight = weights((measured, 0.55), (_BY_STATES, 0.6), (_READ_WORD, 0.38))
     return fit_kernel(rows, targets, weight, examples=1000)
 
 
 def _fit_utterances(rows: Rows, targets: FloatArray) -> Linear:
     """Return a regression in which the encoder's states count by how much they vary."""
-    measured = rows.shape[1] - _READ_WHOLE - _STATES
-    variation = rows[:, -_STATES:].std(axis=0)
+    measured = rows.shape[1] - _BY_STATES - _READ_WHOLE - _SOUND
+    variation = rows[:, -_SOUND:].std(axis=0)
     weight = np.append(
-        weights((measured, 1.0), (_READ_WHOLE, 2.0)), variation / np.linalg.norm(variation)
+        weights((measured, 1.0), (_BY_STATES, 0.5), (_READ_WHOLE, 2.0)),
+        variation / np.linalg.norm(variation),
     )
     return fit_linear(rows, targets, weight.astype(np.float32), cost=10)
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from loqua_speech.pronunciation.regression import Kernel, Linear, scaled
+from loqua_speech.pronunciation.regression import ClassLinear, Kernel, Linear, scaled
 
-__all__ = ["fit_kernel", "fit_linear", "weights"]
+__all__ = ["fit_by_class", "fit_kernel", "fit_linear", "weights"]
 
 _LEAST_DEVIATION = 1e-3
 _KERNEL_COST = 0.3
@@ -47,6 +47,37 @@ def fit_linear(
         coefficients.astype(np.float32),
         (bias - centre @ coefficients).astype(np.float32),
     )
+
+
+def fit_by_class(
+    classes: NDArray[np.int64],
+    inputs: NDArray[np.float32],
+    targets: FloatArray,
+    *,
+    count: int,
+    cost: float,
+) -> ClassLinear:
+    """Return a regression for each class, fitted to all rows whose target is not NaN.
+
+    Args:
+        classes: Of each row.
+        inputs: One row an example; they count by how much they vary.
+        targets: One score a row.
+        count: How many classes there are; those without examples have the mean score.
+        cost: Of the squared coefficients, for inputs that vary by 1 together.
+    """
+    known = ~np.isnan(targets)
+    coefficients = np.zeros((count, inputs.shape[1]), np.float32)
+    bias = np.full(count, targets[known].mean(), np.float32)
+    penalty = cost * inputs.var(axis=0).sum() * np.eye(inputs.shape[1])
+    for one in np.unique(classes[known]):
+        mine = known & (classes == one)
+        rows, scores = inputs[mine].astype(np.float64), targets[mine]
+        mean, score = rows.mean(axis=0), scores.mean()
+        rows -= mean
+        fitted = np.linalg.solve(rows.T @ rows + penalty, rows.T @ (scores - score))
+        coefficients[one], bias[one] = fitted, score - mean @ fitted
+    return ClassLinear(coefficients, bias)
 
 
 def fit_kernel(

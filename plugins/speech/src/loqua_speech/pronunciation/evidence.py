@@ -13,7 +13,7 @@ from loqua_speech.pronunciation.lexicon import ReferenceWord
 from loqua_speech.pronunciation.network import Frames
 from loqua_speech.pronunciation.phones import BLANK, OTHER, PHONE_NUMBERS, TRAITS, IntArray
 
-__all__ = ["Columns", "Evidence", "measure", "phone_numbers"]
+__all__ = ["Columns", "Evidence", "average_over_phones", "measure", "phone_numbers"]
 
 FloatArray = NDArray[np.float64]
 Columns = dict[str, FloatArray]
@@ -44,7 +44,7 @@ class Evidence:
     starts: IntArray
     ends: IntArray
     columns: Columns
-    states: FloatArray
+    states: NDArray[np.float32]
     utterance: dict[str, float]
 
 
@@ -91,7 +91,7 @@ def measure(
         segments.starts,
         segments.ends,
         columns,
-        _states(frames, segments),
+        average_over_phones(frames.states, segments.starts, segments.ends),
         utterance,
     )
 
@@ -115,10 +115,15 @@ def _segments(alignment: Alignment) -> _Segments:
     count, length = len(alignment.phones), len(alignment.path)
     own = [np.flatnonzero(alignment.path == 2 * phone + 1) for phone in range(count)]
     starts, ends = (np.array([frames[side] for frames in own]) for side in (0, -1))
+    return _Segments(starts, ends, *_windows(starts, ends, length))
+
+
+def _windows(starts: IntArray, ends: IntArray, length: int) -> tuple[IntArray, IntArray]:
+    """Return the first frames around phones, and those after the last: halfway to the next."""
     middles = (ends[:-1] + starts[1:] + 1) // 2
     first = np.maximum(np.append(0, middles), starts - _REACH)
     after = np.minimum(np.append(middles, length), ends + _REACH + 1)
-    return _Segments(starts, ends, first, np.maximum(after, first + 1))
+    return first, np.maximum(after, first + 1)
 
 
 def _goodness(alignment: Alignment, posteriors: FloatArray, likelihoods: FloatArray) -> Columns:
@@ -258,12 +263,22 @@ def _word_columns(columns: Columns, words: IntArray) -> Columns:
     }
 
 
-def _states(frames: Frames, segments: _Segments) -> FloatArray:
-    last = len(frames.states) - 1
+def average_over_phones(
+    states: NDArray[np.float32], starts: IntArray, ends: IntArray
+) -> NDArray[np.float32]:
+    """Return the means of states around each phone, one row a phone.
+
+    Args:
+        states: One row every 20 ms.
+        starts: The first frame of each phone.
+        ends: The last frame of each phone.
+    """
+    last = len(states) - 1
+    windows = zip(*_windows(starts, ends, len(states)), strict=True)
     return np.array(
         [
-            frames.states[min(first, last) : max(after, min(first, last) + 1)].mean(axis=0)
-            for first, after in zip(segments.first, segments.after, strict=True)
+            states[min(first, last) : max(after, min(first, last) + 1)].mean(axis=0)
+            for first, after in windows
         ]
     )
 

@@ -15,6 +15,7 @@ from loqua_speech.pronunciation.inputs import (
     PhoneNorms,
     phone_inputs,
     phone_sequence,
+    phone_states,
     read_phone_inputs,
     read_utterance_inputs,
     read_word_inputs,
@@ -22,7 +23,7 @@ from loqua_speech.pronunciation.inputs import (
     word_inputs,
 )
 from loqua_speech.pronunciation.reading import RecogniserReading
-from loqua_speech.pronunciation.regression import Kernel, Linear
+from loqua_speech.pronunciation.regression import ClassLinear, Kernel, Linear
 from loqua_speech.pronunciation.transformer import Transformer
 from loqua_speech.pronunciation.trees import Trees
 
@@ -45,7 +46,7 @@ TRANSFORMERS = 2
 FloatArray = NDArray[np.float64]
 
 _BEST_PHONE, _BEST = 2.0, 10.0
-_REGRESSIONS = ("phone", "word", "utterance", "sound")
+_REGRESSIONS = ("phone", "states", "word", "utterance", "sound")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +70,15 @@ class ReadingHead:
 
     Attributes:
         phone: Corrects the trees' scores of phones.
+        states: Predicts a phone's score from the recogniser's states over it.
         word: Predicts `WORD_SCORES`.
         utterance: Predicts `UTTERANCE_SCORES`.
         sound: Predicts `UTTERANCE_SCORES` from the sound alone, whatever its text.
-        transformers: Predict all but that; the mean of their scores counts as much as those.
+        transformers: Predict all but that; the mean of their scores counts a third.
     """
 
     phone: Linear
+    states: ClassLinear
     word: Kernel
     utterance: Linear
     sound: Linear
@@ -119,14 +122,15 @@ class Head:
         whole = utterance_inputs(evidence, phones, words[:, 0])
         if reading is not None:
             heads = self.reading
+            by_states = self._by_states(evidence, reading)
             regressed = Scores(
                 heads.phone.predict(read_phone_inputs(evidence, phones, reading))[:, 0],
-                heads.word.predict(read_word_inputs(of_words, reading)),
-                heads.utterance.predict(read_utterance_inputs(whole, reading))[0],
+                heads.word.predict(read_word_inputs(of_words, evidence.words, reading, by_states)),
+                heads.utterance.predict(read_utterance_inputs(whole, reading, by_states))[0],
             )
             sequence = phone_sequence(evidence, self.norms, reading)
             transformed = [Scores(*it.predict(sequence)) for it in heads.transformers]
-            return _clipped(blend(regressed, transformed))
+            return _clipped(blend(regressed, by_states, transformed))
         utterance = np.array([trees.predict(whole)[0] for trees in self.utterance])
         return _clipped(Scores(phones, words, utterance))
 
@@ -134,7 +138,8 @@ class Head:
         """Return the scores of one utterance whose text is the recogniser's own.
 
         How likely the recogniser finds that text says nothing: it would not have chosen it
-        otherwise. What remains are the trees, averaged with the sound for the whole.
+        otherwise. What remains are the trees, averaged with its states over each phone and over
+        the whole.
 
         Args:
             evidence: What is measured of it.
@@ -143,8 +148,19 @@ class Head:
         scores = self.score(evidence, None)
         if reading is None:
             return scores
+        by_states = self._by_states(evidence, reading)
         sound = self.reading.sound.predict(reading.sound[None])[0]
-        return _clipped(replace(scores, utterance=(scores.utterance + sound) / 2))
+        return _clipped(
+            replace(
+                scores,
+                phones=(2 * scores.phones + by_states) / 3,
+                utterance=(scores.utterance + sound) / 2,
+            )
+        )
+
+    def _by_states(self, evidence: Evidence, reading: RecogniserReading) -> FloatArray:
+        states = phone_states(evidence, reading)
+        return self.reading.states.predict(evidence.phones, states)
 
     def save(self, file: Path) -> None:
         """Write the head as arrays."""
@@ -171,6 +187,7 @@ class Head:
                 tuple(_trees(arrays, f"utterance.{name}") for name in UTTERANCE_SCORES),
                 ReadingHead(
                     Linear(**_fields(arrays, "reading.phone", Linear)),
+                    ClassLinear(**_fields(arrays, "reading.states", ClassLinear)),
                     Kernel(**_fields(arrays, "reading.word", Kernel)),
                     Linear(**_fields(arrays, "reading.utterance", Linear)),
                     Linear(**_fields(arrays, "reading.sound", Linear)),
@@ -206,10 +223,17 @@ class Head:
         }
 
 
-def blend(regressed: Scores, transformed: Sequence[Scores]) -> Scores:
-    """Return the mean of the regressions' scores and of the transformers' mean."""
+def blend(regressed: Scores, by_states: FloatArray, transformed: Sequence[Scores]) -> Scores:
+    """Return two thirds of the regressions' scores and one of the transformers' mean.
+
+    Args:
+        regressed: By regressions on what is measured and read.
+        by_states: The phones' scores by the recogniser's states over each, by a regression as well.
+        transformed: By each transformer.
+    """
+    both = replace(regressed, phones=(regressed.phones + by_states) / 2)
     phones, words, utterance = (
-        (getattr(regressed, name) + np.mean([getattr(it, name) for it in transformed], axis=0)) / 2
+        (2 * getattr(both, name) + np.mean([getattr(it, name) for it in transformed], axis=0)) / 3
         for name in ("phones", "words", "utterance")
     )
     return Scores(phones, words, utterance)
@@ -227,7 +251,7 @@ def _trees(arrays: "np.lib.npyio.NpzFile", name: str) -> Trees:
 
 
 def _fields(
-    arrays: "np.lib.npyio.NpzFile", name: str, of: type[Trees | Linear | Kernel]
+    arrays: "np.lib.npyio.NpzFile", name: str, of: type[Trees | Linear | ClassLinear | Kernel]
 ) -> dict[str, Any]:
     return {field.name: arrays[f"{name}.{field.name}"] for field in fields(of)}
 

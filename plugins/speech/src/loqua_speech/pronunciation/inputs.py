@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from loqua_speech.pronunciation.evidence import Columns, Evidence
+from loqua_speech.pronunciation.evidence import Columns, Evidence, average_over_phones
 from loqua_speech.pronunciation.phones import TRAITS, IntArray
 from loqua_speech.pronunciation.reading import RecogniserReading
 
@@ -15,6 +15,7 @@ __all__ = [
     "PhoneSequence",
     "phone_inputs",
     "phone_sequence",
+    "phone_states",
     "read_phone_inputs",
     "read_utterance_inputs",
     "read_word_inputs",
@@ -149,18 +150,42 @@ def read_phone_inputs(
 
 
 def read_word_inputs(
-    inputs: NDArray[np.float32], reading: RecogniserReading
+    inputs: NDArray[np.float32],
+    words: IntArray,
+    reading: RecogniserReading,
+    by_states: FloatArray,
 ) -> NDArray[np.float32]:
-    """Return the word heads' inputs with those of a reading, one row a word."""
-    return np.concatenate([inputs, _read(reading)], axis=1).astype(np.float32)
+    """Return the word heads' inputs with those of a reading, one row a word.
+
+    Args:
+        inputs: From `word_inputs`.
+        words: Which word each phone belongs to.
+        reading: How the recogniser read them.
+        by_states: The phones' scores by its states.
+    """
+    parts = np.split(by_states, np.flatnonzero(np.diff(words)) + 1)
+    summary = [_summary(part) for part in parts]
+    return np.concatenate([inputs, summary, _read(reading)], axis=1).astype(np.float32)
 
 
 def read_utterance_inputs(
-    inputs: NDArray[np.float32], reading: RecogniserReading
+    inputs: NDArray[np.float32], reading: RecogniserReading, by_states: FloatArray
 ) -> NDArray[np.float32]:
-    """Return the utterance heads' inputs with those of a reading, one row."""
-    whole = np.concatenate([_read_whole(reading), reading.sound])
+    """Return the utterance heads' inputs with those of a reading, one row.
+
+    Args:
+        inputs: From `utterance_inputs`.
+        reading: How the recogniser read its words.
+        by_states: The phones' scores by its states.
+    """
+    whole = np.concatenate([_summary(by_states), _read_whole(reading), reading.sound])
     return np.concatenate([inputs, whole[None]], axis=1).astype(np.float32)
+
+
+def phone_states(evidence: Evidence, reading: RecogniserReading) -> NDArray[np.float32]:
+    """Return the recogniser's states averaged over each phone, one row a phone."""
+    states = reading.states.astype(np.float32)
+    return average_over_phones(states, evidence.starts, evidence.ends)
 
 
 def phone_sequence(

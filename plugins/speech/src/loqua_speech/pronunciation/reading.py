@@ -18,11 +18,17 @@ class RecogniserReading:
     Attributes:
         words: Log-probabilities of each word's tokens, after those before: their sum, mean, lowest
             and first; one row a word.
-        sound: The encoder's states over the sound: their means, then their standard deviations.
+        states: The encoder's states over the sound, one row every 20 ms.
     """
 
     words: NDArray[np.float64]
-    sound: NDArray[np.float32]
+    states: NDArray[np.float16]
+
+    @property
+    def sound(self) -> NDArray[np.float32]:
+        """The means of the states over the sound, then their standard deviations."""
+        states = self.states.astype(np.float32)
+        return np.concatenate([states.mean(axis=0), states.std(axis=0)])
 
 
 Reader = Callable[[Samples, Sequence[str]], RecogniserReading | None]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Kernel", "Linear", "scaled"]
+__all__ = ["ClassLinear", "Kernel", "Linear", "scaled"]
 
 FloatArray = NDArray[np.float32]
 
@@ -35,6 +35,24 @@ class Linear:
         """Return the scores, one row for each of inputs."""
         rows = scaled(inputs, self.mean, self.deviation, self.weight)
         return np.asarray(rows @ self.coefficients + self.bias, np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassLinear:
+    """A score as a weighted sum, with weights for each class.
+
+    Attributes:
+        coefficients: One row a class, a column an input.
+        bias: One a class.
+    """
+
+    coefficients: FloatArray
+    bias: FloatArray
+
+    def predict(self, classes: NDArray[np.int64], inputs: FloatArray) -> NDArray[np.float64]:
+        """Return the score of each row of inputs, which is of the class at the same place."""
+        sums = (self.coefficients[classes] * inputs).sum(axis=1)
+        return np.asarray(sums + self.bias[classes], np.float64)
 
 
 @dataclass(frozen=True, slots=True)
