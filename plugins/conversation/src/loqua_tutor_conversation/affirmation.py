@@ -58,7 +58,8 @@ def _is_heard(
         return False
     if phrase in language.no:  # a no is an answer where it stands first, or alone
         return any(
-            it.text == plain(phrase) or (not number and f"{it.text} ".startswith(f"{plain(phrase)} "))
+            it.text == plain(phrase)
+            or (not number and f"{it.text} ".startswith(f"{plain(phrase)} "))
             for number, it in enumerate(clauses)
         )
     return any(has_any((phrase,), it.text) for it in clauses)
