@@ -60,7 +60,10 @@ _FADING: Final = 3.0
 """Decibels by which a room's echo fades from row to row; 0.4 s for 60."""
 
 _MARGIN: Final = 6.0
-"""Decibels above an echo, or above noise, from which a sound is another."""
+"""Decibels above the loudest echo from which a sound is another."""
+
+_NOISE: Final = 12.0
+"""Decibels by which noise may be louder than it is in a tenth of all rows."""
 
 _OTHER_BANDS: Final = 3
 """Bands that are louder than an echo where somebody else speaks."""
@@ -207,8 +210,8 @@ class EchoDetector:
         """Return in how many bands each row is louder than echo and noise."""
         heard = self._heard.latest(rows, skipped)
         said = self._said.latest(rows + _PAST + path.delay + 2 * _JITTER, skipped)
-        loudest = np.maximum(_loudest_echo(path, said)[-rows:], self._noise)
-        return (heard > loudest + _MARGIN).sum(axis=1)
+        loudest = np.maximum(_loudest_echo(path, said)[-rows:] + _MARGIN, self._noise + _NOISE)
+        return (heard > loudest).sum(axis=1)
 
 
 def find_path(heard: Levels, said: Levels) -> EchoPath | None:
