@@ -47,8 +47,9 @@ def main() -> None:
     for scenario in load_scenarios()[::EVERY]:
         turn = scenario.turns[0]
         said = _pico(f"{scenario.opening} {turn.ask}", scenario.language)
-        for kind, sound in _heard(said, turn.ask, turn.model, scenario.language, random):
-            passes = _passed(sound, said)
+        heard = _heard(said, turn.ask, turn.model, scenario.language, random)
+        for kind, (before, sound) in heard:
+            passes = _passed(before, sound, said)
             found = {
                 "with words": bool(_words(whisper, sound, scenario.language)),
                 "with words after": bool(_words(whisper, passes, scenario.language)),
@@ -65,37 +66,41 @@ def main() -> None:
 
 def _heard(
     said: Sound, question: str, answer: str, language: str, random: np.random.Generator
-) -> Iterator[tuple[str, Sound]]:
-    """Yield kinds of what the microphone hears while the tutor speaks."""
+) -> Iterator[tuple[str, tuple[Sound, Sound]]]:
+    """Yield kinds of what the microphone hears while the tutor speaks, and what it heard before."""
     echo = _after(0.3, _reverberant(said, random) * LOUDNESS)
-    yield "echo", echo
-    yield "echo in noise", _noisy(echo, random)
-    yield "echo after 0.8 s", _after(0.5, echo)
-    yield "echo by an unsteady network", _unsteady(echo, random)
+    echoes = {
+        "echo": echo,
+        "echo in noise": _noisy(echo, random),
+        "echo after 0.8 s": _after(0.5, echo),
+        "echo by an unsteady network": _unsteady(echo, random),
+    }
+    for kind, sound in echoes.items():
+        yield kind, (sound, sound)
     learners = {
         "learner": _espeak(answer, language),
         "learner with the tutor's voice": _pico(answer, language),
         "learner who repeats the tutor": _espeak(question, language),
     }
     for kind, learner in learners.items():
-        yield kind, _after(0.5, learner)
+        yield kind, (_after(0.5, learner), _after(0.5, learner))
     over = np.resize(np.append(echo, np.zeros(SPEAKING_RATE)), len(learners["learner"]))
     level = np.sqrt(_energy(learners["learner"]) / _energy(over)) / LOUDER
-    yield "learner over an echo", learners["learner"] + over * level
+    yield "learner over an echo", (over * level, learners["learner"] + over * level)
 
 
-def _passed(sound: Sound, said: Sound) -> Sound:
-    """Return what passes the second time that a sound is heard while the tutor speaks."""
-    detector, played, now, passed = EchoDetector(), PlayedSound(), 0.0, [np.zeros(0)]
-    for time in range(2):
+def _passed(before: Sound, sound: Sound, said: Sound) -> Sound:
+    """Return what passes of a sound, heard after another one while the tutor says the same."""
+    detector, played, now = EchoDetector(), PlayedSound(), 0.0
+    for heard in (before, sound):
         for frame in _frames(said):
             played.add(frame, now)
-        for frame in _frames(np.append(sound, np.zeros(len(said)))):
+        passed = []
+        for frame in _frames(np.append(heard, np.zeros(len(said)))):
             now += frame.duration
             is_echo = detector.add(frame, played, now)
-            if time:
-                samples = np.frombuffer(frame.data, np.int16).astype(float)
-                passed.append(samples * (not is_echo))
+            samples = np.frombuffer(frame.data, np.int16).astype(float)
+            passed.append(samples * (not is_echo))
     return np.concatenate(passed)[: len(sound)]
 
 
