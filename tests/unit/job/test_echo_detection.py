@@ -156,6 +156,16 @@ def test_what_was_heard_before_an_echo_was_known_is_an_echo_too() -> None:
     assert not room.detector.was_echo(0.0)
 
 
+def test_what_was_heard_too_long_ago_is_no_echo() -> None:
+    """Nobody knows any more."""
+    room = Room()
+    for _ in range(15):
+        room.hear(after(0.3, SAID * 0.2)[: len(SAID)])
+    assert room.detector.was_echo(30.0, ago=5.0)
+    assert not room.detector.was_echo(38.0)
+    assert not room.detector.was_echo(5.0, ago=60.0)
+
+
 def test_what_is_dropped_before_it_is_played_is_not_waited_for() -> None:
     """LiveKit clears its queue when the tutor is interrupted, and plays on later."""
     room, echo = Room(), after(0.3, SAID * 0.2)

@@ -41,14 +41,15 @@ _LONGEST_DELAY: Final = ROWS_A_SECOND
 _COMPARED: Final = 3 * ROWS_A_SECOND // 2
 """Rows that are compared."""
 
-_FEWEST_LOUD: Final = ROWS_A_SECOND // 2
+_FEWEST_LOUD: Final = 2 * ROWS_A_SECOND // 3
 """Rows of a sound that can be told from others: a single word is like some other."""
 
 _LEAST_SPREAD: Final = 0.3
 """Ratio of a stretch's spread to the sound's, below which the stretch is too quiet to compare."""
 
-_LIKENESS: Final = 0.65
-"""Correlation of an echo with what was said: `tests.bench.echoes` has figures of both."""
+_LIKENESS: Final = 0.7
+"""Correlation of an echo with what was said. With the sounds of `tests.bench.echoes`, echoes have
+0.73 or more, in rooms 0.85; other sentences by the tutor's own voice 0.67 or less, learners 0.48."""
 
 _EVERY: Final = ROWS_A_SECOND // 5
 """Rows after which an echo is looked for again: its delay changes with the network's."""
@@ -84,8 +85,11 @@ _ECHO_SHARE: Final = 0.8
 _LATEST: Final = 0.5
 """Seconds by which a frame may arrive late; behind a longer gap, frames were lost."""
 
-_KEPT_SECONDS: Final = 40
-"""Seconds that are kept: a slow recogniser's transcript arrives late."""
+_KEPT: Final = 40 * ROWS_A_SECOND
+"""Rows that are kept: a slow recogniser's transcript arrives late."""
+
+_LONGEST: Final = _KEPT - _LONGEST_DELAY - _PAST - 2 * _JITTER
+"""Rows back from now that can be told."""
 
 
 class Bands:
@@ -187,8 +191,8 @@ class EchoDetector:
 
     def was_echo(self, seconds: float, ago: float = 0.0) -> bool:
         """Return whether nothing but an echo was heard for some seconds, until some seconds ago."""
-        rows, skipped = (round(it * ROWS_A_SECOND) for it in (seconds, ago))
-        if self.path is None or rows < 1:
+        rows, skipped = (max(0, round(it * ROWS_A_SECOND)) for it in (seconds, ago))
+        if self.path is None or rows < 1 or rows + skipped > _LONGEST:
             return False
         audible = self._heard.latest(rows, skipped).max(axis=1) > _AUDIBLE
         explained = self._unexplained(self.path, rows, skipped) < _OTHER_BANDS
@@ -298,21 +302,20 @@ class _History:
     """The latest rows, after silence."""
 
     def __init__(self) -> None:
-        self._size = _KEPT_SECONDS * ROWS_A_SECOND
-        self._rows = np.full((2 * self._size, _BANDS), _SILENT)
-        self._end = self._size
+        self._rows = np.full((2 * _KEPT, _BANDS), _SILENT)
+        self._end = _KEPT
 
     def append(self, row: Levels) -> None:
         if self._end == len(self._rows):
-            self._rows[: self._size] = self._rows[-self._size :]
-            self._end = self._size
+            self._rows[:_KEPT] = self._rows[-_KEPT:]
+            self._end = _KEPT
         self._rows[self._end] = row
         self._end += 1
 
     def latest(self, rows: int, skipped: int = 0) -> Levels:
-        """Return so many rows before the latest ones, at most as many as are kept."""
-        end = max(self._end - skipped, 1)
-        return self._rows[max(0, end - rows) : end]
+        """Return so many rows before the latest ones, which are kept."""
+        end = self._end - skipped
+        return self._rows[end - rows : end]
 
 
 def _levels(pieces: NDArray[np.float32], rate: int) -> Levels:
