@@ -107,7 +107,7 @@ def test_an_echo_is_known_within_two_seconds(heard: Sound) -> None:
     room = Room()
     assert share(room.hear(heard[: len(SAID)]), 2.2) > 0.9
     assert share(room.hear(SILENCE, said=NOTHING), 3.0) == 0
-    assert share(room.hear(heard[: len(SAID)]), 0.4, 5.8) > 0.8
+    assert share(room.hear(heard[: len(SAID)]), 0.4, 5.8) > 0.75
 
 
 LEARNERS = {
@@ -159,10 +159,10 @@ def test_what_was_heard_before_an_echo_was_known_is_an_echo_too() -> None:
 def test_what_was_heard_too_long_ago_is_no_echo() -> None:
     """Nobody knows any more."""
     room = Room()
-    for _ in range(15):
+    for _ in range(7):
         room.hear(after(0.3, SAID * 0.2)[: len(SAID)])
     assert room.detector.was_echo(30.0, ago=5.0)
-    assert not room.detector.was_echo(38.0)
+    assert not room.detector.was_echo(39.0)
     assert not room.detector.was_echo(5.0, ago=60.0)
 
 

@@ -49,7 +49,8 @@ _LEAST_SPREAD: Final = 0.3
 
 _LIKENESS: Final = 0.7
 """Correlation of an echo with what was said. With the sounds of `tests.bench.echoes`, echoes have
-0.73 or more, in rooms 0.85; other sentences by the tutor's own voice 0.67 or less, learners 0.48."""
+0.73 or more, in rooms 0.85; other sentences by the tutor's own voice 0.67 or less, learners 0.48.
+"""
 
 _EVERY: Final = ROWS_A_SECOND // 5
 """Rows after which an echo is looked for again: its delay changes with the network's."""
