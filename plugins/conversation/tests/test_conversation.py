@@ -304,6 +304,17 @@ def test_one_word_that_is_neither_yes_nor_no_has_the_question_asked_again(
     assert talk("Nos.", "Nos.", "Nos.", "Nos.", start=start).state.open_question != asked
 
 
+@pytest.mark.parametrize("asked", OPEN.values(), ids=OPEN)
+def test_who_asks_to_hear_an_open_question_again_hears_it_again(asked: OpenQuestion) -> None:
+    """And not the one before it; a learner who was misheard is taught nothing."""
+    start = ConversationState(scenario="cafe", plan=turns_of(CAFE), position=1, open_question=asked)
+    again = talk("¿Puedes repetir?", start=start)
+    assert again.reply == ask_open(asked, COURSE)
+    assert again.state.open_question == asked
+    named = talk("ana", "¿Puedes repetir?")
+    assert named.reply == "¿Te llamas Ana?"
+
+
 def test_one_word_that_is_none_does_not_end_a_lesson_that_could_go_on() -> None:
     """Behind the last turn of a scenario there is only the question for another."""
     asked = OpenQuestion(kind="another", text="family")

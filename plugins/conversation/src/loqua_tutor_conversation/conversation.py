@@ -104,8 +104,12 @@ def _answer_open(
         return _agree(state, course, asked, heard)
     if answers.disagrees(course.language, heard.text) and not _corrects(state, course, heard.text):
         return _decline(state, course, asked)
+    if state.attempts >= MAX_ATTEMPTS:
+        return None
+    again = ask_back(changed(state, attempts=state.attempts + 1), course, asked)
+    if answers.asks_for_help(help_languages(course), heard.text):
+        return again
     if _is_misheard(state, course, asked, heard.text):
-        again = ask_back(changed(state, attempts=state.attempts + 1), course, asked)
         return after((course.language.phrases.not_understood,), again)
     return None
 
@@ -120,7 +124,7 @@ def _confirms(asked: OpenQuestion, course: Course, text: str) -> bool:
 
 def _is_misheard(state: ConversationState, course: Course, asked: OpenQuestion, text: str) -> bool:
     """Return whether one word is most likely a yes or no, which recognisers take for others."""
-    if len(tokens(text)) != 1 or asked.kind == "name" or state.attempts >= MAX_ATTEMPTS:
+    if len(tokens(text)) != 1 or asked.kind == "name":
         return False
     turn = current_turn(state, course)
     return turn is None or turn.name or not answers.is_answer(turn, course.code, text)

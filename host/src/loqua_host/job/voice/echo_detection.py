@@ -211,12 +211,13 @@ class EchoDetector:
         self._held = _HELD if is_other else max(0, self._held - new)
         return not self._held
 
-    def _unexplained(self, path: EchoPath, rows: int, skipped: int = 0) -> NDArray[np.int64]:
+    def _unexplained(self, path: EchoPath, rows: int, skipped: int = 0) -> NDArray[np.intp]:
         """Return in how many bands each row is louder than echo and noise."""
         heard = self._heard.latest(rows, skipped)
         said = self._said.latest(rows + _PAST + path.delay + 2 * _JITTER, skipped)
         loudest = np.maximum(_loudest_echo(path, said)[-rows:] + _MARGIN, self._noise + _NOISE)
-        return (heard > loudest).sum(axis=1)
+        others: NDArray[np.intp] = np.count_nonzero(heard > loudest, axis=1)
+        return others
 
 
 def find_path(heard: Levels, said: Levels) -> EchoPath | None:
@@ -269,11 +270,10 @@ def _spreads(levels: Levels, length: int) -> Levels:
 
 def _gains(heard: Levels, said: Levels) -> Levels:
     """Return the median of what each band loses where something is said in it."""
-    is_loud = said > said.max() - _DYNAMICS
-    usual = float(np.median((heard - said)[is_loud]))
-    gains = np.ma.median(np.ma.array(heard - said, mask=~is_loud), axis=0)
-    filled: Levels = np.ma.filled(gains.astype(float), usual)
-    return filled
+    is_loud, lost = said > said.max() - _DYNAMICS, heard - said
+    usual = np.median(lost[is_loud])
+    bands = zip(lost.T, is_loud.T, strict=True)
+    return np.array([np.median(it[loud]) if loud.any() else usual for it, loud in bands])
 
 
 def _loudest_echo(path: EchoPath, said: Levels) -> Levels:
