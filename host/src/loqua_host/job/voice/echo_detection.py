@@ -65,7 +65,7 @@ _MARGIN: Final = 6.0
 """Decibels above the loudest echo from which a sound is another."""
 
 _NOISE: Final = 12.0
-"""Decibels by which noise may be louder than it is in a tenth of all rows."""
+"""Decibels by which noise may be louder than it is in a tenth of the audible rows."""
 
 _OTHER_BANDS: Final = 3
 """Bands that are louder than an echo where somebody else speaks."""
@@ -237,9 +237,15 @@ def find_path(heard: Levels, said: Levels) -> EchoPath | None:
 
 
 def _quietest(heard: Levels) -> Levels:
-    """Return the level of each band that is seldom undercut: that of noise."""
-    lowest = len(heard) // 10
-    quietest: Levels = np.partition(heard, lowest, axis=0)[lowest]
+    """Return the level of each band that is seldom undercut while anything is heard: of noise.
+
+    Where a page suppresses noise, it comes and goes with the speech.
+    """
+    audible = heard[heard.max(axis=1) > _AUDIBLE]
+    if not len(audible):
+        return np.full(_BANDS, _SILENT)
+    lowest = len(audible) // 10
+    quietest: Levels = np.partition(audible, lowest, axis=0)[lowest]
     return quietest
 
 
