@@ -104,14 +104,7 @@ def _answer_open(
         return _agree(state, course, asked, heard)
     if answers.disagrees(course.language, heard.text) and not _corrects(state, course, heard.text):
         return _decline(state, course, asked)
-    if state.attempts >= MAX_ATTEMPTS:
-        return None
-    again = ask_back(changed(state, attempts=state.attempts + 1), course, asked)
-    if answers.asks_for_help(help_languages(course), heard.text):
-        return again
-    if _is_misheard(state, course, asked, heard.text):
-        return after((course.language.phrases.not_understood,), again)
-    return None
+    return _ask_open_again(state, course, asked, heard.text)
 
 
 def _confirms(asked: OpenQuestion, course: Course, text: str) -> bool:
@@ -120,6 +113,18 @@ def _confirms(asked: OpenQuestion, course: Course, text: str) -> bool:
         return found[0] == asked.text
     is_goodbye = asked.kind == "leave" and answers.says_goodbye(course.language, text)
     return is_goodbye or answers.agrees(course.language, text)
+
+
+def _ask_open_again(
+    state: ConversationState, course: Course, asked: OpenQuestion, text: str
+) -> UtteranceResult | None:
+    """Return the step that repeats an open question, if it was not understood, or its answer."""
+    wants_it = answers.asks_for_help(help_languages(course), text)
+    is_misheard = not wants_it and _is_misheard(state, course, asked, text)
+    if state.attempts >= MAX_ATTEMPTS or not (wants_it or is_misheard):
+        return None
+    again = ask_back(changed(state, attempts=state.attempts + 1), course, asked)
+    return after((course.language.phrases.not_understood,), again) if is_misheard else again
 
 
 def _is_misheard(state: ConversationState, course: Course, asked: OpenQuestion, text: str) -> bool:
