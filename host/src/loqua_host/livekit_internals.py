@@ -56,6 +56,7 @@ __all__ = [
     "Internal",
     "JobChannel",
     "JobProcessStatus",
+    "PlayedSource",
     "ProcStartArgs",
     "TrackOutput",
     "TranscriptionOutput",
@@ -256,8 +257,9 @@ INTERNALS: Final = (
     ),
     Internal(
         "livekit.agents.voice.room_io._output:_ParticipantAudioOutput",
-        ("_ParticipantAudioOutput",),
-        "a session publishes its track when it starts, and the first sound waits for it",
+        ("_ParticipantAudioOutput", "_audio_source"),
+        "a session publishes its track when it starts, and the first sound waits for it; what it "
+        "plays is told when it is played, not when it is synthesised",
         AGENTS,
         "ac8c238fbcd6",
     ),
