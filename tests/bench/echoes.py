@@ -1,9 +1,11 @@
 """How well the tutor's echo is told from learners: `python -m tests.bench.echoes`; needs espeak-ng.
 
-SVOX Pico says the openings of the scenarios as their tutor. Parts of 0.8 to 3 s come back 12 dB
-softer, in a reverberant room, with noise; learners (espeak, and Pico with other words) speak while
-the tutor does. Prints JSON: of each kind how many Whisper hears words in, and how many are taken
-for an echo by these words, by the sound, and by either, as the host does.
+SVOX Pico says the openings of the scenarios as their tutor. They come back 12 dB softer, in a
+reverberant room, with noise, later, through a network that stretches and shortens them; learners
+(espeak, and Pico with other words) speak while the tutor does, and over its echo. Prints JSON: of
+each kind how often Whisper hears words in it before and after echoes are silenced, as the host does
+from the second time on, and how many percent of a learner's sound pass. `tests/acceptance/
+test_heard_by_voice.py` does the same in a room.
 """
 
 import json
@@ -14,8 +16,7 @@ import numpy as np
 from livekit import rtc
 from numpy.typing import NDArray
 
-from loqua_host.job.voice.likeness import Energies, Spectrogram, likeness
-from loqua_host.job.voice.own_voice import KEPT_SECONDS, LIKENESS, SHARE, share_of
+from loqua_host.job.voice.echo_detection import EchoDetector, PlayedSound
 from loqua_speech.audio import decode, wav
 from loqua_speech.recognition import Whisper
 from loqua_speech.voices import SPEAKING_RATE, synthesize, voice_for
@@ -34,6 +35,9 @@ LOUDER = 10 ** (10 / 20)
 """A learner who speaks over an echo is 10 dB louder than it."""
 
 
+FRAME = SPEAKING_RATE // 20
+
+
 def main() -> None:
     """Measure and print."""
     with packaged_weights() as weights:
@@ -42,47 +46,93 @@ def main() -> None:
     counts: dict[str, dict[str, int]] = {}
     for scenario in load_scenarios()[::EVERY]:
         turn = scenario.turns[0]
-        text = f"{scenario.opening} {turn.ask}"
-        said = _pico(text, scenario.language)
-        reference = _energies(said)
-        for kind, sound in _heard(said, turn.ask, turn.model, scenario.language, random):
-            heard = decode(wav(sound.astype("<i2").tobytes(), rate=SPEAKING_RATE))
-            words = whisper.hear(heard, scenario.language).text
-            by_words = share_of(words, text) >= SHARE
-            by_sound = likeness(_energies(sound), reference) >= LIKENESS
-            found = {"heard": bool(words), "words": by_words, "sound": by_sound}
-            found["either"] = bool(words) and (by_words or by_sound)
+        said = _pico(f"{scenario.opening} {turn.ask}", scenario.language)
+        heard = _heard(said, turn.ask, turn.model, scenario.language, random)
+        for kind, (before, sound) in heard:
+            passes = _passed(before, sound, said)
+            found = {
+                "with words": bool(_words(whisper, sound, scenario.language)),
+                "with words after": bool(_words(whisper, passes, scenario.language)),
+                "percent passed": round(100 * _energy(passes) / _energy(sound)),
+            }
             count = counts.setdefault(kind, dict.fromkeys(("said", *found), 0))
             count["said"] += 1
-            for name, is_so in found.items():
-                count[name] += is_so
+            for name, number in found.items():
+                count[name] += number
+    for count in counts.values():
+        count["percent passed"] //= count["said"]
     print(json.dumps(counts, indent=1))  # noqa: T201  # the result
 
 
 def _heard(
     said: Sound, question: str, answer: str, language: str, random: np.random.Generator
-) -> Iterator[tuple[str, Sound]]:
-    """Yield kinds of what the microphone hears while the tutor speaks."""
-    seconds = len(said) / SPEAKING_RATE
-    start = random.uniform(0, max(0.01, seconds - 1.5))
-    part = slice(int(start * SPEAKING_RATE), int((start + random.uniform(0.8, 3)) * SPEAKING_RATE))
-    echo = _reverberant(said, random) * LOUDNESS
-    yield "echo", echo[part]
-    yield "echo in noise", _noisy(echo[part], random)
-    learner = _espeak(answer, language)
-    yield "learner", learner
-    yield "learner with the tutor's voice", _pico(answer, language)
-    yield "learner who repeats the tutor", _espeak(question, language)
-    over = np.resize(np.append(echo[part], np.zeros(SPEAKING_RATE)), len(learner))
-    level = np.sqrt(np.square(learner).mean() / np.square(over).mean()) / LOUDER
-    yield "learner over an echo", learner + over * level
+) -> Iterator[tuple[str, tuple[Sound, Sound]]]:
+    """Yield kinds of what the microphone hears while the tutor speaks, and what it heard before."""
+    echo = _after(0.3, _reverberant(said, random) * LOUDNESS)
+    echoes = {
+        "echo": echo,
+        "echo in noise": _noisy(echo, random),
+        "echo after 0.8 s": _after(0.5, echo),
+        "echo by an unsteady network": _unsteady(echo, random),
+    }
+    for kind, sound in echoes.items():
+        yield kind, (sound, sound)
+    learners = {
+        "learner": _espeak(answer, language),
+        "learner with the tutor's voice": _pico(answer, language),
+        "learner who repeats the tutor": _espeak(question, language),
+    }
+    for kind, learner in learners.items():
+        yield kind, (_after(0.5, learner), _after(0.5, learner))
+    over = np.resize(np.append(echo, np.zeros(SPEAKING_RATE)), len(learners["learner"]))
+    level = np.sqrt(_energy(learners["learner"]) / _energy(over)) / LOUDER
+    yield "learner over an echo", (over * level, learners["learner"] + over * level)
 
 
-def _energies(sound: Sound) -> Energies:
-    spectrogram = Spectrogram(KEPT_SECONDS)
+def _passed(before: Sound, sound: Sound, said: Sound) -> Sound:
+    """Return what passes of a sound, heard after another one while the tutor says the same."""
+    detector, played, now = EchoDetector(), PlayedSound(), 0.0
+    for heard in (before, sound):
+        for frame in _frames(said):
+            played.add(frame, now)
+        passed = []
+        for frame in _frames(np.append(heard, np.zeros(len(said)))):
+            now += frame.duration
+            is_echo = detector.add(frame, played, now)
+            samples = np.frombuffer(frame.data, np.int16).astype(float)
+            passed.append(samples * (not is_echo))
+    return np.concatenate(passed)[: len(sound)]
+
+
+def _frames(sound: Sound) -> Iterator[rtc.AudioFrame]:
     samples = np.clip(sound, -32_768, 32_767).astype(np.int16)
-    spectrogram.add(rtc.AudioFrame(samples.tobytes(), SPEAKING_RATE, 1, len(samples)))
-    return spectrogram.latest(KEPT_SECONDS)
+    for start in range(0, len(samples) - FRAME + 1, FRAME):
+        piece = samples[start : start + FRAME]
+        yield rtc.AudioFrame(piece.tobytes(), SPEAKING_RATE, 1, FRAME)
+
+
+def _words(whisper: Whisper, sound: Sound, language: str) -> str:
+    return whisper.hear(
+        decode(wav(sound.astype("<i2").tobytes(), rate=SPEAKING_RATE)), language
+    ).text
+
+
+def _energy(sound: Sound) -> float:
+    return float(np.square(sound).mean())
+
+
+def _after(seconds: float, sound: Sound) -> Sound:
+    return np.append(np.zeros(round(seconds * SPEAKING_RATE)), sound)
+
+
+def _unsteady(sound: Sound, random: np.random.Generator) -> Sound:
+    """Return a sound of which 10 to 40 ms are left out, or added, once a second or so."""
+    pieces = []
+    for piece in np.array_split(sound, max(1, len(sound) // SPEAKING_RATE)):
+        change = int(random.uniform(0.01, 0.04) * SPEAKING_RATE)
+        is_longer = random.random() < 0.5
+        pieces.append(np.append(piece, np.zeros(change)) if is_longer else piece[:-change])
+    return np.concatenate(pieces)
 
 
 def _pico(text: str, language: str) -> Sound:

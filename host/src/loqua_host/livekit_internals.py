@@ -58,6 +58,7 @@ __all__ = [
     "Internal",
     "JobChannel",
     "JobProcessStatus",
+    "PlayedSource",
     "ProcStartArgs",
     "TrackOutput",
     "TranscriptionOutput",
@@ -259,8 +260,9 @@ INTERNALS: Final = (
     ),
     Internal(
         "livekit.agents.voice.room_io._output:_ParticipantAudioOutput",
-        ("_ParticipantAudioOutput",),
-        "a session publishes its track when it starts, and the first sound waits for it",
+        ("_ParticipantAudioOutput", "_audio_source"),
+        "a session publishes its track when it starts, and the first sound waits for it; what it "
+        "plays is told when it is played, not when it is synthesised",
         AGENTS,
         "ac8c238fbcd6",
     ),
@@ -623,8 +625,44 @@ def accept_sources(room_io: RoomIO, sources: Collection[int]) -> Any:
     return heard
 
 
-TrackOutput = _ParticipantAudioOutput
-"""Publishes an audio track in a room, and plays there."""
+class PlayedSource(rtc.AudioSource):
+    """An audio source that says what it plays, and what is dropped before.
+
+    Attributes:
+        on_frame: Called with each frame, which is played after those before it.
+        on_clear: Called when what is not played yet never will be.
+    """
+
+    on_frame: Callable[[rtc.AudioFrame], None] | None = None
+    on_clear: Callable[[], None] | None = None
+
+    async def capture_frame(self, frame: rtc.AudioFrame) -> None:
+        """Play a frame."""
+        if self.on_frame is not None:
+            self.on_frame(frame)
+        await super().capture_frame(frame)
+
+    def clear_queue(self) -> None:
+        """Drop what is not played yet."""
+        if self.on_clear is not None:
+            self.on_clear()
+        super().clear_queue()
+
+
+class TrackOutput(_ParticipantAudioOutput):
+    """Publishes an audio track in a room, and plays there.
+
+    Attributes:
+        source: What it plays from: its frames come when they are played, not when synthesised.
+    """
+
+    def __init__(self, room: rtc.Room, **options: Any) -> None:
+        super().__init__(room, **options)
+        queued_ms = 200  # as LiveKit's own
+        rate, channels = self._audio_source.sample_rate, self._audio_source.num_channels
+        self.source = PlayedSource(rate, channels, queue_size_ms=queued_ms)
+        self._audio_source = self.source
+
 
 TranscriptionOutput = _ParticipantTranscriptionOutput
 """Writes the transcript of one participant into the room."""

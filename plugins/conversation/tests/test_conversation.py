@@ -11,7 +11,7 @@ from loqua_host import LearnerContext, RecognizedWord
 from loqua_tutor_conversation.conversation import advance, is_whole_answer
 from loqua_tutor_conversation.course import Course, LearnerProfile, Pace, turns_of
 from loqua_tutor_conversation.language import Speciality
-from loqua_tutor_conversation.replies import help_in_silence, question
+from loqua_tutor_conversation.replies import ask_open, help_in_silence, question
 from loqua_tutor_conversation.report import progress, report
 from loqua_tutor_conversation.selection import choose
 from loqua_tutor_conversation.state import MAX_CORRECTIONS, ConversationState, OpenQuestion
@@ -279,6 +279,57 @@ def test_who_says_goodbye_in_the_middle_is_asked_and_let_go() -> None:
     assert talk("Adiós.", start=asked.state).state.over
     stays = talk("No.", start=asked.state)
     assert stays.reply == "Vale, seguimos. ¿Para cuántas personas quieres la mesa?"
+
+
+OPEN = {
+    "leave": OpenQuestion(kind="leave"),
+    "another": OpenQuestion(kind="another", text="family"),
+    "answer": OpenQuestion(kind="answer", text="Una mesa para dos.", utterance=1),
+    "specialist": OpenQuestion(
+        kind="specialist", help=HelpRequest(speciality="grammar", focus="gustar")
+    ),
+}
+
+
+@pytest.mark.parametrize("asked", OPEN.values(), ids=OPEN)
+def test_one_word_that_is_neither_yes_nor_no_has_the_question_asked_again(
+    asked: OpenQuestion,
+) -> None:
+    """Recognisers take a short no for another real word; three times at most."""
+    start = ConversationState(scenario="cafe", plan=turns_of(CAFE), position=1, open_question=asked)
+    again = talk("Nos.", start=start)
+    assert again.reply == f"Perdona, no te he entendido bien. {ask_open(asked, COURSE)}"
+    assert again.state.open_question == asked
+    assert not again.state.answers
+    assert talk("Nos.", "Nos.", "Nos.", "Nos.", start=start).state.open_question != asked
+
+
+@pytest.mark.parametrize("asked", OPEN.values(), ids=OPEN)
+def test_who_asks_to_hear_an_open_question_again_hears_it_again(asked: OpenQuestion) -> None:
+    """And not the one before it; a learner who was misheard is taught nothing."""
+    start = ConversationState(scenario="cafe", plan=turns_of(CAFE), position=1, open_question=asked)
+    again = talk("¿Puedes repetir?", start=start)
+    assert again.reply == ask_open(asked, COURSE)
+    assert again.state.open_question == asked
+    named = talk("ana", "¿Puedes repetir?")
+    assert named.reply == "¿Te llamas Ana?"
+
+
+def test_one_word_that_is_none_does_not_end_a_lesson_that_could_go_on() -> None:
+    """Behind the last turn of a scenario there is only the question for another."""
+    asked = OpenQuestion(kind="another", text="family")
+    end = ConversationState(scenario="cafe", plan=("cafe.name",), position=1, open_question=asked)
+    again = talk("Nos.", start=end)
+    assert not again.state.over
+    assert again.state.open_question == asked
+
+
+def test_one_word_that_answers_the_turn_is_no_misheard_yes_or_no() -> None:
+    """The learner passes over the tutor's offer."""
+    start = ConversationState(
+        scenario="cafe", plan=turns_of(CAFE), position=1, open_question=OPEN["specialist"]
+    )
+    assert shown(talk("Dos.", start=start)) == ["restaurant"]
 
 
 def test_another_scenario_is_offered_when_there_is_time() -> None:

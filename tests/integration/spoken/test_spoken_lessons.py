@@ -6,12 +6,12 @@ tests.integration.spoken.test_spoken_lessons` writes them again: with another pr
 may hear otherwise, so that they are not compared. Two of them are played here.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from plugins.conversation.tests.test_lessons import LESSONS, SILENCE, Said, play
+from plugins.conversation.tests.test_lessons import LESSONS, SILENCE, Said, play, untrue
 
 from loqua_host import RecognizedWord
 from loqua_speech.audio import decode, wav
@@ -20,10 +20,8 @@ from loqua_speech.recognition import Whisper
 from loqua_speech.rescoring import Rescorer
 from loqua_speech.voices import SPEAKING_RATE, synthesize, voice_for
 from loqua_speech.weights import packaged_weights
-from loqua_tutor_conversation.plain import plain
 from loqua_tutor_conversation.state import ConversationState
 from loqua_tutor_conversation.steps import LearnerUtterance
-from loqua_tutor_conversation.vocabulary import find_words
 
 GOLDEN = Path(__file__).parent / "lessons"
 
@@ -77,18 +75,10 @@ def hearing(whisper: Whisper, language: str) -> Callable[[str], LearnerUtterance
     return hear
 
 
-def untrue(said: Said, state: ConversationState) -> Iterator[str]:
-    """Yield what is reported, but was not said in the utterance that it is traced to."""
-    lines = [text.removeprefix(_OTHER) for text in said.lines if text != SILENCE]
-    for word in state.words:
-        if word.what not in find_words(lines[word.utterance - 1], said.language):
-            yield f"word {word.what} ({word.utterance})"
-    for correction in state.corrections:
-        if correction.wrong not in plain(lines[correction.utterance - 1]):
-            yield f"mistake {correction.wrong} ({correction.utterance})"
-    answered = [it.utterance for it in state.answers]
-    if len(answered) != len(set(answered)):
-        yield f"{len(answered)} answers in {len(set(answered))} utterances"
+def wrong_in(said: Said, state: ConversationState, transcript: str) -> list[str]:
+    """List what is reported, but was not said in the utterance that it is traced to."""
+    spoken = [text.removeprefix(_OTHER) for text in said.lines if text != SILENCE]
+    return [*untrue(spoken, said.language, state, transcript)]
 
 
 @pytest.mark.parametrize("name", ["constant_errors", "wrong_language"])
@@ -96,7 +86,7 @@ def test_what_is_reported_of_a_spoken_lesson_was_said(whisper: Whisper, name: st
     """Each word and mistake, number by number; and the lesson comes to its end."""
     said = SPOKEN[name]
     state, transcript = play(said, hearing(whisper, said.language))
-    assert not [*untrue(said, state)], transcript
+    assert not wrong_in(said, state, transcript), transcript
     assert state.answers, transcript
 
 
@@ -106,7 +96,7 @@ def main() -> None:
     whisper = load_recogniser()
     for name, said in SPOKEN.items():
         state, transcript = play(said, hearing(whisper, said.language))
-        wrong = ", ".join(untrue(said, state)) or "nothing"
+        wrong = ", ".join(wrong_in(said, state, transcript)) or "nothing"
         text = f"{transcript}\nreported, but not said: {wrong}\n"
         (GOLDEN / f"{name}.txt").write_text(text, "utf-8")
 

@@ -1,6 +1,6 @@
 """What the microphone hears of the tutor is not the learner's, whatever they repeat."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from livekit import rtc
 from livekit.agents import Agent, AgentStateChangedEvent, UserStateChangedEvent
 from livekit.agents.stt import SpeechData, SpeechEvent, SpeechEventType
+from livekit.agents.voice.io import AudioInput
 from livekit.rtc.event_emitter import EventEmitter
 
 from loqua_host.job.voice.own_voice import OwnVoice, share_of
+from loqua_host.livekit_internals import PlayedSource, TrackOutput
 
 MENU = "Hoy tenemos sopa de verduras y pescado. ¿Qué desea tomar, señora?"
 NO_SETTINGS: Any = None
@@ -26,6 +28,8 @@ class SpeakingSession(EventEmitter[Any]):
     def __init__(self) -> None:
         super().__init__()
         self.options = SimpleNamespace(interruption={"min_words": 0})
+        self.input = SimpleNamespace(audio=None)
+        self.output = SimpleNamespace(audio=None)
 
     def tutor(self, start: float, end: float | None) -> None:
         """Add speech of the tutor, from one second to another; without an end, it continues."""
@@ -77,7 +81,8 @@ class MenuLesson:
 
     def __init__(self, *heard: SpeechEvent | str) -> None:
         self.session = SpeakingSession()
-        self.voice = OwnVoice(self.session, lambda: 108.0)  # type: ignore[arg-type]  # a fake
+        self.now = 108.0
+        self.voice = OwnVoice(self.session, lambda: self.now)  # type: ignore[arg-type]  # a fake
         self.voice.watch()
         self.agent = ScriptedVoiceAgent(list(heard))
         self.voice.attach(self.agent)
@@ -167,30 +172,109 @@ async def test_other_words_are_the_learners_also_while_the_tutor_speaks() -> Non
     assert lesson.session.options.interruption == {"min_words": 0}
 
 
-@pytest.mark.parametrize(
-    ("heard", "echo"),
-    [(("sopa ", "de verduras "), True), (("algo ", "muy distinto "), False)],
-    ids=["its sound", "another sound"],
-)
-async def test_the_tutors_sound_is_its_own_whatever_words_are_found_in_it(
-    heard: tuple[str, str], echo: bool
-) -> None:
-    """Recognisers mishear a soft voice; what sounds otherwise interrupts."""
-    lesson = MenuLesson(final("¡Suscríbete al canal!"))
-    await lesson.say("Hoy tenemos ", "sopa ", "de verduras ", "y pescado.")
-    lesson.session.tutor(100, None)
-    lesson.session.learner(106, None)
-    sounds = [_noise(piece, loudness=0.1) for piece in heard]
-    assert len(await lesson.hears(*sounds)) == (not echo)
+async def test_the_session_hears_silence_in_place_of_the_tutors_sound() -> None:
+    """Before anything can take it for speech; the learner's own sound passes as it is."""
+    room = LessonInRoom()
+    assert any(await room.hear("sopa de verduras"))
+    heard = await room.hear("y pescado del día")
+    assert not any(heard[4:])
+    assert all((await room.hear("", microphone=["una sopa", "por favor"]))[1:])
+    assert room.lesson.session.options.interruption == {"min_words": 0}
 
 
-async def test_the_tutors_sound_is_the_learners_once_the_tutor_has_ended() -> None:
-    """Whoever repeats it by the same synthetic voice."""
-    lesson = MenuLesson(final("Sopa de verduras."))
-    await lesson.say("sopa ", "de verduras ")
-    lesson.session.tutor(100, 105)
-    lesson.session.learner(106, 108)
-    assert len(await lesson.hears(_noise("sopa "), _noise("de verduras "))) == 1
+async def test_the_log_says_once_that_the_tutors_sound_is_heard() -> None:
+    """And what is to be done."""
+    room = LessonInRoom()
+    with structlog.testing.capture_logs() as logs:
+        for words in ("sopa de verduras", "y pescado del día", "y pan"):
+            await room.hear(words)
+    assert [line["event"] for line in logs] == ["lesson.echo"]
+
+
+async def test_a_sound_is_no_echo_of_what_is_dropped_before_it_is_played() -> None:
+    """The tutor was interrupted."""
+    room = LessonInRoom()
+    await room.hear("sopa de verduras")
+    await room.hear("y pescado del día")
+    room.play("y pan")
+    room.source.clear_queue()
+    assert all((await room.hear("", microphone=["y pan"]))[1:])
+
+
+async def test_words_that_are_found_in_the_tutors_sound_are_its_own() -> None:
+    """Recognisers mishear a soft voice; until it was known, the session has heard it."""
+    room = LessonInRoom(final("¡Suscríbete al canal!"))
+    start = room.lesson.now
+    room.lesson.session.tutor(start, None)
+    room.lesson.session.learner(start + 0.1, None)
+    await room.hear("sopa de verduras")
+    await room.hear("y pescado del día")
+    assert not await room.lesson.hears()
+
+
+async def test_who_is_followed_no_longer_leaves_the_track_alone() -> None:
+    """It is the job's, and may play on."""
+    room = LessonInRoom()
+    room.lesson.voice.unwatch()
+    assert room.source.on_frame is None
+    assert room.source.on_clear is None
+
+
+class LessonInRoom:
+    """A lesson whose tutor plays on a track, and what the microphone hears."""
+
+    def __init__(self, *heard: SpeechEvent | str) -> None:
+        self.lesson = MenuLesson(*heard)
+        self.source = PlayedSource(16_000, 1)
+        track = object.__new__(TrackOutput)  # without a room
+        track.source = self.source
+        self.microphone = Microphone()
+        self.lesson.session.output.audio = track
+        self.lesson.session.input.audio = self.microphone
+        self.lesson.voice.attach(self.lesson.agent)
+
+    def play(self, words: str) -> None:
+        """Play the sound of each word, a second long."""
+        assert self.source.on_frame is not None
+        for word in words.split():
+            self.source.on_frame(_noise(word))
+
+    async def hear(self, words: str, microphone: Iterable[str] = ()) -> list[bool]:
+        """Play words, and return of each piece of what the microphone hears whether it passes.
+
+        Args:
+            words: What the tutor says, and the microphone hears softly.
+            microphone: What it hears instead.
+        """
+        self.play(words)
+        passes = []
+        for word in microphone or words.split():
+            for piece in _pieces_of(_noise(word, loudness=1.0 if microphone else 0.1)):
+                self.microphone.frame = piece
+                self.lesson.now += piece.duration
+                frame = await anext(self.lesson.session.input.audio)
+                passes.append(any(frame.data))
+        return passes
+
+
+class Microphone(AudioInput):
+    """Hears what a test puts in."""
+
+    def __init__(self) -> None:
+        super().__init__(label="test")
+        self.frame: rtc.AudioFrame
+
+    async def __anext__(self) -> rtc.AudioFrame:
+        """Return it."""
+        return self.frame
+
+
+def _pieces_of(frame: rtc.AudioFrame) -> Iterator[rtc.AudioFrame]:
+    """Yield a frame in pieces of 50 ms."""
+    size, samples = frame.sample_rate // 20, np.frombuffer(frame.data, np.int16)
+    for start in range(0, len(samples), size):
+        piece = samples[start : start + size]
+        yield rtc.AudioFrame(piece.tobytes(), frame.sample_rate, 1, len(piece))
 
 
 async def test_where_an_echo_was_heard_it_takes_words_to_interrupt() -> None:

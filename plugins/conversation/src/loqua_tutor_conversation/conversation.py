@@ -104,7 +104,7 @@ def _answer_open(
         return _agree(state, course, asked, heard)
     if answers.disagrees(course.language, heard.text) and not _corrects(state, course, heard.text):
         return _decline(state, course, asked)
-    return None
+    return _ask_open_again(state, course, asked, heard.text)
 
 
 def _confirms(asked: OpenQuestion, course: Course, text: str) -> bool:
@@ -113,6 +113,26 @@ def _confirms(asked: OpenQuestion, course: Course, text: str) -> bool:
         return found[0] == asked.text
     is_goodbye = asked.kind == "leave" and answers.says_goodbye(course.language, text)
     return is_goodbye or answers.agrees(course.language, text)
+
+
+def _ask_open_again(
+    state: ConversationState, course: Course, asked: OpenQuestion, text: str
+) -> UtteranceResult | None:
+    """Return the step that repeats an open question, if it was not understood, or its answer."""
+    wants_it = answers.asks_for_help(help_languages(course), text)
+    is_misheard = not wants_it and _is_misheard(state, course, asked, text)
+    if state.attempts >= MAX_ATTEMPTS or not (wants_it or is_misheard):
+        return None
+    again = ask_back(changed(state, attempts=state.attempts + 1), course, asked)
+    return after((course.language.phrases.not_understood,), again) if is_misheard else again
+
+
+def _is_misheard(state: ConversationState, course: Course, asked: OpenQuestion, text: str) -> bool:
+    """Return whether one word is most likely a yes or no, which recognisers take for others."""
+    if len(tokens(text)) != 1 or asked.kind == "name":
+        return False
+    turn = current_turn(state, course)
+    return turn is None or turn.name or not answers.is_answer(turn, course.code, text)
 
 
 def _corrects(state: ConversationState, course: Course, text: str) -> bool:

@@ -55,6 +55,8 @@ class Language(BaseModel):
         phrases: What the tutor says in any scenario.
         yes: Words that agree.
         no: Words that disagree.
+        negations: Words that negate what follows them in a clause.
+        contrasts: Words that begin a clause which an earlier negation does not reach.
         goodbye: Phrases by which a learner leaves.
         lost: Phrases by which a learner asks to hear a question again, or for help with it.
         unsure: Phrases that ask for help if nothing much else is said.
@@ -74,6 +76,8 @@ class Language(BaseModel):
     phrases: Phrases
     yes: tuple[str, ...] = Field(min_length=1)
     no: tuple[str, ...] = Field(min_length=1)
+    negations: tuple[str, ...] = Field(min_length=1)
+    contrasts: tuple[str, ...] = Field(min_length=1)
     goodbye: tuple[str, ...]
     lost: tuple[str, ...]
     unsure: tuple[str, ...]

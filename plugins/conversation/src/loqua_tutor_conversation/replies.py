@@ -1,5 +1,6 @@
 """What the tutor says, in parts: the last part is what it waits for an answer to."""
 
+from .affirmation import affirmed, branch_of
 from .answers import asks_for_help
 from .course import Course, current_turn, help_languages, scenario_of
 from .evidence import new_words
@@ -124,10 +125,10 @@ def _recognised(course: Course, text: str) -> str:
 
 def reaction(state: ConversationState, course: Course, turn: ScenarioTurn, text: str) -> str:
     """Return the reaction to an answer: the branch's, the turn's, or an acknowledgement."""
-    for branch in turn.branches:
-        if has_any(branch.hears, plain(text)):
-            return branch.says
-    word = next((it for it in find_words(text, course.code) if it in turn.words), "")
+    if branch := branch_of(turn, course.language, course.code, text):
+        return branch.says
+    said = affirmed(course.language, text)
+    word = next((it for it in find_words(said, course.code) if it in turn.words), "")
     if turn.accept and (word or "{word}" not in turn.accept):
         return turn.accept.format(name=state.name, word=word)
     acknowledge = course.language.phrases.acknowledge

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from loqua_host import RecognizedWord
 
 from . import replies
+from .affirmation import branch_of
 from .answers import asks_for_help
 from .course import (
     Course,
@@ -17,7 +18,7 @@ from .course import (
 from .evidence import note_answer
 from .other_language import is_other_language
 from .pictures import Colour
-from .plain import has_any, plain, tokens
+from .plain import tokens
 from .scenario import Branch, ScenarioTurn
 from .state import ConversationState, OpenQuestion
 from .triggers import HelpRequest
@@ -136,8 +137,7 @@ def accept(
 ) -> UtteranceResult:
     """Note an answer, react to it, and go on."""
     state = note_answer(state, course, turn.topic, heard.text, utterance)
-    said = plain(heard.text)
-    branch = next((it for it in turn.branches if has_any(it.hears, said)), None)
+    branch = branch_of(turn, course.language, course.code, heard.text)
     reaction = replies.reaction(state, course, turn, heard.text)
     return after((reaction,), _move(state, course, branch, has_time=heard.has_time))
 

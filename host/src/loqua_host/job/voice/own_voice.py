@@ -12,8 +12,12 @@ import structlog
 from livekit import rtc
 from livekit.agents import Agent, AgentSession, AgentStateChangedEvent, UserStateChangedEvent
 from livekit.agents.stt import SpeechEvent
+from livekit.agents.utils.audio import silence_frame_like
+from livekit.agents.voice.io import AudioInput, AudioOutput
 
-from .likeness import Spectrogram, likeness
+from loqua_host.livekit_internals import PlayedSource, TrackOutput
+
+from .echo_detection import EchoDetector, PlayedSound
 from .nodes import replace, through
 
 __all__ = ["OwnVoice", "share_of"]
@@ -32,12 +36,6 @@ EARLY_SECONDS: Final = 0.2
 
 SHARE: Final = 0.6
 """Minimum ratio of the recognised text that matches the tutor's text in an echo."""
-
-LIKENESS: Final = 0.68
-"""Minimum likeness of the microphone's sound and the tutor's in an echo; `likeness` has figures."""
-
-KEPT_SECONDS: Final = 40.0
-"""Maximum seconds of sound to compare: speech is synthesised faster than it is played."""
 
 KEPT_SPANS: Final = 20
 """Utterances of each side, of which transcripts may still arrive."""
@@ -59,12 +57,14 @@ class _Span:
 
 
 class OwnVoice:
-    """Drop echoes of the tutor from a session's transcripts.
+    """Keep echoes of the tutor from a session.
 
-    An echo has the words or the sound of the tutor: recognisers often mishear a soft voice, and
-    noise hides a sound. The time must match, too, because a learner who repeats a sentence starts
-    after the tutor has ended. After the first echo, only words of the learner interrupt the tutor,
-    not any sound; otherwise its own voice would interrupt it repeatedly.
+    Once an echo is known by its sound, after about a second of it, the session hears silence
+    instead, so that an echo neither interrupts the tutor nor is recognised. What was heard until
+    then, and an echo that a page cancels in part, has the sound or the words of the tutor: its
+    transcript is dropped. The time must match, too, because a learner who repeats a sentence starts
+    after the tutor has ended. If only words tell an echo, only words interrupt the tutor, not any
+    sound; otherwise its own voice would interrupt it repeatedly.
 
     Args:
         session: The voice session.
@@ -77,7 +77,8 @@ class OwnVoice:
         self._session = session
         self._clock = clock
         self._text = ""
-        self._said, self._heard = Spectrogram(KEPT_SECONDS), Spectrogram(KEPT_SECONDS)
+        self._played, self._detector = PlayedSound(), EchoDetector()
+        self._source: PlayedSource | None = None
         self._tutor: deque[_Span] = deque(maxlen=KEPT_SPANS)
         self._learner: deque[_Span] = deque(maxlen=KEPT_SPANS)
         self._echoes = False
@@ -89,14 +90,31 @@ class OwnVoice:
 
     def unwatch(self) -> None:
         """Follow it no longer."""
+        if self._source is not None:
+            self._source.on_frame = self._source.on_clear = None
         self._session.off("agent_state_changed", self._on_tutor)
         self._session.off("user_state_changed", self._on_learner)
 
     def attach(self, agent: Agent) -> None:
         """Observe what an agent says, and drop its echo from what it hears."""
-        said, heard = self._kept_in(self._said), self._kept_in(self._heard)
-        replace(agent, "tts_node", through(agent.tts_node, given=self._noted, gives=said))
-        replace(agent, "stt_node", through(agent.stt_node, given=heard, gives=self._without_echo))
+        self._come_between()
+        replace(agent, "tts_node", through(agent.tts_node, given=self._noted))
+        replace(agent, "stt_node", through(agent.stt_node, gives=self._without_echo))
+
+    def _come_between(self) -> None:
+        """Wrap the session's input, and listen to what its track plays."""
+        heard, track = self._session.input.audio, _track_of(self._session.output.audio)
+        if self._source is None and heard is not None and track is not None:
+            self._source = track.source
+            self._source.on_frame = lambda frame: self._played.add(frame, self._clock())
+            self._source.on_clear = lambda: self._played.clear(self._clock())
+            self._session.input.audio = _WithoutEcho(heard, self._is_echo_only)
+
+    def _is_echo_only(self, frame: rtc.AudioFrame) -> bool:
+        is_echo = self._detector.add(frame, self._played, self._clock())
+        if is_echo:
+            self._warn()
+        return is_echo
 
     def is_echo(self, text: str, until: float | None = None) -> bool:
         """Return whether a transcript is an echo of the tutor.
@@ -116,24 +134,9 @@ class OwnVoice:
             learner.start > tutor.end + LATE_SECONDS or ended > tutor.end + TAIL_SECONDS
         ):
             return False
-        sound = self._heard.latest(now - learner.start + EARLY_SECONDS, now - ended)
-        return (
-            share_of(text[:LONGEST_CHARACTERS], self._text) >= SHARE
-            or likeness(sound, self._said.latest(KEPT_SECONDS)) >= LIKENESS
+        return share_of(text[:LONGEST_CHARACTERS], self._text) >= SHARE or self._detector.was_echo(
+            ended - learner.start, now - ended
         )
-
-    @staticmethod
-    def _kept_in(
-        spectrogram: Spectrogram,
-    ) -> Callable[[AsyncIterable[rtc.AudioFrame]], AsyncIterator[rtc.AudioFrame]]:
-        """Return what passes audio on, and keeps its energies."""
-
-        async def kept(frames: AsyncIterable[rtc.AudioFrame]) -> AsyncIterator[rtc.AudioFrame]:
-            async for frame in frames:
-                spectrogram.add(frame)
-                yield frame
-
-        return kept
 
     async def _noted(self, pieces: AsyncIterable[str]) -> AsyncIterator[str]:
         self._text = f"{self._text} "[-KEPT_CHARACTERS:]
@@ -151,9 +154,13 @@ class OwnVoice:
                 yield event
 
     def _beware(self) -> None:
+        if self._detector.path is None:
+            self._session.options.interruption["min_words"] = 1
+        self._warn()
+
+    def _warn(self) -> None:
         if not self._echoes:
             self._echoes = True
-            self._session.options.interruption["min_words"] = 1
             log.warning(
                 "lesson.echo",
                 hint="the page: capture the microphone with echoCancellation, or use headphones",
@@ -170,6 +177,25 @@ class OwnVoice:
             self._learner.append(_Span(event.created_at))
         elif event.old_state == "speaking" and self._learner:
             self._learner[-1].end = event.created_at
+
+
+class _WithoutEcho(AudioInput):
+    """Give silence in place of each frame that is nothing but an echo."""
+
+    def __init__(self, source: AudioInput, is_echo: Callable[[rtc.AudioFrame], bool]) -> None:
+        super().__init__(label=source.label, source=source)
+        self._is_echo = is_echo
+
+    async def __anext__(self) -> rtc.AudioFrame:
+        frame = await super().__anext__()
+        return silence_frame_like(frame) if self._is_echo(frame) else frame
+
+
+def _track_of(output: AudioOutput | None) -> TrackOutput | None:
+    """Return the track that a session's audio ends in."""
+    while output is not None and not isinstance(output, TrackOutput):
+        output = output.next_in_chain
+    return output
 
 
 def _latest(spans: Iterable[_Span], until: float) -> _Span | None:

@@ -1,0 +1,340 @@
+"""Detection of the tutor's sound in the learner's microphone, by the energies of both.
+
+An echo is the tutor's sound, some tenths of a second later and softer in each band of frequency.
+Once delay and loss are known, they tell how loud an echo can be at any time; what is louder is the
+learner's. In contrast to an echo canceller, this changes nothing of what a learner says over an
+echo, or without one.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+from livekit import rtc
+from numpy.typing import NDArray
+
+__all__ = ["ROWS_A_SECOND", "EchoDetector", "EchoPath", "Levels", "PlayedSound", "find_path"]
+
+Levels = NDArray[np.float64]
+"""The level of a sound in decibels: a row for each 20 ms, a column for each band of frequency."""
+
+ROWS_A_SECOND: Final = 50
+
+_EDGES: Final = np.geomspace(200, 4000, 17)
+"""Hz between which most of speech is; even a telephone has most of them."""
+
+_BANDS: Final = len(_EDGES) - 1
+
+_SILENT: Final = 50.0
+"""Level of 16-bit samples below which nothing is heard; speech has 70 to 110."""
+
+_AUDIBLE: Final = _SILENT + 12.0
+
+_DYNAMICS: Final = 30.0
+"""What is softer than the loudest by more does not count."""
+
+_LONGEST_DELAY: Final = ROWS_A_SECOND
+"""Rows after which an echo is heard: network and buffers both ways, loudspeaker, room."""
+
+_COMPARED: Final = 3 * ROWS_A_SECOND // 2
+"""Rows that are compared."""
+
+_FEWEST_LOUD: Final = 2 * ROWS_A_SECOND // 3
+"""Rows of a sound that can be told from others: a single word is like some other."""
+
+_LEAST_SPREAD: Final = 0.3
+"""Ratio of a stretch's spread to the sound's, below which the stretch is too quiet to compare."""
+
+_LIKENESS: Final = 0.7
+"""Correlation of an echo with what was said. With the sounds of `tests.bench.echoes`, echoes have
+0.73 or more, in rooms 0.85; other sentences by the tutor's own voice 0.67 or less, learners 0.48.
+"""
+
+_EVERY: Final = ROWS_A_SECOND // 5
+"""Rows after which an echo is looked for again: its delay changes with the network's."""
+
+_JITTER: Final = 4
+"""Rows by which the delay changes from one row to the next."""
+
+_FADING: Final = 3.0
+"""Decibels by which a room's echo fades from row to row; 0.4 s for 60."""
+
+_MARGIN: Final = 6.0
+"""Decibels above the loudest echo from which a sound is another."""
+
+_NOISE: Final = 12.0
+"""Decibels by which noise may be louder than it is in a tenth of the audible rows."""
+
+_OTHER_BANDS: Final = 3
+"""Bands that are louder than an echo where somebody else speaks."""
+
+_OTHER_ROWS: Final = 3
+_RECENT: Final = 5
+"""Of so many rows, so many show that somebody else speaks."""
+
+_HELD: Final = 15
+"""Rows for which somebody speaks on after that: words have soft ends."""
+
+_PAST: Final = 25
+"""Rows before the first one that are needed: the fading of what was before it."""
+
+_ECHO_SHARE: Final = 0.8
+"""Share of the audible rows of an utterance that an echo explains."""
+
+_LATEST: Final = 0.5
+"""Seconds by which a frame may arrive late; behind a longer gap, frames were lost."""
+
+_KEPT: Final = 40 * ROWS_A_SECOND
+"""Rows that are kept: a slow recogniser's transcript arrives late."""
+
+_LONGEST: Final = _KEPT - _LONGEST_DELAY - _PAST - 2 * _JITTER
+"""Rows back from now that can be told."""
+
+
+class Bands:
+    """Measure the levels of a sound that comes in frames of any rate and length."""
+
+    def __init__(self) -> None:
+        self._rest = np.zeros(0, np.float32)
+        self._rate = 0
+
+    def add(self, frame: rtc.AudioFrame) -> Levels:
+        """Return the rows that a frame completes."""
+        if frame.sample_rate != self._rate:
+            self._rate, self._rest = frame.sample_rate, self._rest[:0]
+        samples = np.frombuffer(frame.data, np.int16).reshape(-1, frame.num_channels)
+        heard = np.append(self._rest, samples.mean(axis=1, dtype=np.float32))
+        length = self._rate // ROWS_A_SECOND
+        whole = len(heard) // length * length
+        self._rest = heard[whole:]
+        return _levels(heard[:whole].reshape(-1, length), self._rate)
+
+
+class PlayedSound:
+    """What is played to the learner, row by row, at the time at which it is played."""
+
+    def __init__(self) -> None:
+        self._bands = Bands()
+        self._rows: deque[tuple[float, Levels]] = deque()
+        self._until = 0.0
+
+    def add(self, frame: rtc.AudioFrame, now: float) -> None:
+        """Add a frame that is played after those before it."""
+        start = max(now, self._until)
+        self._until = start + frame.duration
+        for number, row in enumerate(self._bands.add(frame)):
+            self._rows.append((start + number / ROWS_A_SECOND, row))
+
+    def clear(self, now: float) -> None:
+        """Forget what is not played yet, and never will be."""
+        self._until = now
+        while self._rows and self._rows[-1][0] > now:
+            self._rows.pop()
+
+    def take(self, until: float) -> Levels:
+        """Return and forget what was played by a time, as one row: the loudest of each band."""
+        row = np.full(_BANDS, _SILENT)
+        while self._rows and self._rows[0][0] <= until:
+            row = np.maximum(row, self._rows.popleft()[1])
+        return row
+
+
+@dataclass(frozen=True, slots=True)
+class EchoPath:
+    """How the tutor's sound comes back.
+
+    Attributes:
+        delay: The rows after which it does.
+        gains: The decibels by which each band is louder.
+    """
+
+    delay: int
+    gains: Levels
+
+
+class EchoDetector:
+    """Tell the learner's sound from an echo of the tutor's, while it is heard.
+
+    Attributes:
+        path: How the tutor's sound comes back; None if no echo was ever heard.
+    """
+
+    def __init__(self) -> None:
+        self.path: EchoPath | None = None
+        self._bands = Bands()
+        self._heard, self._said = _History(), _History()
+        self._noise = np.full(_BANDS, _SILENT)
+        self._new = 0
+        self._held = 0
+        self._heard_until = 0.0
+
+    def add(self, frame: rtc.AudioFrame, played: PlayedSound, now: float) -> bool:
+        """Add what the microphone hears; return whether it is nothing but an echo.
+
+        Args:
+            frame: The sound that has just arrived.
+            played: What is played.
+            now: The time of the same clock.
+        """
+        self._heard_until = _recorded_until(self._heard_until, frame.duration, now)
+        rows = self._bands.add(frame)
+        for number, row in enumerate(rows, 1 - len(rows)):
+            self._heard.append(row)
+            self._said.append(played.take(self._heard_until + number / ROWS_A_SECOND))
+            self._new += 1
+            if self._new % _EVERY == 0:
+                said = self._said.latest(_COMPARED + _LONGEST_DELAY)
+                self.path = find_path(self._heard.latest(_COMPARED), said) or self.path
+                self._noise = _quietest(self._heard.latest(2 * _COMPARED))
+        return self.path is not None and self._is_echo_only(self.path, len(rows))
+
+    def was_echo(self, seconds: float, ago: float = 0.0) -> bool:
+        """Return whether nothing but an echo was heard for some seconds, until some seconds ago."""
+        rows, skipped = (max(0, round(it * ROWS_A_SECOND)) for it in (seconds, ago))
+        if self.path is None or rows < 1 or rows + skipped > _LONGEST:
+            return False
+        audible = self._heard.latest(rows, skipped).max(axis=1) > _AUDIBLE
+        explained = self._unexplained(self.path, rows, skipped) < _OTHER_BANDS
+        return bool(audible.any() and explained[audible].mean() >= _ECHO_SHARE)
+
+    def _is_echo_only(self, path: EchoPath, new: int) -> bool:
+        """Follow who speaks, and return whether the newest rows are an echo."""
+        # Behind an echo there is nothing to hide: silence and noise are the learner's room.
+        if self._said.latest(_LONGEST_DELAY + _PAST).max() <= _SILENT:
+            self._held = 0
+            return False
+        other = self._unexplained(path, _RECENT + new) >= _OTHER_BANDS
+        recent = (other[at + 1 : at + 1 + _RECENT].sum() for at in range(new))
+        is_other = any(it >= _OTHER_ROWS for it in recent)
+        self._held = _HELD if is_other else max(0, self._held - new)
+        return not self._held
+
+    def _unexplained(self, path: EchoPath, rows: int, skipped: int = 0) -> NDArray[np.intp]:
+        """Return in how many bands each row is louder than echo and noise."""
+        heard = self._heard.latest(rows, skipped)
+        said = self._said.latest(rows + _PAST + path.delay + 2 * _JITTER, skipped)
+        loudest = np.maximum(_loudest_echo(path, said)[-rows:] + _MARGIN, self._noise + _NOISE)
+        others: NDArray[np.intp] = np.count_nonzero(heard > loudest, axis=1)
+        return others
+
+
+def find_path(heard: Levels, said: Levels) -> EchoPath | None:
+    """Return how a sound comes back, if it is heard; None if not, or if it cannot be told.
+
+    Args:
+        heard: What the microphone heard.
+        said: What was said until then; more rows of it, by the longest delay to look for.
+    """
+    if np.count_nonzero(heard.max(axis=1) > _AUDIBLE) < _FEWEST_LOUD or said.max() <= _SILENT:
+        return None
+    likenesses = _likenesses(heard, said)
+    at = int(likenesses.argmax())
+    if likenesses[at] < _LIKENESS:
+        return None
+    return EchoPath(len(said) - len(heard) - at, _gains(heard, said[at : at + len(heard)]))
+
+
+def _quietest(heard: Levels) -> Levels:
+    """Return the level of each band that is seldom undercut while anything is heard: of noise.
+
+    Where a page suppresses noise, it comes and goes with the speech.
+    """
+    audible = heard[heard.max(axis=1) > _AUDIBLE]
+    if not len(audible):
+        return np.full(_BANDS, _SILENT)
+    lowest = len(audible) // 10
+    quietest: Levels = np.partition(audible, lowest, axis=0)[lowest]
+    return quietest
+
+
+def _likenesses(heard: Levels, said: Levels) -> Levels:
+    """Return the correlation of a sound with each stretch of another."""
+    found = np.maximum(heard, heard.max() - _DYNAMICS)
+    found = found - found.mean(axis=0)
+    levels = np.maximum(said, said.max() - _DYNAMICS)
+    together = sum(
+        np.correlate(theirs, ours, "valid") for theirs, ours in zip(levels.T, found.T, strict=True)
+    )
+    own = np.square(found).sum()
+    spread = np.sqrt(_spreads(levels, len(heard)) * own)
+    # In silence both are next to nothing, and their ratio is anything.
+    likenesses: Levels = together / np.maximum(spread, own * _LEAST_SPREAD)
+    return likenesses
+
+
+def _spreads(levels: Levels, length: int) -> Levels:
+    """Return the sum of squares about the mean of each band, of each stretch of a length."""
+    sums, squares = (
+        np.pad(it.cumsum(axis=0), ((1, 0), (0, 0))) for it in (levels, np.square(levels))
+    )
+    total, square = (it[length:] - it[:-length] for it in (sums, squares))
+    spreads: Levels = np.maximum((square - np.square(total) / length).sum(axis=1), 0)
+    return spreads
+
+
+def _gains(heard: Levels, said: Levels) -> Levels:
+    """Return the median of what each band loses where something is said in it."""
+    is_loud, lost = said > said.max() - _DYNAMICS, heard - said
+    usual = np.median(lost[is_loud])
+    bands = zip(lost.T, is_loud.T, strict=True)
+    return np.array([np.median(it[loud]) if loud.any() else usual for it, loud in bands])
+
+
+def _loudest_echo(path: EchoPath, said: Levels) -> Levels:
+    """Return how loud an echo can be, at any delay that is near, and as a room makes it fade.
+
+    The first rows of `said`, by the delay and twice the jitter, have none.
+    """
+    near = np.lib.stride_tricks.sliding_window_view(said, 2 * _JITTER + 1, axis=0).max(axis=-1)
+    # A delay that becomes shorter shows what is said later.
+    ahead = max(0, path.delay - _JITTER)
+    rows = len(said) - path.delay - 2 * _JITTER
+    first = len(near) - ahead - rows
+    near = near[max(0, first) : first + rows]
+    echo = np.where(near > _SILENT, near + path.gains, _SILENT)
+    fading = _FADING * np.arange(len(echo))[:, None]
+    loudest: Levels = np.maximum.accumulate(echo + fading) - fading
+    return loudest
+
+
+def _recorded_until(before: float, duration: float, now: float) -> float:
+    """Return until when a sound was recorded: frames arrive late, not early, and some are lost."""
+    expected = before + duration
+    return expected if now - _LATEST < expected <= now else now
+
+
+class _History:
+    """The latest rows, after silence."""
+
+    def __init__(self) -> None:
+        self._rows = np.full((2 * _KEPT, _BANDS), _SILENT)
+        self._end = _KEPT
+
+    def append(self, row: Levels) -> None:
+        if self._end == len(self._rows):
+            self._rows[:_KEPT] = self._rows[-_KEPT:]
+            self._end = _KEPT
+        self._rows[self._end] = row
+        self._end += 1
+
+    def latest(self, rows: int, skipped: int = 0) -> Levels:
+        """Return so many rows before the latest ones, which are kept."""
+        end = self._end - skipped
+        return self._rows[end - rows : end]
+
+
+def _levels(pieces: NDArray[np.float32], rate: int) -> Levels:
+    window, bands = _window_and_bands(pieces.shape[1], rate)
+    power = np.abs(np.fft.rfft(pieces * window)) ** 2
+    levels: Levels = np.maximum(10 * np.log10(power @ bands + 1), _SILENT)
+    return levels
+
+
+@lru_cache(maxsize=8)  # each frame needs them, and a session has two rates
+def _window_and_bands(length: int, rate: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the window of a piece, and which frequency belongs to which band."""
+    frequencies = np.fft.rfftfreq(length, 1 / rate)[:, None]
+    bands = (frequencies >= _EDGES[:-1]) & (frequencies < _EDGES[1:])
+    return np.hanning(length), bands.astype(np.float64)
