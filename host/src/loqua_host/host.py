@@ -257,7 +257,7 @@ def _open_announcer(parts: _Parts) -> Announcer:
 
 @dataclass(frozen=True, slots=True)
 class _Voices:
-    """Finds the voice of a tutor that a learner waits for."""
+    """Find the voice of a tutor for which a learner waits."""
 
     parts: _Parts
 
@@ -414,7 +414,7 @@ async def _flush(delivery: Delivery, seconds: float) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Workers:
-    """Makes the tutors to run and their workers."""
+    """Create the tutors to run and their workers."""
 
     parts: _Parts
     announcer: Announcer

@@ -103,7 +103,7 @@ LONGEST_PAUSE = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Internal:
-    """A part of a package that its next release may change without a word.
+    """A private part of a package, which may change in any release.
 
     Attributes:
         source: Where it is defined, as `module:qualified.name`.

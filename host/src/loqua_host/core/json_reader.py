@@ -1,4 +1,4 @@
-"""The core's one reader of JSON: what makes no sense is left out, and nothing else.
+"""The core's one reader of JSON, which drops only the values that make no sense.
 
 Services written in JavaScript and Python send more than RFC 8259 allows: `NaN`, halves of
 characters that a text was cut inside of, bytes of another encoding, a byte order mark.

@@ -1,4 +1,4 @@
-"""Times in a response's headers: its date, and how long callers have to wait.
+"""Times in a response's headers: the server's date, and the requested pause.
 
 A value that cannot be read is a reason for caution: the pause is `CAUTION` then.
 """

@@ -1,4 +1,4 @@
-"""When a call is made again, and after how long."""
+"""Retries: which calls are repeated, and after which delay."""
 
 from random import Random
 

@@ -1,4 +1,4 @@
-"""User tokens as pure logic: decryption, JWT shape, claims, and how long one is good.
+"""User tokens as pure logic: decryption, JWT format, claims, lifetime.
 
 The API encrypts a user's JWT with AES-256-CBC and sends `{iv_hex}:{data_hex}`; the key is the
 shared secret, padded with zero bytes or cut to 32. The JWT's signature is the API's to check.
@@ -40,7 +40,7 @@ BLOCK_BYTES = 16
 
 
 class TokenCause(StrEnum):
-    """Why an exchanged token cannot be used."""
+    """The reason why an exchanged token cannot be used."""
 
     MALFORMED = "malformed_token"
     NOT_HEXADECIMAL = "not_hexadecimal"

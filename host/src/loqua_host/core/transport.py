@@ -1,4 +1,4 @@
-"""One request and its answer: from the API, over a connection of the pools."""
+"""One HTTP request and its response, over a pooled connection."""
 
 import asyncio
 from contextlib import aclosing
@@ -64,7 +64,7 @@ class Transport(Protocol):
 
 
 class HttpTransport:
-    """Makes one round trip at a time for each caller.
+    """Send one request at a time for each caller.
 
     Args:
         pools: Where its connections are.

@@ -1,4 +1,4 @@
-"""The meaning of an error response: an error of the API, or of a proxy before it.
+"""Classification of error responses: from the API, or from a proxy before it.
 
 A status alone is no verdict: ingresses, firewalls and web servers answer 404 or 403 for an API
 that is not there. The API's own errors have the guide's body, `{"error": {"code": "…"}}`.
@@ -74,7 +74,7 @@ class ErrorDetails:
 
 
 class Prematurity(Enum):
-    """Whether a token that was refused is only not valid yet."""
+    """The certainty that a refused token is only not valid yet."""
 
     STATED = "stated"
     POSSIBLE = "possible"

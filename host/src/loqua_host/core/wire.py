@@ -1,4 +1,4 @@
-"""The API's requests and answers: camelCase begins and ends here.
+"""The API's requests and responses: conversion from and to camelCase.
 
 What is sent is checked before it is sent; what is answered is checked before it is believed.
 """
@@ -72,7 +72,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Request(Generic[T]):
-    """A call to make: what goes out, and how to read what comes back.
+    """A call to make: its request, and the parser of its response.
 
     Attributes:
         path: Below `/api/{version}/agent`.

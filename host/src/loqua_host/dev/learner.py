@@ -39,7 +39,7 @@ BUSY = frozenset({"initializing", "thinking", "speaking"})  # livekit.agents' Ag
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What the learner says in one turn, after `pause` seconds of thought."""
+    """A line of the learner, spoken after `pause` seconds."""
 
     text: str
     language: str
@@ -148,7 +148,7 @@ class SyntheticLearner:
 
 
 class LearnerInRoom:
-    """One lesson in one room: receives sound and text, speaks, and decides when to speak."""
+    """A learner in one room: receive audio and text, and speak in turn."""
 
     def __init__(
         self, room: rtc.Room, hearing: Hearing, tasks: asyncio.TaskGroup, began: float

@@ -1,4 +1,4 @@
-"""Where the LiveKit server's program comes from: PATH, the cache, or a build with Go.
+"""The search for the LiveKit server's binary: PATH, the cache, or a build with Go.
 
 Run as a module, it builds the program if there is none, ahead of those who need it.
 """

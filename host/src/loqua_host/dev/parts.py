@@ -1,4 +1,4 @@
-"""Local parts for a host: LiveKit, a Loqua API and speech, for as long as a block lasts."""
+"""Local services for a host: LiveKit, a Loqua API and speech."""
 
 import asyncio
 import json

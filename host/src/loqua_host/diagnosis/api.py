@@ -65,7 +65,7 @@ class ApiResponse:
 
 @dataclass(slots=True)
 class RecordingTransport(httpx.AsyncBaseTransport):
-    """Carries requests, and keeps the headers of the last answer."""
+    """Send requests, and keep the headers of the last response."""
 
     inner: httpx.AsyncBaseTransport
     headers: dict[str, str] = field(default_factory=dict)

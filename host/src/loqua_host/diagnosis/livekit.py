@@ -1,4 +1,4 @@
-"""LiveKit, tried as a lesson uses it: a worker, a job, a room, two participants, sound.
+"""Checks of LiveKit as a lesson uses it: worker, job, room, two participants, audio.
 
 All of it happens in a room of its own that names its agent, so that no tutor is called there.
 """
@@ -61,7 +61,7 @@ JOIN_SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True)
 class MediaPath:
-    """The way that sound takes: a protocol such as `udp`, a kind such as `HOST` or `RELAY`."""
+    """The path of audio: a protocol such as `udp`, a kind such as `HOST` or `RELAY`."""
 
     protocol: str
     kind: str

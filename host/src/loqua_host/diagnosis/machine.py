@@ -1,4 +1,4 @@
-"""This machine: the host that may run on it, the ledger and its disk."""
+"""Checks of this machine: a running host, the ledger and its disk."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""Whether an address can be reached: its name, its port, its certificate, its clock."""
+"""Checks of an address: its name, port, certificate and clock."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""A worker for one job, spoken by hand: LiveKit's own one would start processes and servers.
+"""A minimal worker for one job, without the processes and servers of LiveKit's own.
 
 Protocol: https://github.com/livekit/protocol/blob/main/protobufs/livekit_agent.proto
 """

@@ -1,4 +1,4 @@
-"""The capture of a lesson's link: what is kept of its messages, and when."""
+"""The capture of a lesson's link: which parts of its messages are stored, and when."""
 
 import asyncio
 import re
@@ -45,7 +45,7 @@ MOST_MESSAGES: Final = 5000
 
 
 class Capture:
-    """Keep what a replay needs of a link's messages, without what tells who the learner is.
+    """Store the messages of a link that a replay needs, without identifying the learner.
 
     Ids, attributes, secrets, the tutor's state and the words of other learners are left out. In
     what is said, the learner's name, addresses and long numbers are replaced.

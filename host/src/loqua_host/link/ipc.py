@@ -1,4 +1,4 @@
-"""LiveKit's own channels from a job to the host, read as data and nothing more.
+"""LiveKit's own channels from a job to the host, parsed as data only.
 
 LiveKit trusts its jobs (see `livekit_internals`). So job and host put JSON in the pickles' place,
 and the host bounds, paces and checks the rest.

@@ -1,4 +1,4 @@
-"""A probe of what every lesson needs: start a process like a job's, and connect to the host.
+"""A probe: start a process like a job's, and connect it to the host.
 
 The forkserver may hang, the user may have reached a limit of processes, or the host's end of the
 link may not respond. Only a trial detects these.

@@ -56,7 +56,7 @@ SHUTDOWN_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class JobRef:
-    """A job that this host accepted: which one, in which room, of which tutor."""
+    """A job that this host accepted, with its room and tutor."""
 
     job_id: str
     room: str

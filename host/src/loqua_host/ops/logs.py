@@ -1,4 +1,4 @@
-"""Logs of the host and its jobs: one line a happening, for people or for machines.
+"""Logs of the host and its jobs: one line per event, for people or for machines.
 
 For people, as the Loqua guide asks:
 `[TIMESTAMP] [LEVEL] [AGENT_ID] [SESSION_ID] [USER_ID] message`.

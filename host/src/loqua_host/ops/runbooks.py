@@ -1,4 +1,4 @@
-"""Which runbook explains an error or a finding, and the runbooks as pages."""
+"""The runbooks as pages, and the lookup of the one that explains an error or a finding."""
 
 from collections.abc import Mapping
 from functools import cache

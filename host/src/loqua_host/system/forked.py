@@ -1,4 +1,4 @@
-"""Processes forked from the one that jobs are forked from, which has imported LiveKit already.
+"""Processes forked from the jobs' forkserver, which has already imported LiveKit.
 
 A `multiprocessing.Process` would not do: its start blocks as long as that process is still
 importing, and it imports what this one was started as. So this speaks the protocol of

@@ -1,4 +1,4 @@
-"""Objects whose references are not counted, so that forked processes keep sharing their pages.
+"""Immortal objects, whose reference counts do not change, so that forks keep sharing their pages.
 
 CPython counts the references to an object in the object itself: a process that merely runs an
 inherited function writes to its page, and has a copy of that page from then on. Objects such as

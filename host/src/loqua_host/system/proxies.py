@@ -1,4 +1,4 @@
-"""The HTTP proxy that the environment names, and how every client of host and jobs finds it.
+"""The HTTP proxy of the environment, for every client of host and jobs.
 
 Clients differ: in which of two spellings they read, whether they know ALL_PROXY and NO_PROXY, and
 what they take for a websocket. So the variables are brought into one form before anything starts,

@@ -1,4 +1,4 @@
-"""Keeps files of the host from the processes that run tutors' code, though these are its user's.
+"""The sandbox of processes that run tutors' code as the host's user.
 
 `confine` keeps them from reading what is protected; `confined` does so for the process that jobs
 are forked from. `Sandbox` is entered by each job before it imports its tutor.

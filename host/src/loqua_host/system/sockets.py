@@ -1,4 +1,4 @@
-"""Unix sockets that are reached by a descriptor, not by a path.
+"""Unix sockets that are reached by a descriptor instead of a path.
 
 A path vanishes with its directory (systemd-tmpfiles, the end of a user's last login), and 107 bytes
 are all a socket's path may have (unix(7)). The abstract namespace has neither fault, but anyone in

@@ -1,4 +1,4 @@
-"""The process that becomes the forkserver, forked from the host's.
+"""The process that becomes the forkserver, forked from the host.
 
 multiprocessing starts its forkserver as a new program, which imports LiveKit beside the host: 1.5 s
 of processor time and 80 MB, both twice. Here the host imports what it has in common with its jobs,

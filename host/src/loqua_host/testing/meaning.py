@@ -1,4 +1,4 @@
-"""Judgement of what a tutor has said by its meaning, by a language model."""
+"""Evaluation of a tutor's words by a language model."""
 
 import asyncio
 from collections.abc import Iterator, Sequence

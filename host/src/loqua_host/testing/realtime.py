@@ -1,4 +1,4 @@
-"""A realtime model without sound: it hears words, and answers what a script says."""
+"""A realtime model without audio: it receives words, and answers by script."""
 
 import asyncio
 from collections import deque

@@ -1,4 +1,4 @@
-"""A rehearsal: a lesson that shows what is wrong with a tutor's hooks before any learner does.
+"""A rehearsal: a lesson that finds mistakes in a tutor's hooks.
 
 It runs in a process of its own, as `python -m loqua_host.testing.rehearsal ANSWER < QUESTION`:
 a plugin may block, crash or end its process, and gets no secret of whoever checks it.

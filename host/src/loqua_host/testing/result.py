@@ -1,4 +1,4 @@
-"""The result of a lesson that was played by script, and its comparison with expectations."""
+"""The result of a scripted lesson, and its comparison with expectations."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

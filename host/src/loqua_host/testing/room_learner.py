@@ -1,4 +1,4 @@
-"""A learner of a script in a real room, who speaks and hears."""
+"""A scripted learner in a real room, who speaks and listens."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""The steps of a lesson's script: what happens, and what the tutor must do then."""
+"""The steps of a lesson's script: events, and what the tutor must do."""
 
 import re
 from collections.abc import Mapping
@@ -78,7 +78,7 @@ class Types(LessonStep):
 
 @dataclass(frozen=True, config=_STRICT)
 class StaysSilent(LessonStep):
-    """Nobody does anything while the clock passes, in virtual seconds. `silence: 40`."""
+    """Nobody speaks for some virtual seconds. `silence: 40`."""
 
     seconds: Seconds
 

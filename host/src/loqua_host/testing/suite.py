@@ -1,4 +1,4 @@
-"""`TutorSuite`: what every tutor must do, as tests to inherit."""
+"""`TutorSuite`: tests of every tutor's obligations, to inherit."""
 
 import os
 import subprocess
@@ -140,7 +140,7 @@ class TutorSuite:
 
 
 class _Auditor:
-    """Record audit events while switched on: Python never removes an audit hook."""
+    """Record audit events while enabled; Python has no way to remove an audit hook."""
 
     noting: list[str] | None = None
     installed = False

@@ -1,4 +1,4 @@
-"""A voice session without sound: the learner's words arrive as transcripts."""
+"""A voice session without audio: the learner's words arrive as transcripts."""
 
 import asyncio
 import time
@@ -99,7 +99,7 @@ class SilentMicrophone(AudioInput):
 
 
 class TranscriptSTT(stt.STT[Never]):
-    """Speech recognition that is given the words."""
+    """Speech recognition whose transcripts are provided by the caller."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -145,7 +145,7 @@ class _Transcripts(stt.RecognizeStream):
 
 
 class ScriptedLLM(llm.LLM[Never]):
-    """A language model that answers what a script says, and nothing once that is used up."""
+    """A language model that gives the script's replies, then no more."""
 
     def __init__(self, answers: Iterable[Reply]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Looking a secret up: the same for every place."""
+"""The look-up and validation of a secret, the same for every source."""
 
 import re
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Secrets that change under running lessons, from a place that may be out of reach."""
+"""A cache of secrets that follows rotations and survives an outage of their source."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping

@@ -1,4 +1,4 @@
-"""From the section `secrets:` to the place it names."""
+"""The choice of the secrets' source by the section `secrets:`."""
 
 from collections.abc import Mapping
 from typing import cast

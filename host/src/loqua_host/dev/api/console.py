@@ -1,4 +1,4 @@
-"""Beside the guide: the arrivals as a page, as JSON and as a stream, and the controls."""
+"""The dev API's own endpoints: arrivals as a page, as JSON and as a stream, and controls."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated, get_args

@@ -1,4 +1,4 @@
-"""The guide's endpoints, and the door through which learners enter."""
+"""The guide's endpoints, and the one from which learners get their room tokens."""
 
 import secrets
 from http import HTTPStatus

@@ -22,7 +22,7 @@ AnswerT = TypeVar("AnswerT")
 
 
 class Arrival(BaseModel):
-    """Something that arrived: numbered from 1, its payload as it was sent; never a token."""
+    """A numbered arrival with its payload, never with a token; numbers start at 1."""
 
     model_config = ConfigDict(frozen=True)
 

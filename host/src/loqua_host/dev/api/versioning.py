@@ -1,4 +1,4 @@
-"""The two versions of the API side by side, and the end of the first."""
+"""The two versions of the API side by side, and the end of v1."""
 
 import re
 from datetime import UTC, datetime, timedelta

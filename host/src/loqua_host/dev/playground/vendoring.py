@@ -1,4 +1,4 @@
-"""Packages of npm that the playground's page loads: pinned in vendored.toml, and kept beside it.
+"""The npm packages of the playground's page: pinned in vendored.toml and stored with it.
 
 Run as a module, it downloads them again, and checks the archives against npm's own integrity.
 """

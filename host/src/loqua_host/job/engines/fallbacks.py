@@ -42,7 +42,7 @@ BROKEN_OFF: Final = "… "
 
 
 class FallbackTTS(tts.FallbackAdapter):
-    """Speaks sentence by sentence: the next engine says a sentence anew that one broke off."""
+    """Speak sentence by sentence; the next engine repeats a sentence that failed midway."""
 
     def __init__(self, engines: "Sequence[tts.TTS[Any]]", failover: Failover) -> None:
         super().__init__(list(engines), max_retry_per_tts=0)

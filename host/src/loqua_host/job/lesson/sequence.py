@@ -39,7 +39,7 @@ log = structlog.get_logger()
 
 
 class Reason(StrEnum):
-    """Why a lesson ends, where the job itself says so; tutor and host have reasons of their own.
+    """The reasons for which the job ends a lesson; tutor and host have reasons of their own.
 
     The record of a lesson whose reason ends in `_failed` says so to the API.
     """

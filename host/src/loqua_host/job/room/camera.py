@@ -1,4 +1,4 @@
-"""What the learner's camera or shared screen shows."""
+"""Frames of the learner's camera or shared screen."""
 
 import asyncio
 from contextlib import aclosing

@@ -1,4 +1,4 @@
-"""Whether one sound is heard in another, whatever words a recogniser finds in them."""
+"""Detection of one sound within another, independent of its words."""
 
 from collections import deque
 from functools import lru_cache

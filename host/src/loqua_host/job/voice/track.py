@@ -1,4 +1,4 @@
-"""The tutor's audio track, which is in the room before the lesson begins."""
+"""The tutor's audio track, published before the lesson begins."""
 
 import asyncio
 from collections.abc import AsyncIterator
