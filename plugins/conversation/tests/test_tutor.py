@@ -70,7 +70,7 @@ class NamedVoice:
 
 
 class AttentiveModel(llm.LLM[Never]):
-    """A language model that keeps what it was asked and answers the same every time."""
+    """A language model that records its prompts and always gives the same reply."""
 
     def __init__(self) -> None:
         super().__init__()

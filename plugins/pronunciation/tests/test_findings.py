@@ -1,4 +1,4 @@
-"""Which sound of a try is told, and how."""
+"""The choice of the sound to comment on, and the comment."""
 
 # ruff: noqa: RUF001 IPA's letters look like others
 

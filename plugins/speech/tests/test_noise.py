@@ -1,4 +1,4 @@
-"""Sounds that are no speech to a tutor, made from a seed: what a microphone hears besides words."""
+"""Noises that are not speech, synthesised from a seed."""
 
 from collections.abc import Callable
 from functools import cache

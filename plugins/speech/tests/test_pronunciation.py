@@ -1,4 +1,4 @@
-"""The pronunciation endpoint, as a client of Azure's sees it."""
+"""The pronunciation endpoint, called by a client of Azure's API."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -101,7 +101,7 @@ async def test_a_full_queue_says_when_to_come_again(scorer: Scorer) -> None:
 
 @dataclass(frozen=True)
 class ScriptedWhisper:
-    """Hears always the same."""
+    """A recogniser with a fixed transcript."""
 
     words: tuple[tuple[str, float], ...]
     spoken: str = "en"

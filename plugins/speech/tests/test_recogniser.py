@@ -13,7 +13,7 @@ from loqua_speech.recognition import PIECE_SECONDS, Passage
 
 
 class SlowWhisper:
-    """Hears the length of each piece, one at a time, when it is let."""
+    """A recogniser that returns each piece's length, one at a time, when a test lets it."""
 
     name = "slow"
 

@@ -76,7 +76,7 @@ that you cannot tell if you cannot. Then ask: {question}"""
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What the lesson begins with.
+    """The beginning of a lesson: its greeting and its state.
 
     Attributes:
         state: The state to go on from.
@@ -90,7 +90,7 @@ class Opening:
 
 
 class ConversationTutor(Agent):
-    """Leads through a conversation, in the words of the session's language model if it has one.
+    """Lead a conversation, phrased by the session's language model if it has one.
 
     Attributes:
         lesson: The lesson.

@@ -14,7 +14,7 @@ __all__ = ["GrammarTutor"]
 
 
 class GrammarTutor(Agent):
-    """Asks, listens and corrects; what it says is written, not generated.
+    """Ask, listen and correct; the tutor's lines are written, not generated.
 
     Attributes:
         state: What happened so far.

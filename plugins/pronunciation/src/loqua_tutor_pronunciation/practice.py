@@ -1,4 +1,4 @@
-"""The course of a practice: which exercise is on, how the learner does, what the tutor says.
+"""The course of a practice: the exercise, the learner's results, and the tutor's reply.
 
 All pure: each try advances the `PracticeState`, from which what is spoken and reported is read.
 """
@@ -34,7 +34,7 @@ _MOST_EXERCISES = 30
 
 
 class PracticeState(BaseModel):
-    """What happened in a practice; small enough to resume it from.
+    """The history of a practice, small enough to resume it from.
 
     Attributes:
         exercises: The exercises of the lesson, in order.

@@ -1,4 +1,4 @@
-"""Audio in and out: any upload to 16 kHz floats, samples to another rate, WAV around them."""
+"""Audio conversion: uploads to 16 kHz floats, resampling, and WAV output."""
 
 import io
 import wave

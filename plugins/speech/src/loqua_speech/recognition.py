@@ -64,7 +64,7 @@ _HYPOTHESES = 8  # the likeliest texts, of which the sound may choose another th
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
-    """One way to decode: how much the encoder sees (100 frames a second), how it samples."""
+    """Parameters of decoding: the encoder's context (100 frames a second), and sampling."""
 
     frames: int
     temperature: float
@@ -77,7 +77,7 @@ _ATTEMPTS = (_Attempt(1500, 0.0), _Attempt(3000, 0.0), _Attempt(3000, 0.6))
 
 @dataclass(frozen=True, slots=True)
 class TimedWord:
-    """A word of a text: where it is, in seconds, and how sure Whisper is of it, from 0 to 1."""
+    """A word of a transcript: its position in seconds, and its probability."""
 
     text: str
     start: float
@@ -87,7 +87,7 @@ class TimedWord:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """What was heard in up to 13 s of audio.
+    """The transcript of up to 13 s of audio.
 
     Attributes:
         text: The text; empty without speech.

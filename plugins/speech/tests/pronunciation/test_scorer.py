@@ -1,4 +1,4 @@
-"""Scores of recorded learners, and when there are none."""
+"""Scores of recorded learners, and refusals to score."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The corpus as free speech: the text is what the recogniser heard, the scores are the experts'."""
+"""The corpus as free speech: recognised texts with the experts' scores."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

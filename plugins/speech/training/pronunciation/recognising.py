@@ -1,4 +1,4 @@
-"""What Whisper hears in a part of a split, kept on disk: it takes minutes."""
+"""Whisper's transcripts of a part of a split, cached on disk because they take minutes."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""How predicted scores agree with experts', with intervals by resampling speakers."""
+"""The agreement of predicted scores with experts', with intervals by resampling speakers."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
