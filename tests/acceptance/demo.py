@@ -1,4 +1,4 @@
-"""The demo as its users run it, of which nothing may be left."""
+"""The command `loqua-host demo` in a test, with a check that it leaves nothing behind."""
 
 import asyncio
 import tempfile

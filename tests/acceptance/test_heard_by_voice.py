@@ -1,4 +1,4 @@
-"""Learners who speak as pages and people do: by any track, and until they leave."""
+"""Spoken lessons with learners' audio on any track, until they leave."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable

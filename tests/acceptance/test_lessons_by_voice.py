@@ -1,4 +1,4 @@
-"""The project's tutors and README's in one host, heard by learners who speak."""
+"""Spoken lessons with the project's tutors and the README's in one host."""
 
 import asyncio
 import math

@@ -1,4 +1,4 @@
-"""Six lessons at once, each with words of its own: none turns up in another's."""
+"""Six spoken lessons at once, without a word of one in another."""
 
 import asyncio
 import re
@@ -95,7 +95,7 @@ plugin = Plugin()
 
 @dataclass(frozen=True, slots=True)
 class ObservedLesson:
-    """All that could be seen of one lesson: in its room, and by the API."""
+    """The observations of one lesson, in its room and at the API."""
 
     words: frozenset[str]
     seen: str

@@ -1,4 +1,4 @@
-"""A tutor is enabled, changed and disabled; who listens to another one hears nothing of it."""
+"""Tutors enabled, changed and disabled, without a sound in another tutor's lesson."""
 
 import asyncio
 import os
@@ -33,7 +33,7 @@ to a lost lesson would be silent for more than two."""
 
 @dataclass
 class Recording:
-    """When a tutor was audible, frame by frame, in seconds of the loop's clock."""
+    """The times at which a tutor was audible, frame by frame, in seconds of the loop's clock."""
 
     heard: list[float] = field(default_factory=list)
     began: asyncio.Event = field(default_factory=asyncio.Event)

@@ -1,4 +1,4 @@
-"""SIGTERM in the middle of three lessons, by voice: what learners hear, and what is recorded."""
+"""SIGTERM during three spoken lessons: the tutors' goodbyes, and the records."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Learners with microphones of their own, and a tutor that is written down in a test."""
+"""Learners with microphones, and tutors written in a test."""
 
 import asyncio
 import os
@@ -30,7 +30,7 @@ FRAME = SAMPLE_RATE // 50
 
 @dataclass(frozen=True, slots=True)
 class RoomTranscript:
-    """What somebody in the room is written to have said: who, heard by which track, what."""
+    """A transcript in the room: its speaker, track and text."""
 
     identity: str
     track: str | None
@@ -39,7 +39,7 @@ class RoomTranscript:
 
 @dataclass(slots=True)
 class TranscriptReader:
-    """A learner in the room, with an eye on the transcripts."""
+    """A learner in the room who collects transcripts."""
 
     room: rtc.Room
     transcripts: list[RoomTranscript] = field(default_factory=list)
@@ -81,7 +81,7 @@ class TranscriptReader:
 
 @dataclass(slots=True, kw_only=True)
 class SpeakingLearner(TranscriptReader):
-    """A learner who has a microphone, too."""
+    """A learner with a microphone who also collects transcripts."""
 
     source: rtc.AudioSource
     track: str

@@ -1,4 +1,4 @@
-"""Each alert seen firing by a fault in a real run, and none in a healthy one.
+"""Each alert fired by a fault in a real run, and no alert in a healthy one.
 
 Run from the project's root, as root, with `python -m tests.bench.alerts`; prints a line for each
 alert and ends with 0 if each fired by its fault, fell silent after it, and none fired before.

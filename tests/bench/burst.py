@@ -1,4 +1,4 @@
-"""A burst of learners by voice, twice the machine's capacity: who is served, and how soon.
+"""A burst of learners by voice, twice the machine's capacity: learners served, and their waits.
 
 Run `uv run python -m tests.bench.burst [learners] [max_lessons]`, 10 learners and `auto` unless
 told otherwise; a number of lessons shows what the same burst does where nothing is measured.

@@ -55,7 +55,7 @@ BEATS = 3
 
 @dataclass(slots=True)
 class Member:
-    """One of the hosts, and its own links to what all of them use.
+    """One of the hosts, with its own links to the shared services.
 
     Attributes:
         environ: Over the variables that name the links.
@@ -133,7 +133,7 @@ class Member:
 
 @dataclass(slots=True)
 class Attendance:
-    """A learner in a room, and when a tutor taught there, by the learner's clock.
+    """A learner in a room, and the times of its tutor, by the learner's clock.
 
     Attributes:
         also: The learner in the same room of other LiveKit servers.

@@ -1,4 +1,4 @@
-"""How often the recogniser transcribes the demo's lines word for word.
+"""The share of the demo's lines that the recogniser transcribes word for word.
 
 Run `uv run python tests/bench/demo_recognition.py [times]`; the default is 50 times. It prints how
 often each line was recognised correctly, and fails if any line was misrecognised. Each time has its

@@ -1,4 +1,4 @@
-"""How well the tutor's echo is told from learners: `python -m tests.bench.echoes`; needs espeak-ng.
+"""Detection of the tutor's echo: `python -m tests.bench.echoes`; needs espeak-ng.
 
 SVOX Pico says the openings of the scenarios as their tutor. Parts of 0.8 to 3 s come back 12 dB
 softer, in a reverberant room, with noise; learners (espeak, and Pico with other words) speak while

@@ -1,4 +1,4 @@
-"""Kill hosts repeatedly while they deliver: no record is lost, none arrives twice.
+"""Repeated kills of delivering hosts, without a lost or duplicate record.
 
 Run with `python tests/bench/kill.py`; prints its figures as JSON, and ends with 0 if all is well.
 
@@ -72,7 +72,7 @@ class DriverConfig(BaseModel):
 
 
 class HastyClock:
-    """A clock that runs too fast, the same in every process."""
+    """A clock that runs too fast, equally in every process."""
 
     def monotonic(self) -> float:
         """Return seconds of its own."""

@@ -1,4 +1,4 @@
-"""Scores of recorded learners in a room: when they come, and what WebRTC costs.
+"""Pronunciation scores in a LiveKit room: their delay, and the loss of accuracy by WebRTC.
 
 Run `uv run python -m tests.bench.live_scoring CORPUS LABELS [UTTERANCES]` from the project's root:
 the folder of speechocean762 and its labels as JSON lines, packed with gzip. In lessons of the
@@ -44,7 +44,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What is said of an utterance, from 0 to 100; words and sounds in order."""
+    """The scores of an utterance, from 0 to 100; words and sounds in order."""
 
     total: float
     words: tuple[float, ...]
@@ -53,7 +53,7 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """An utterance: what experts say, and the scores of its file and in a room.
+    """An utterance with experts' scores, and the scores of its file and in a room.
 
     Attributes:
         experts: The experts' scores.
@@ -71,7 +71,7 @@ class Outcome:
 
 
 class Page:
-    """The learner's page, which shows scores as they come."""
+    """The learner's page, which receives scores."""
 
     def __init__(self, room: rtc.Room) -> None:
         self._reading: set[asyncio.Task[None]] = set()

@@ -1,4 +1,4 @@
-"""Memory of a host after many short lessons: it must not grow with finished lessons.
+"""Memory of a host after many short lessons, which must not grow.
 
 Run `uv run python -m tests.bench.many_lessons [lessons]`, 10,000 unless told otherwise; prints a
 line for each thousand, and fails if in the second half the process grew by more than 200 bytes a

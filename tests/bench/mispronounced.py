@@ -1,4 +1,4 @@
-"""What the pronunciation tutor says to a learner who mispronounces on purpose.
+"""The pronunciation tutor's comments on deliberate mispronunciations.
 
 Run `uv run python tests/bench/mispronounced.py`; it takes two minutes. A voice speaks twenty
 sentences with one sound changed, in the phonemes of one word, and as they are, like the sentences
@@ -30,7 +30,7 @@ ENGLISH = load_language("en")
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A sentence, and how a word of it is pronounced wrongly.
+    """A sentence, and the mispronunciation of one of its words.
 
     Attributes:
         text: The sentence.

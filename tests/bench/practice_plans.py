@@ -1,4 +1,4 @@
-"""Whether lessons drill the sounds that a learner says wrong, over many sessions.
+"""The share of a learner's weak sounds in the exercises, over many sessions.
 
 Run `uv run python -m tests.bench.practice_plans [LEARNERS]`. Synthetic learners with three weak
 sounds each take lessons of the pronunciation tutor every other day, without voice: what is said is

@@ -1,4 +1,4 @@
-"""How many one-word answers are lost, at low volume and in noise.
+"""The share of one-word answers that are lost at low volume and in noise.
 
 Run from the project's root with `python -m tests.bench.short_answers`; it needs espeak-ng. SVOX
 Pico and, at two speeds, espeak say the words, cut out as the voice activity detection does. Prints

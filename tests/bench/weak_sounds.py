@@ -1,4 +1,4 @@
-"""Which weak sounds the conversation tutor finds in free speech, and what experts say of them.
+"""The conversation tutor's findings of weak sounds in free speech, compared with experts'.
 
 Run from the project's root with `python -m tests.bench.weak_sounds CORPUS LABELS [SPEAKERS]`: the
 folder of speechocean762 and its labels as JSON lines, packed with gzip. Twelve sentences of each
@@ -45,7 +45,7 @@ Row = dict[str, Any]
 
 
 class InProcessServer:
-    """What the speech server does, without its server."""
+    """The speech server's functions in this process."""
 
     def __init__(self) -> None:
         scorer = Scorer.packaged()

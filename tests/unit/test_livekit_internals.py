@@ -1,4 +1,4 @@
-"""What of LiveKit is not public: all of it is in one module, as it was seen there."""
+"""Private names of LiveKit: all in one module, and unchanged in the installed version."""
 
 import ast
 import hashlib
@@ -154,7 +154,7 @@ async def test_the_host_changes_livekit_before_it_opens_anything(
     done: list[str] = []
 
     class StartedError(Exception):
-        """What ends the start."""
+        """The exception that ends the start."""
 
     def start(*_: object) -> None:
         raise StartedError

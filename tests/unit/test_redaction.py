@@ -1,4 +1,4 @@
-"""What logs show of code that is not the host's: what it says, never what it was given."""
+"""Redaction of foreign code's log records: constant text only."""
 
 import ast
 import asyncio

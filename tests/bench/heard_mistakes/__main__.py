@@ -1,4 +1,4 @@
-"""How many learners' mistakes survive recognition, and how many right sentences stay right.
+"""The share of learners' mistakes that recognition preserves, and of correct sentences.
 
 Run from the project's root with `python -m tests.bench.heard_mistakes`. SVOX Pico's voices say the
 sentences of `en.tsv` and `es.tsv`, each wrong and right. Prints JSON: of each kind how many were

@@ -1,4 +1,4 @@
-"""Whether the API takes an agent's key or not, and what each setting makes of it."""
+"""Ephemeral keys with APIs that support them and APIs that do not, for each setting."""
 
 import secrets
 from collections.abc import AsyncIterator

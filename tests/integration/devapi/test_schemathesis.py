@@ -1,4 +1,4 @@
-"""What the API's schema allows is answered as it says, what it forbids is refused."""
+"""The dev API's conformance to its schema: valid requests answered, invalid ones refused."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ OPERATIONS = [(path, method) for path, item in APP.openapi()["paths"].items() fo
 
 
 class Tokens:
-    """The agent's JWT for the exchange, Ana's for all else."""
+    """The agent's JWT for the exchange, and Ana's for all other endpoints."""
 
     def get(self, case: Any, _context: Any) -> str:
         """Return the token that this operation needs."""

@@ -1,4 +1,4 @@
-"""The dev API on a real socket: how it starts, misbehaves and ends."""
+"""The dev API on a real socket: start, faults and end."""
 
 import asyncio
 import json

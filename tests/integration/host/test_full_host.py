@@ -1,4 +1,4 @@
-"""A full host moves on, in real rooms: who waits is told so, and served when others leave."""
+"""A full host in real rooms: learners are notified that they wait, and served in turn."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ RECONNECT_TIMEOUT = 40.0
 
 @dataclass
 class Stay:
-    """What a learner saw and heard, in unix seconds."""
+    """A learner's observations, in unix seconds."""
 
     user_id: str = ""
     shown: list[float] = field(default_factory=list)

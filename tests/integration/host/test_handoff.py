@@ -1,4 +1,4 @@
-"""A tutor calls a specialist to its learner: who is there when, who has the floor, what is kept."""
+"""A handoff to a specialist in a real room: presence, the floor, and the conversation."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""A tutor on one host calls a specialist that runs on another alone, and either may crash."""
+"""A handoff to a specialist on another host, with crashes of either host."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass

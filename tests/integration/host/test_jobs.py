@@ -1,4 +1,4 @@
-"""Job processes on a real host: what they may do to it, to one another, and without it."""
+"""Job processes of a real host: their isolation from it and from each other."""
 
 import json
 import os

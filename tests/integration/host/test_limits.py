@@ -1,4 +1,4 @@
-"""What ends a lesson that nobody ends: a tutor that hangs, a learner who is silent, a stop."""
+"""Lessons ended by limits: a tutor that hangs, a silent learner, a stop."""
 
 import signal
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""`loqua-host check --live`: all is well beside a host, and what is wrong has its name."""
+"""`loqua-host check --live` beside a host: no findings when all is well, and named faults."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Jobs that die, or that LiveKit ends, in real rooms: their learners get a tutor all the same."""
+"""Jobs that die or that LiveKit ends, in real rooms: their learners get a tutor again."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""No learner is left alone, in real rooms: returning, waiting for a place, and not called twice."""
+"""Recovery in real rooms: returning learners, waits for capacity, and no second tutor."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Several learners with one tutor in a real room: whom it hears, and who it knows they are."""
+"""Several learners with one tutor in a real room: audio and identities."""
 
 import asyncio
 from contextlib import AsyncExitStack

@@ -1,4 +1,4 @@
-"""Two hosts with one ledger, in real rooms: either takes a lesson, and goes on with the other's."""
+"""Two hosts with one ledger, in real rooms: either runs a lesson, or resumes the other's."""
 
 import asyncio
 from collections.abc import Iterator

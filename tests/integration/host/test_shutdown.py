@@ -1,4 +1,4 @@
-"""How a host ends: drained, with nothing left behind; or killed, with nothing lost."""
+"""The end of a host: drained without remains, or killed without losses."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""A lesson's trace, as an OTLP receiver gets it from a real host and its job."""
+"""A lesson's trace from a real host and its job, at an OTLP receiver."""
 
 import asyncio
 import re
@@ -41,7 +41,7 @@ EXPECTED = {
 
 @dataclass(slots=True)
 class Collector:
-    """Takes spans as an OTLP collector does, and keeps them."""
+    """An OTLP collector that keeps its spans."""
 
     url: str = ""
     spans: dict[bytes, Span] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What a learner types, is and learns stays out of all that operators see of a real host.
+"""Learners' words and data, absent from everything that operators see.
 
 Its tutor is a plugin as anybody might write it, with a model and a tool that fail quoting what they
 got; the API refuses what it is owed quoting it; everything is logged, down to the last detail.

@@ -1,4 +1,4 @@
-"""Hosts that start at once: each is forked from a process that has imported what hosts import.
+"""Hosts with a fast start, forked from a process that has imported their modules.
 
 A host that starts as a new program takes four seconds of processor time, three of them for imports,
 and tests start some eighty. This is the same code from `loqua_host.__main__.main` on, where a host

@@ -1,4 +1,4 @@
-"""OpenAI's plugin, as hosted engines are reached by, against a server that fails in every way."""
+"""OpenAI's plugin against a server that fails in every way."""
 
 import asyncio
 import json

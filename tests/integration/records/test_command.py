@@ -1,4 +1,4 @@
-"""`loqua-host records` beside a host that runs: its output, and what the host makes of it."""
+"""`loqua-host records` beside a running host: its output, and the host's reaction."""
 
 import asyncio
 import json

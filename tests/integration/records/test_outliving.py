@@ -1,4 +1,4 @@
-"""Rows that outlive their learner's token, against the dev API through the real core."""
+"""Outbox entries older than their learner's token, against the dev API."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable

@@ -1,4 +1,4 @@
-"""Every place gives a secret and the one before, and is told apart from being out of reach."""
+"""Every source of secrets: the current and the previous value, and outages."""
 
 import json
 import threading
@@ -67,7 +67,7 @@ def test_a_vaults_token_is_renewed_before_it_ends(bao: Bao) -> None:
 
 
 class Page(BaseHTTPRequestHandler):
-    """Answers everything with a page, as a proxy may."""
+    """A server that answers every request with a page, as a proxy may."""
 
     def do_GET(self) -> None:
         """Answer with the page."""

@@ -1,4 +1,4 @@
-"""How recorded learners sound to the conversation tutor, by the speech server's own parts."""
+"""The conversation tutor's findings on recorded learners, by the speech server's functions."""
 
 import json
 from collections.abc import AsyncIterator

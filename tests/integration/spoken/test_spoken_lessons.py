@@ -1,4 +1,4 @@
-"""Whole lessons by voice, as golden files to read: `lessons`, beside this file.
+"""Whole spoken lessons, compared with golden files in `lessons`.
 
 SVOX Pico says the lines of the conversation tutor's golden lessons, the speech server's recogniser
 hears them, and the tutor answers what was heard. `uv run python -m

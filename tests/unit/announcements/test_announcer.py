@@ -1,4 +1,4 @@
-"""Who waits for a place is told so aloud: what is said, and what becomes of what goes wrong."""
+"""Spoken announcements for waiting learners, and the handling of their failures."""
 
 import asyncio
 from array import array

@@ -1,4 +1,4 @@
-"""One process plays all announcements; what becomes of them when it does not."""
+"""The process that plays all announcements, and its failures."""
 
 import asyncio
 import socket
@@ -16,7 +16,7 @@ SPOKEN = Sound(rate=16_000, samples=b"\1\0" * 160)
 
 
 class Child:
-    """The player's process, as far as its host sees it."""
+    """The player's process, from the host's side."""
 
     def __init__(self) -> None:
         self.started = 0

@@ -1,4 +1,4 @@
-"""`loqua-host check --explain`: each effective value, and where it came from."""
+"""`loqua-host check --explain`: each effective value and its source."""
 
 from pathlib import Path
 

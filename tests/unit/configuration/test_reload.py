@@ -1,4 +1,4 @@
-"""config/ under a running host: refused or applied whole, and only what changed is touched."""
+"""Reloads of config/ in a running host: refused or applied as a whole, with minimal changes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -35,7 +35,7 @@ GRAMMAR = {"worker_type": "explicit", "agent_name": "grammar-specialist"}
 
 @dataclass
 class WorkerlessHost:
-    """A host without workers: what they would be told is written down.
+    """A host without workers, which records the calls to them.
 
     Attributes:
         done: What became of the workers, in order.

@@ -1,4 +1,4 @@
-"""What the host does about keys that were rotated."""
+"""The host's reaction to rotated keys."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ GIVEN = {
 
 @dataclass
 class KeyHolders:
-    """All that follows keys, and what it was told."""
+    """The holders of keys, and the keys that they received."""
 
     secrets: HostSecrets
     directory: Path

@@ -1,4 +1,4 @@
-"""The contract that published tutors rely on, frozen for the whole of 1.x."""
+"""The contract with published tutors, frozen for the whole of 1.x."""
 
 import asyncio
 import inspect

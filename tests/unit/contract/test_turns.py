@@ -1,4 +1,4 @@
-"""What a learner says in one turn, put together across pauses."""
+"""Turns of a learner, joined across pauses."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from loqua_host.contract.turns import LEARNER_KEY, RECOGNITION_KEY, TYPED_KEY
 
 
 class TutorSpeech:
-    """What a tutor says: being said, heard out, or cut off before or after a word was heard."""
+    """A tutor's speech: in progress, played, or interrupted before or after a word was played."""
 
     def __init__(self) -> None:
         self.interrupted = False

@@ -1,4 +1,4 @@
-"""The one object the host holds: contexts, modes, records, health."""
+"""The facade of the API: contexts, modes, records, health."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""One fetch of the context serves three lives."""
+"""The context cache: one fetch, and three lifetimes."""
 
 import pytest
 from hypothesis import given
@@ -25,7 +25,7 @@ ONLY_PREFERENCES = LearnerContext(preferences=PREFERENCES)
 
 
 class CacheClock:
-    """A clock whose hands a test moves."""
+    """A clock that a test moves."""
 
     time = 1000.0
 

@@ -1,4 +1,4 @@
-"""One call: what protects it, and what it ends in."""
+"""One call: its protections and its possible results."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Pools that no cancelled request has been in."""
+"""Connection pools without cancelled requests."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from loqua_host.core.pools import Pools
 
 
 class Made:
-    """Makes clients that tell whether they are open."""
+    """A factory of clients that report whether they are open."""
 
     def __init__(self) -> None:
         self.clients: list[httpx.AsyncClient] = []

@@ -1,4 +1,4 @@
-"""Decryption and claims: what the guide's exchange gives, and what every fault is called."""
+"""Decryption and claims of user tokens, and the causes of invalid ones."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Only named errors leave the core, whatever a transport, a library or a secrets port raises."""
+"""Unforeseen errors of transports, libraries and secrets ports, which leave the core by name."""
 
 import asyncio
 import ssl
@@ -31,7 +31,7 @@ CALLER = Caller("user-1", "room-1", "agent")
 
 
 class OddError(Exception):
-    """What no list of types has."""
+    """An exception that no list of types contains."""
 
 
 ERRORS: list[Callable[[], Exception]] = [
@@ -60,7 +60,7 @@ ERRORS: list[Callable[[], Exception]] = [
 
 
 class Body(httpx.AsyncByteStream):
-    """A body that breaks on its way, or when it is closed."""
+    """A body that fails while it is read, or when it is closed."""
 
     def __init__(self, error: Exception, *, on_close: bool) -> None:
         self.error = error
@@ -84,7 +84,7 @@ STEPS = {"connect": ("connect_tcp",), "send": ("connect_tcp", "send_request_head
 
 @dataclass
 class Breaking(httpx.AsyncBaseTransport):
-    """Raises an error at one point of a request; serves the API in memory otherwise.
+    """A transport that raises at one point of a request, in front of the API in memory.
 
     Attributes:
         point: `connect` or `send`, as a transport that tells what it does; `answer`, without a
@@ -126,7 +126,7 @@ def only_named() -> Iterator[None]:
 
 @dataclass
 class Port:
-    """A secrets port that does as a test says."""
+    """A secrets port that behaves as a test sets it."""
 
     values: dict[CoreSecret, Secret] = field(
         default_factory=lambda: {

@@ -1,4 +1,4 @@
-"""The demo's scripts: tutors that hear these lines report what the scripts expect."""
+"""The demo's scripts, compared with the tutors' reports."""
 
 from copy import deepcopy
 from dataclasses import asdict

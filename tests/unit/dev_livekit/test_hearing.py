@@ -1,4 +1,4 @@
-"""What the learner hears, as times: pure, so without sound or clock."""
+"""The learner's received audio, as times."""
 
 import pytest
 from hypothesis import given

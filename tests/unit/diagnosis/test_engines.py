@@ -1,4 +1,4 @@
-"""Engines asked on a real socket, with the key that config grants."""
+"""Checks of engines on a real socket, with the key that config grants."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""What is made of what was seen: of certificates, clocks, answers, rooms, the ledger."""
+"""Verdicts on certificates, clocks, answers, rooms and the ledger."""
 
 import ssl
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The code blocks of documents, and what makes a module of one a tutor's distribution."""
+"""The code blocks of documents, and their assembly into a tutor's distribution."""
 
 import re
 from dataclasses import dataclass

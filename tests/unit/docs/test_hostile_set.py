@@ -1,4 +1,4 @@
-"""The table of the hostile set in the threat model, beside the set itself."""
+"""The threat model's table of the hostile set, compared with the code."""
 
 import ast
 import re

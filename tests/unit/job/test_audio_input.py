@@ -1,4 +1,4 @@
-"""Whom a tutor hears that listens to everyone."""
+"""The audio that a tutor with `audio_input: all` receives."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,7 +18,7 @@ MICROPHONE = rtc.TrackSource.SOURCE_MICROPHONE
 
 
 class FakeTrack(rtc.RemoteAudioTrack):
-    """A track that always sends the same loudness."""
+    """A track with a constant level."""
 
     def __init__(self, loudness: int) -> None:
         self.loudness = loudness
@@ -28,7 +28,7 @@ class FakeTrack(rtc.RemoteAudioTrack):
 
 
 class FakeStream:
-    """The sound of a track, in time."""
+    """The audio of a track, in real time."""
 
     def __init__(self, track: FakeTrack) -> None:
         self.track = track

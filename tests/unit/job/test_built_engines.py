@@ -1,4 +1,4 @@
-"""The engines of a lesson, built as config names them."""
+"""The engines of a lesson, built from config/."""
 
 from typing import Any
 

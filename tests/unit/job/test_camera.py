@@ -1,4 +1,4 @@
-"""When a tutor receives its learner's video."""
+"""The learner's video for a tutor."""
 
 import asyncio
 from types import SimpleNamespace

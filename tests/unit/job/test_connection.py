@@ -1,4 +1,4 @@
-"""The tutor's own connection to the room: repaired, ended or lost."""
+"""The tutor's own connection to the room: reconnected, ended or lost."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""What was said in a lesson, told on and given back."""
+"""The conversation of a lesson, sent to the host and restored."""
 
 import asyncio
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Where a job begins: a learner, a link, a lesson; or one line that says why not."""
+"""The start of a job: learner, link and lesson, or one log line with the reason."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

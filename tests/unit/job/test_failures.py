@@ -1,4 +1,4 @@
-"""Failures of an agent's own code, however LiveKit calls it: told, counted, and answered.
+"""Failures of an agent's own code in LiveKit: reported, counted, and followed by an apology.
 
 The session is LiveKit's own, on real time.
 """
@@ -41,7 +41,7 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
 
 
 class ToolThenTextLLM(llm.LLM):
-    """A model that calls a tool if it has one, and says something then."""
+    """A language model that calls a tool if it has one, then replies."""
 
     def __init__(self, *tools: str, error: Exception | None = None) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class ToolThenTextStream(llm.LLMStream):
 
 
 class Talk:
-    """A session with an agent, and what came of the failures in it."""
+    """A session with an agent, and its reported failures."""
 
     def __init__(self, session: LessonSession) -> None:
         self.session = session
@@ -156,7 +156,7 @@ def logged_failures(logs: Logs) -> list[Any]:
 
 
 class Entering(Agent):
-    """Fails as it begins."""
+    """An agent that fails in `on_enter`."""
 
     async def on_enter(self) -> None:
         """Fail."""
@@ -164,7 +164,7 @@ class Entering(Agent):
 
 
 class FailingAgent(Agent):
-    """Fails at each turn of the learner's."""
+    """An agent that fails at each turn of the learner."""
 
     async def on_user_turn_completed(
         self, turn_ctx: llm.ChatContext, new_message: llm.ChatMessage
@@ -178,7 +178,7 @@ class FailingAgent(Agent):
 
 
 class Thinking(Agent):
-    """Fails where it asks the model."""
+    """An agent that fails in its `llm_node`."""
 
     async def llm_node(self, chat_ctx: Any, tools: Any, model_settings: Any) -> Any:
         """Fail at the first piece."""
@@ -188,7 +188,7 @@ class Thinking(Agent):
 
 
 class Tooled(Agent):
-    """Has tools that fail."""
+    """An agent with failing tools."""
 
     @function_tool
     async def learn(self) -> str:
@@ -345,7 +345,7 @@ async def test_a_lesson_whose_agent_hears_nothing_any_more_is_given_up_at_once()
     """LiveKit does not begin that node again: no further turn would come."""
 
     class Deafened(Agent):
-        """Fails where it would hear."""
+        """An agent that fails in its `stt_node`."""
 
         async def stt_node(self, audio: Any, model_settings: Any) -> Any:
             """Fail at the first sound."""
@@ -375,7 +375,7 @@ async def test_a_turn_that_goes_well_begins_the_count_anew(talk_with: Any) -> No
     """An agent that fails now and then teaches on."""
 
     class Moody(Agent):
-        """Fails when it is told to."""
+        """An agent that fails when a test says so."""
 
         async def on_user_turn_completed(
             self, turn_ctx: llm.ChatContext, new_message: llm.ChatMessage
@@ -410,7 +410,7 @@ async def test_an_agent_that_fails_as_it_ends(logs: Logs) -> None:
     """The session closes, and nobody apologises any more."""
 
     class Leaving(Agent):
-        """Fails as it ends."""
+        """An agent that fails in `on_exit`."""
 
         async def on_exit(self) -> None:
             """Fail."""

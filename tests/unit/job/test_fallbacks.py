@@ -1,4 +1,4 @@
-"""Engines that fail are replaced in the middle of what they do, and served by again when well."""
+"""Failing engines, replaced in the middle of their work and restored later."""
 
 import asyncio
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ broken_off = pytest.mark.parametrize(
 
 
 class ServingEngines:
-    """Notes which engine serves, and at which second."""
+    """An observer that records which engine serves, and at which second."""
 
     def __init__(self) -> None:
         self.clock = asyncio.get_running_loop().time
@@ -304,7 +304,7 @@ def _vad() -> Any:
 
 
 class Stream:
-    """A stream of sound and the words that come of it."""
+    """A stream of audio and its transcripts."""
 
     def __init__(self, engines: Sequence[FakeSTT], serving: ServingEngines) -> None:
         self.ears = FallbackSTT(engines, serving.failover(len(engines)), _vad())

@@ -1,4 +1,4 @@
-"""Who has the floor: the automatic tutor is silent while a specialist is there."""
+"""The floor: the automatic tutor is silent while a specialist is in the room."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""A tutor's first words are heard, whoever speaks as it comes in."""
+"""A tutor's greeting, repeated if a learner interrupted it."""
 
 import time
 from collections.abc import AsyncIterator, Callable
@@ -17,7 +17,7 @@ MESSAGE = ChatMessage(role="user", content=["hola"])
 
 
 class Handle:
-    """Something that is said until a test ends it."""
+    """A speech that lasts until a test ends it."""
 
     def __init__(self, text: str, *, allow_interruptions: bool = True) -> None:
         self.text = text
@@ -45,7 +45,7 @@ class Handle:
 
 
 class OrderedSession(FakeSession):
-    """A session that says things one after the other, as a test has it."""
+    """A session that plays speeches one after the other, ended by a test."""
 
     def __init__(self) -> None:
         super().__init__()

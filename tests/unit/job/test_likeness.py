@@ -1,4 +1,4 @@
-"""Whether a sound is an echo of another."""
+"""Detection of one sound's echo in another."""
 
 import numpy as np
 import pytest

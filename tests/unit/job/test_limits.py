@@ -1,4 +1,4 @@
-"""A learner who says nothing, and a lesson that lasts as long as it may."""
+"""Time limits of a lesson: silence and duration."""
 
 import asyncio
 from dataclasses import replace
@@ -27,7 +27,7 @@ HOUR = 3600.0
 
 
 class SettableSeconds:
-    """Seconds as a test sets them."""
+    """A number of seconds that a test sets."""
 
     now = 0.0
 

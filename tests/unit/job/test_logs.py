@@ -1,4 +1,4 @@
-"""What a job logs, as the host gets it."""
+"""A job's log records, as the host receives them."""
 
 import logging
 import sys

@@ -1,4 +1,4 @@
-"""A model that hears and speaks by itself, in LiveKit's own session, with a loudspeaker."""
+"""A realtime model in LiveKit's own session, with a loudspeaker."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""One lesson in its job process: whatever ends it, it is finished once."""
+"""One lesson in its job process, finished once whatever ends it."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""The order of a lesson, as it is documented."""
+"""The order of a lesson, compared with its documentation."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -27,7 +27,7 @@ HOOKS = ("create_agent", "on_user_ready", "on_progress_tick", "on_session_end")
 
 
 class Told(Steps):
-    """Steps that are written down as they are taken.
+    """Steps that are recorded in order.
 
     Args:
         failing: The hook that fails.

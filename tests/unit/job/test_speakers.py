@@ -1,4 +1,4 @@
-"""Whose words a tutor gets, in LiveKit's own session: messages, transcripts, the model's prompt."""
+"""Speakers in LiveKit's own session: messages, transcripts, and the model's prompt."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ WORDS = SpeechEventType.FINAL_TRANSCRIPT
 
 
 class RecordingLLM(llm.LLM):
-    """A model that keeps what it is asked."""
+    """A language model that records its prompts."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class RecordingLLM(llm.LLM):
 
 
 class RecordingLLMStream(llm.LLMStream):
-    """Its answer."""
+    """A reply of the model."""
 
     async def _run(self) -> None:
         delta = llm.ChoiceDelta(role="assistant", content="Hola.")
@@ -51,7 +51,7 @@ class RecordingLLMStream(llm.LLMStream):
 
 
 class TurnKeepingAgent(Agent):
-    """Keeps the turns that it gets; answers itself, or leaves that to the model."""
+    """An agent that records its turns, and answers itself or leaves that to the model."""
 
     def __init__(self, *, answers: bool = False, **options: Any) -> None:
         super().__init__(instructions="", **options)
@@ -77,7 +77,7 @@ class TurnKeepingAgent(Agent):
 
 
 class SpeakersSession:
-    """A lesson's session, its speakers, and those who speak there."""
+    """A lesson's session with its speakers."""
 
     def __init__(self, *, everyone: bool) -> None:
         self.now = 0.0

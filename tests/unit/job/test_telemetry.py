@@ -1,4 +1,4 @@
-"""What the host is told in passing."""
+"""Metrics and spans that a job sends to the host."""
 
 import asyncio
 from typing import Any

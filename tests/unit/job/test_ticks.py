@@ -1,4 +1,4 @@
-"""Progress ticks and the time they tell."""
+"""Progress ticks and their times."""
 
 import asyncio
 from itertools import count
@@ -22,7 +22,7 @@ def fail(*_: object) -> None:
 
 
 class Ticking:
-    """The steps of a tick, as a job takes them."""
+    """The steps of a tick in a job."""
 
     def __init__(self, job: Any) -> None:
         self._job = job

@@ -1,4 +1,4 @@
-"""The spans of a job, as the host is told of them."""
+"""A job's spans, as the host receives them."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A job's event loop that the tutor's code blocks is freed, on real time and by real signals."""
+"""Interruption of a tutor's blocking code, on real time and with real signals."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""Hosts that share a ledger, in rooms, with learners and jobs, on virtual time.
+"""Hosts that share a ledger, with rooms, learners and jobs, on virtual time.
 
 What the hosts do is real: lessons, reconciler, handoffs, recovery, and the ledger's own statements
 in SQLite's memory. LiveKit, the API and the jobs are not.
@@ -77,7 +77,7 @@ NAMES = {tutor.agent_name: name for name, tutor in TUTORS.items()}
 
 
 class SimulatedLink:
-    """The link to a job, which a test answers for."""
+    """A link to a job, with the messages that a test sends."""
 
     def __init__(self, job: JobRef) -> None:
         self.job = job
@@ -148,7 +148,7 @@ class ObservedLessons(Lessons):
 
 
 class OwnTutors(Mapping[str, RunningTutor]):
-    """The enabled tutors but for one."""
+    """The enabled tutors except one."""
 
     def __init__(self, enabled: Mapping[str, RunningTutor], but: str | None) -> None:
         self._enabled, self._but = enabled, but
@@ -169,7 +169,7 @@ class OwnTutors(Mapping[str, RunningTutor]):
 
 
 class SimulatedHost:
-    """A host: what a killed one still had to do does not happen."""
+    """A host; a killed one does not finish its remaining work."""
 
     def __init__(self, cluster: "SimulatedCluster", name: str, but: str | None = None) -> None:
         self.name, self.cluster = name, cluster

@@ -1,4 +1,4 @@
-"""A host's lessons over a real link and ledger, with a job and an API faked by hand."""
+"""A host's lessons over a real link and ledger, with a fake job and API."""
 
 import asyncio
 from collections.abc import Callable
@@ -80,7 +80,7 @@ def learner(user_id: str = "maria", identity: str = "", **changes: Any) -> Parti
 
 @dataclass
 class FakeRooms:
-    """LiveKit's rooms: who is in which."""
+    """LiveKit's rooms and their participants."""
 
     inside: dict[str, list[Participant]] = field(default_factory=dict)
     failing: RoomsError | None = None
@@ -94,7 +94,7 @@ class FakeRooms:
 
 @dataclass
 class HostUnderTest:
-    """A host's lessons with all that is around them."""
+    """A host's lessons with their collaborators."""
 
     lessons: Lessons
     services: Services

@@ -1,4 +1,4 @@
-"""Lessons with a specialist that a tutor called, as the tutor hears of them."""
+"""Lessons during a handoff, as the calling tutor sees them."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Lessons whose worker leaves."""
+"""Lessons of a draining worker."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Which engines serve lessons, and how well: told, kept for the record, begun with by others."""
+"""The engines that serve a lesson: reported, recorded, and used by later lessons."""
 
 from typing import Any
 

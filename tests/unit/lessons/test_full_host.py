@@ -1,4 +1,4 @@
-"""Whose place a waiting learner gets while that place's own learner is away: pure decisions."""
+"""Capacity of absent learners for waiting ones: pure decisions."""
 
 from collections.abc import Sequence
 from dataclasses import replace

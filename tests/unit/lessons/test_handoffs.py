@@ -1,4 +1,4 @@
-"""Handoffs in the host: asked, come and over, with a reconciler and rooms faked by hand."""
+"""Handoffs in the host, with a fake reconciler and fake rooms."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -38,7 +38,7 @@ TUTORS = {
 
 
 class HandoffRooms:
-    """LiveKit's rooms: what was taken back."""
+    """LiveKit's rooms, with the deleted dispatches."""
 
     def __init__(self) -> None:
         self.withdrawn: list[tuple[str, str]] = []
@@ -53,7 +53,7 @@ class HandoffRooms:
 
 
 class HandoffLedger:
-    """The ledger: which specialist the lesson has called."""
+    """The ledger, with the specialist that the lesson has called."""
 
     def __init__(self) -> None:
         self.called: str | None = None
@@ -71,7 +71,7 @@ class HandoffLedger:
 
 
 class HandoffsUnderTest:
-    """Handoffs with all that is around them."""
+    """Handoffs with their collaborators."""
 
     def __init__(self, wall: Any, tasks: asyncio.TaskGroup) -> None:
         self.wall = wall

@@ -1,4 +1,4 @@
-"""Hosts that share a ledger, in a model of all that goes wrong with rooms, learners and jobs."""
+"""Hosts that share a ledger, in a model of all faults of rooms, learners and jobs."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -40,7 +40,7 @@ hosts = st.sampled_from(["east", "west"])
 
 
 class RoomsAndLearners(RuleBasedStateMachine):
-    """Learners come and go, jobs teach and crash, dispatches get lost, hosts die and come back.
+    """Learners come and go, jobs run and crash, dispatches get lost, hosts die and restart.
 
     Whatever happened: once nothing more goes wrong, each who is owed a tutor is taught in turn, and
     each tutor that called a specialist has heard what became of it.

@@ -1,4 +1,4 @@
-"""Whose a lesson is, and who else is in its room."""
+"""The learner of a lesson, and other participants in the room."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Lessons in the host, over a real link and ledger, with a job and an API faked by hand."""
+"""Lessons in the host, over a real link and ledger, with a fake job and API."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""What lessons count, as they begin, go on, are lost, refused and end."""
+"""Metrics of lessons: starts, interruptions, refusals and ends."""
 
 import asyncio
 from collections.abc import Callable

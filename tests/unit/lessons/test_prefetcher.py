@@ -1,4 +1,4 @@
-"""What is done for a lesson before its job joins."""
+"""Prefetching for a lesson before its job joins."""
 
 import asyncio
 from collections.abc import Callable

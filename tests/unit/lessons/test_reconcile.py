@@ -1,4 +1,4 @@
-"""What learners are owed, decided on what is seen: sentences first, then whatever may be."""
+"""Decisions of the reconciler on snapshots: examples, then properties."""
 
 from collections import Counter
 from collections.abc import Sequence

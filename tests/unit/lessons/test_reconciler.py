@@ -1,4 +1,4 @@
-"""What the reconciler does on its own, sentence by sentence; test_hosts has all of it at once."""
+"""The reconciler's actions, one by one; test_hosts covers them all together."""
 
 import asyncio
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Recovery: a living host takes over what a dead one left, and gives up what another took."""
+"""Recovery: takeover from a dead host, and lessons lost to another host."""
 
 import asyncio
 from collections.abc import Callable

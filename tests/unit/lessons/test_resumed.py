@@ -1,4 +1,4 @@
-"""Lessons that are gone on with after a crash, or given up."""
+"""Lessons resumed after a crash, or given up."""
 
 from collections.abc import Callable
 from typing import Any

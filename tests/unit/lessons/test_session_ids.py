@@ -1,4 +1,4 @@
-"""The session id of a lesson, as its learner brings it."""
+"""The session id of a lesson, from its learner."""
 
 import pytest
 import structlog

@@ -1,4 +1,4 @@
-"""Traces: one a job, with what host and job do for its lesson, linked where that is resumed."""
+"""Traces: one for each job, linked from a resumed lesson to the one before."""
 
 import logging
 import os
@@ -39,7 +39,7 @@ IDS = {"agent_id": "loqua-tutor", "session_id": "sess_1", "user_id": "maria"}
 
 
 class Exporter(SpanExporter):
-    """Stands for OTLP's, and keeps what it gets."""
+    """An OTLP exporter that records spans."""
 
     made: "list[Exporter]"
 
@@ -75,7 +75,7 @@ def providers(monkeypatch: pytest.MonkeyPatch) -> list[TracerProvider]:
 
 
 class Exported:
-    """What has been exported."""
+    """The exported spans."""
 
     def __init__(self, provider: Any) -> None:
         self._provider = provider

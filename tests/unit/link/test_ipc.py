@@ -1,4 +1,4 @@
-"""What LiveKit carries from a job to the host is data, whatever the job sends."""
+"""LiveKit's messages from a job to the host, parsed as data only."""
 
 import asyncio
 import contextlib
@@ -68,7 +68,7 @@ def livekit() -> Iterator[None]:
 
 
 class RecordHandler(logging.Handler):
-    """Keeps the records that reach the host's root logger."""
+    """A handler that stores the records of the host's root logger."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -123,7 +123,7 @@ def sent(msg: str = "word.learned", **fields: Any) -> bytes:
 
 
 class Hostile:
-    """Runs a command where it is unpickled."""
+    """An object that runs a command when it is unpickled."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark

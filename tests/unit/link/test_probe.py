@@ -1,4 +1,4 @@
-"""What every lesson needs, tried: a process like a job's, and the host that it reaches."""
+"""The probe: a process like a job's that connects to the host."""
 
 import json
 import os

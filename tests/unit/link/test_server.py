@@ -1,4 +1,4 @@
-"""The link: what a job may send, what it gets for anything else, and whom that hurts."""
+"""The link: valid messages of a job, and the consequences of invalid ones."""
 
 import asyncio
 import contextlib
@@ -67,7 +67,7 @@ def authorise(token: str, _pid: int) -> JobRef:
 
 
 class RecordingServer:
-    """Attends links by taking what comes, and says `Recorded` to a `Finish`."""
+    """A server of links that stores messages, and answers a `Finish` with `Recorded`."""
 
     def __init__(self) -> None:
         self.messages: dict[str, list[object]] = {}

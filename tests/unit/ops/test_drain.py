@@ -1,4 +1,4 @@
-"""An operator drains the host at its ops address."""
+"""A drain that an operator requests at the ops address."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence

@@ -1,4 +1,4 @@
-"""The last hour, as sparklines show it."""
+"""The last hour, for sparklines."""
 
 import asyncio
 from typing import Any
@@ -12,7 +12,7 @@ from loqua_host.ops.history import INTERVAL, KEPT, History, Sample, StageLatency
 
 
 class HistoryClock:
-    """A clock whose sleeps pass at once, some of them late; it stops after a number of them."""
+    """A clock whose sleeps return at once, some of them late; it stops after some of them."""
 
     def __init__(self, sleeps: int, *, late: float = 0.0) -> None:
         self.seconds = 100.0

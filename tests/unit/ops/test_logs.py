@@ -1,4 +1,4 @@
-"""Logs: one line a happening, in the guide's format, that no participant can forge."""
+"""Logs: one line per event in the guide's format, which no participant can forge."""
 
 import io
 import json
@@ -26,7 +26,7 @@ Lines = Callable[[], list[str]]
 
 
 class LogClock:
-    """A clock that stands until it is told."""
+    """A clock that a test moves."""
 
     def __init__(self) -> None:
         self.seconds = 0.0

@@ -1,4 +1,4 @@
-"""What is asked of the running host, and read from it."""
+"""The collection of the running host's status."""
 
 import asyncio
 from collections.abc import Callable
@@ -24,7 +24,7 @@ NOW = 1_800_000_000.0
 
 
 class WatchClock:
-    """A clock that moves with the beat alone, later than asked by `late`; one probe is made."""
+    """A clock that moves with the beat, later than asked by `late`, for one probe."""
 
     def __init__(self) -> None:
         self.seconds = NOW
@@ -48,7 +48,7 @@ class WatchClock:
 
 @dataclass
 class Fakes:
-    """The host's parts, as far as they are looked at."""
+    """The parts of the host that are watched."""
 
     rooms: Callable[[], Any] = set
     backlog: Callable[[], Backlog] = Backlog

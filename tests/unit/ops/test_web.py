@@ -1,4 +1,4 @@
-"""What operators get over HTTP."""
+"""The HTTP endpoints for operators."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -29,7 +29,7 @@ SCRIPTS = [f"/{file.name}" for file in PAGE.iterdir() if file.name.endswith(".js
 
 @dataclass
 class Ops:
-    """A served ops address and what it sees."""
+    """A running ops address and its host's status."""
 
     status: HostStatus
     errors: RecentErrors

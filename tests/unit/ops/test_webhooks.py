@@ -1,4 +1,4 @@
-"""Where LiveKit's webhooks arrive."""
+"""The endpoint of LiveKit's webhooks."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What runs a host on one machine: the image, config/compose.yaml, config/systemd."""
+"""A host on one machine: the image, config/compose.yaml, config/systemd."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""Achievements and recommendations: by rules that are data, each with its reason."""
+"""Achievements and recommendations by declarative rules, each with its reason."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Delivery: what is owed arrives, in order, once, and no lesson waits for another."""
+"""Delivery of the outbox: in order, once, and concurrently for different lessons."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

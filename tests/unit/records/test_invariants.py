@@ -1,4 +1,4 @@
-"""The promises in the docstring of `loqua_host.records`, kept whatever happens in whatever order.
+"""The invariants in the docstring of `loqua_host.records`, under any sequence of events.
 
 Hypothesis interleaves ticks, ends, crashes, answers of the API, jumps of the wall clock, losses of
 leases and adoptions, of one host or of two that share a ledger. The database is a real file. A
@@ -70,7 +70,7 @@ turns = st.sampled_from([0, 1, 2, 3, 5, 8, 13, SETTLED, SETTLED, SETTLED])
 
 
 class Inline(Executor):
-    """Does what it is given at once, where it is given."""
+    """A thread pool that runs each call at once, in the caller's thread."""
 
     def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Return what is already done."""
@@ -91,7 +91,7 @@ class PendingRequest:
 
 
 class ModelApi:
-    """A Loqua API that answers when, and as, it is told to."""
+    """A Loqua API that answers when, and as, a test says."""
 
     def __init__(self, *, honours_keys: bool) -> None:
         self.honours_keys = honours_keys
@@ -174,7 +174,7 @@ class HostCalls:
 
 
 class ModelClock:
-    """A wall clock that jumps, over time that passes when it is told to."""
+    """A wall clock that jumps, and a monotonic clock that a test moves."""
 
     def __init__(self) -> None:
         self.passed = 0.0
@@ -205,7 +205,7 @@ class ModelClock:
 
 
 class Shared(SqliteDatabase):
-    """A file that several hosts have open, as they have a server."""
+    """A database file that several hosts share, like a server."""
 
     def open(self) -> None:
         """Connect as one of them."""
@@ -216,7 +216,7 @@ class Shared(SqliteDatabase):
 
 
 class RecordsHost:
-    """A host as far as records go."""
+    """A host with its records only."""
 
     async def start(self, path: Path, api: ModelApi, clock: ModelClock) -> None:
         """Open the ledger and begin to deliver."""
@@ -268,7 +268,7 @@ class RecordsHost:
 
 @dataclass(eq=False)
 class RecordsJob:
-    """A job that teaches a lesson, and what its host was told is kept."""
+    """A job of a lesson, and the messages that its host acknowledged."""
 
     row: LessonRow
     host: RecordsHost
@@ -278,7 +278,7 @@ class RecordsJob:
 
 @dataclass(eq=False)
 class Taught:
-    """A lesson: its last job, what was acknowledged, and whether its record was.
+    """A lesson: its last job, its acknowledged progress, and whether its record was acknowledged.
 
     Attributes:
         given_up: The words it was closed with when it was closed without its job.

@@ -1,4 +1,4 @@
-"""Leases, owners and claims: several hosts share a ledger, and none does what another does."""
+"""Leases and claims of several hosts on one ledger."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

@@ -1,4 +1,4 @@
-"""The ledger: what is written stays, whole or not at all, and nobody else's to read."""
+"""The ledger: atomic and durable writes, and unreadable files."""
 
 import asyncio
 import sqlite3

@@ -1,4 +1,4 @@
-"""The ledger's queries: every one has a name, is used, and stands in an `.sql` file."""
+"""The ledger's queries: each named, used, and in an `.sql` file."""
 
 import re
 from pathlib import Path

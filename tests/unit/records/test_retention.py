@@ -1,4 +1,4 @@
-"""Retention: what is over is forgotten in its time, and nothing that is still owed."""
+"""Retention: deletion on time of closed lessons, and not of undelivered entries."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The record of a lesson: always one that can be sent, whatever the tutor reported."""
+"""The record of a lesson: valid whatever the tutor reported."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The spool: a ledger out of reach costs no lesson anything that was acknowledged."""
+"""The spool: no acknowledged update is lost while the ledger is unreachable."""
 
 import asyncio
 import shutil
@@ -25,7 +25,7 @@ KEY = "k" * 32
 
 
 class Unreliable(SqliteDatabase):
-    """A database that is out of reach when it is told to be."""
+    """A database that is unreachable when a test says so."""
 
     gone = False
 

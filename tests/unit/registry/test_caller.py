@@ -1,4 +1,4 @@
-"""Calling hooks: each in its own task, with its limit, whatever it does."""
+"""Hook calls: each in its own task, within its time limit."""
 
 import asyncio
 import gc
@@ -184,7 +184,7 @@ async def test_a_hook_over_its_limit_is_cancelled_and_can_clean_up() -> None:
 
 
 class HookSpeech:
-    """Something that a hook has said."""
+    """A speech that a hook has started."""
 
     def __init__(self) -> None:
         self.said = asyncio.Event()

@@ -1,4 +1,4 @@
-"""An agent that knows nothing of tutors, hosted as one."""
+"""A plain LiveKit agent, hosted as a tutor."""
 
 import asyncio
 import json
@@ -39,7 +39,7 @@ CONTEXT = LearnerContext.model_validate(
 
 
 class PlainAgent(Agent):
-    """An agent somebody wrote without knowing of tutors."""
+    """An agent written for LiveKit alone."""
 
     def __init__(self) -> None:
         super().__init__(instructions="Be kind.")
@@ -54,7 +54,7 @@ class UnstartedSession(EventEmitter[str]):
 
 
 class Mute(llm.LLM):
-    """A model that is not asked."""
+    """A language model that is never called."""
 
     def chat(self, **_: Any) -> llm.LLMStream:
         """Answer nothing."""
@@ -131,7 +131,7 @@ async def test_a_context_that_comes_later_is_passed_on_then() -> None:
     """In place of what was told before; its own dynamic part stays."""
 
     class DynamicInstructionsAgent(Agent):
-        """Has parts in its instructions."""
+        """An agent with parts in its instructions."""
 
         def __init__(self) -> None:
             super().__init__(
@@ -242,7 +242,7 @@ async def test_an_agent_finds_its_lesson_from_its_constructor_on(taught: Lesson)
     """Without a hook of its own."""
 
     class Curious(Agent):
-        """Looks for its learner."""
+        """An agent that looks up its learner."""
 
         def __init__(self) -> None:
             super().__init__(instructions=f"Teach {current_lesson().learner.user_id}.")

@@ -1,4 +1,4 @@
-"""Inspecting tutors: what a plugin does at import stays in a child of its own."""
+"""Inspection of tutors: the effects of an import stay in a child process."""
 
 import asyncio
 import os

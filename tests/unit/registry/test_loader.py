@@ -1,4 +1,4 @@
-"""Loading a tutor: only what keeps to the contract is loaded."""
+"""Loading of tutors: only valid plugins are loaded."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +29,7 @@ async def create_agent(lesson):
 
 
 class UnawareAgent(Agent):
-    """An agent somebody wrote without knowing of tutors."""
+    """An agent written for LiveKit alone."""
 
     def __init__(self) -> None:
         super().__init__(instructions="teach")
@@ -300,7 +300,7 @@ def test_a_hook_that_is_written_for_other_settings_is_reported_before_any_lesson
 
 
 class Anything(BaseModel):
-    """Settings of a tutor that takes any key."""
+    """Settings that accept any key."""
 
     model_config = ConfigDict(extra="allow")
 

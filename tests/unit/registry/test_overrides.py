@@ -1,4 +1,4 @@
-"""Overrides of LiveKit's Agent: those that LiveKit cannot call are found, and no others."""
+"""Overrides of LiveKit's Agent: those that LiveKit cannot call are reported."""
 
 import functools
 import inspect

@@ -1,4 +1,4 @@
-"""LiveKit's rooms API: what it says is taken, and whatever else it does is one named error."""
+"""The client of LiveKit's rooms API, with one named error for all failures."""
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -1,4 +1,4 @@
-"""LiveKit's webhooks: what is signed is read, and nothing else."""
+"""LiveKit's webhooks: only signed ones are parsed."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""Secrets that are kept: looked up again, followed when they change, held in an outage."""
+"""The cache of secrets: refreshes, rotations and outages of the source."""
 
 import asyncio
 import threading
@@ -16,7 +16,7 @@ JWT, SHARED = CoreSecret.AGENT_JWT_TOKEN, CoreSecret.SHARED_SECRET
 
 @dataclass
 class FakeSource:
-    """A place whose secrets a test changes."""
+    """A source whose secrets a test changes."""
 
     place: str = "the test"
     secrets: dict[str, Secret] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class FakeSource:
 
 @dataclass
 class Pauses(SystemClock):
-    """A clock whose pauses end when the test says."""
+    """A clock whose sleeps end when a test says so."""
 
     slept: list[float] = field(default_factory=list)
     slept_twice: asyncio.Event = field(default_factory=asyncio.Event)

@@ -1,4 +1,4 @@
-"""The places of secrets: what config says of them, and those that need no service."""
+"""The configured source of secrets, and the sources that need no service."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Addresses are parsed, and what would be dropped or misread is refused by name."""
+"""Addresses in settings: parsed, or refused by name if clients would misread them."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""From config/ and the environment to settings, or to all mistakes at once."""
+"""Loading of settings from config/ and the environment, with all mistakes at once."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

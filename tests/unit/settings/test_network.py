@@ -1,4 +1,4 @@
-"""Proxies and trust: honoured by all clients, or refused by name."""
+"""Proxy and certificate variables: honoured by all clients, or refused by name."""
 
 import os
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What a problem says: words that can be typed where it says."""
+"""Messages of problems, whose remedies can be typed."""
 
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -19,7 +19,7 @@ class SampleLevel(StrEnum):
 
 
 class Phrase(BaseModel):
-    """A phrase, of a model whose author describes nothing."""
+    """A phrase, in a model without descriptions."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -1,4 +1,4 @@
-"""The host's secrets: complete, long enough, and never out by accident."""
+"""The host's secrets: complete, long enough, and never shown."""
 
 import copy
 import pickle

@@ -1,4 +1,4 @@
-"""`LOQUA_…` variables: any setting by its keys, two underscores between levels."""
+"""`LOQUA_…` variables: any setting by its keys, with two underscores between levels."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""YAML as configuration: JSON's values, text keys, each once."""
+"""YAML as configuration: JSON's values, text keys, no duplicates."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A version that is installed over the running one is noticed."""
+"""Detection of a newly installed version."""
 
 from importlib import metadata
 

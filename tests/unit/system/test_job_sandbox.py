@@ -1,4 +1,4 @@
-"""What a process in a tutor's sandbox can do, and what it cannot."""
+"""The rights of a process in a tutor's sandbox."""
 
 import errno
 import json

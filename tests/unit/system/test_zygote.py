@@ -1,4 +1,4 @@
-"""The process that jobs are forked from comes from the host's, and has nothing of its secrets."""
+"""The process that becomes the jobs' forkserver, without the host's secrets."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Agents that somebody wrote for LiveKit alone: with a model for the words, or one for all."""
+"""Agents written for LiveKit alone: with a text model, or with a realtime model."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Lessons by script: what an author writes, and what the kit finds."""
+"""Scripted lessons: scripts that authors write, and mistakes that the kit finds."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Processes for jobs that do not get ready are not tried again and again without a pause."""
+"""Retries of processes for jobs that fail to start, with pauses."""
 
 import asyncio
 from collections.abc import Callable, Iterator

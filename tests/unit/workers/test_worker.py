@@ -1,4 +1,4 @@
-"""One tutor's worker: what jobs it takes, which process it believes, how it stops."""
+"""One tutor's worker: the jobs that it accepts, the processes that it trusts, its stop."""
 
 import asyncio
 import os
@@ -51,7 +51,7 @@ class FakePool(EventEmitter[str]):
 
 
 class FakeServer:
-    """LiveKit's worker: starts, registers, drains and closes when it is let."""
+    """LiveKit's worker, which starts, registers, drains and closes when a test says so."""
 
     made: "list[FakeServer]"
 
@@ -102,7 +102,7 @@ class FakeServer:
 
 @dataclass
 class FakeRequest:
-    """A job that LiveKit offers."""
+    """A job offered by LiveKit."""
 
     id: str = "job"
     answer: str | None = None
@@ -123,7 +123,7 @@ class FakeRequest:
 
 
 class SingleWorkerHost:
-    """A host that hires one worker."""
+    """A host with one worker."""
 
     def __init__(self) -> None:
         self.full = False

@@ -1,4 +1,4 @@
-"""What becomes of a learner's history as progress and sessions arrive."""
+"""A learner's history after progress and sessions."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""The two versions side by side, and the end of the first."""
+"""The two versions of the API side by side, and the end of v1."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime

@@ -1,4 +1,4 @@
-"""What the playground's server answers, to whom, and what never leaves it."""
+"""The playground's server: its answers, its access rules, and its secrets."""
 
 import re
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""What a hostile tutor may try over the link, with all that its own process holds."""
+"""Attacks of a hostile tutor over the link."""
 
 import gc
 import json
@@ -97,7 +97,7 @@ async def _rejoin(_lesson: Lesson, _directory: Path) -> str:
 
 
 class _Bomb:
-    """Leaves a mark in the process that unpickles it."""
+    """An object that leaves a mark in the process that unpickles it."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark

@@ -1,4 +1,4 @@
-"""What a test tells the tutor to do in a room."""
+"""A test's script for the tutor in a room."""
 
 from pathlib import Path
 from typing import Literal, Self
@@ -29,7 +29,7 @@ Attack = Literal[
 
 
 class SecretSearch(BaseModel):
-    """What to look for secrets in.
+    """The places to search for secrets.
 
     Attributes:
         host: The host's process id, the last ancestor to look at.
@@ -45,7 +45,7 @@ class SecretSearch(BaseModel):
 
 
 class Attempts(BaseModel):
-    """What to try things at that the kernel denies.
+    """The targets of attempts that the kernel denies.
 
     Attributes:
         host: The host's process id.
@@ -61,7 +61,7 @@ class Attempts(BaseModel):
 
 
 class ProbeScript(BaseModel):
-    """A lesson's script; what it leaves out goes as it should.
+    """A lesson's script; by default, everything goes well.
 
     Attributes:
         beats: Whether to send the room a data packet with each tick, which shows that it teaches.
