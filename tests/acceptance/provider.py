@@ -89,14 +89,14 @@ class Provider:
 
 
 def _chunk(delta: dict[str, str], reason: str | None = None) -> bytes:
-    told = {
+    chunk = {
         "id": "1",
         "object": "chat.completion.chunk",
         "created": 1,
         "model": "m",
         "choices": [{"index": 0, "delta": delta, "finish_reason": reason}],
     }
-    return f"data: {json.dumps(told)}\n\n".encode()
+    return f"data: {json.dumps(chunk)}\n\n".encode()
 
 
 @asynccontextmanager

@@ -189,7 +189,7 @@ async def seen_of(parts: Parts, number: int, learner: TranscriptReader) -> str:
     progress = await arrived(parts, "progress", name_of(number))
     written = " ".join(one.text for one in learner.transcripts)
     payload = record["payload"]
-    told = (*payload["topics_covered"], *(one["word"] for one in payload["new_vocabulary"]))
+    reported = (*payload["topics_covered"], *(one["word"] for one in payload["new_vocabulary"]))
     learned = progress[-1]["payload"]["data"]["progress"]["words_learned"]
     assert learned == len(payload["new_vocabulary"])
-    return " ".join((written, *told))
+    return " ".join((written, *reported))

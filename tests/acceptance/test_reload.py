@@ -86,13 +86,13 @@ async def listening(parts: Parts, room: str) -> AsyncIterator[Recording]:
 
 async def move(config: Path, log: HostLog) -> None:
     """Enable a tutor, change it, disable it."""
-    for keys, told in (
+    for keys, fields in (
         ({"enabled": True}, "enabled=grammar"),
         ({"max_concurrent_jobs": 3}, "changed=grammar"),
         ({"enabled": False}, "disabled=grammar"),
     ):
         write(config, "grammar", **keys)
-        await log.until("config.reloaded", told)
+        await log.until("config.reloaded", fields)
 
 
 async def test_changes_of_one_tutor_are_not_heard_in_the_lessons_of_another(

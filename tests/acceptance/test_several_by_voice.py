@@ -27,7 +27,7 @@ class Listener(Agent):
         self.number = 0
 
     async def on_user_turn_completed(self, turn_ctx, new_message):
-        turn = self.turns.hear(new_message, None)
+        turn = self.turns.add(new_message, None)
         self.number += 1
         self.lesson.log.info("several.heard", number=self.number, learner=turn.learner.user_id)
         raise StopResponse

@@ -62,9 +62,9 @@ class TranscriptReader:
 
     async def _read(self, reader: rtc.TextStreamReader, identity: str) -> None:
         text = await reader.read_all()
-        told = reader.info.attributes or {}
-        if told.get(ATTRIBUTE_TRANSCRIPTION_FINAL) == "true":
-            track = told.get(ATTRIBUTE_TRANSCRIPTION_TRACK_ID)
+        attributes = reader.info.attributes or {}
+        if attributes.get(ATTRIBUTE_TRANSCRIPTION_FINAL) == "true":
+            track = attributes.get(ATTRIBUTE_TRANSCRIPTION_TRACK_ID)
             self.transcripts.append(RoomTranscript(identity, track, text))
             self._news.set()
 

@@ -30,7 +30,9 @@ def main(times: int) -> bool:
             pcm = b"".join(synthesize(line, voice=voice_for(lesson.language)))
             sound = np.frombuffer(pcm, np.int16).astype(np.float32) / 32768
             heard = [
-                whisper.hear(_received(sound, np.random.default_rng(seed)), lesson.language).text
+                whisper.transcribe(
+                    _received(sound, np.random.default_rng(seed)), lesson.language
+                ).text
                 for seed in range(times)
             ]
             wrong = {text for text in heard if _words(text) != _words(line)}

@@ -47,7 +47,7 @@ def main() -> None:
         reference = _energies(said)
         for kind, sound in _heard(said, turn.ask, turn.model, scenario.language, random):
             heard = decode(wav(sound.astype("<i2").tobytes(), rate=SPEAKING_RATE))
-            words = whisper.hear(heard, scenario.language).text
+            words = whisper.transcribe(heard, scenario.language).text
             by_words = share_of(words, text) >= SHARE
             by_sound = likeness(_energies(sound), reference) >= LIKENESS
             found = {"heard": bool(words), "words": by_words, "sound": by_sound}

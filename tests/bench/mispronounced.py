@@ -130,7 +130,7 @@ def spoken(text: str) -> Samples:
 
 def answer(whisper: Whisper, scorer: Scorer, text: str, word: str, sound: Samples) -> PracticeState:
     """Return the state of a lesson of this sentence after one try."""
-    heard = whisper.hear(sound, "en").text
+    heard = whisper.transcribe(sound, "en").text
     result = scorer.score(sound, scorer.reference(text, "en"))
     best = render_assessment(result, text, len(sound) / HEARING_RATE)["NBest"]
     assessment = None if isinstance(result, Refusal) else Assessment.model_validate(best[0])

@@ -58,7 +58,9 @@ def main() -> None:
     report = []
     for gain, ratio in CONDITIONS:
         random = np.random.default_rng(9)
-        heard = [whisper.hear(_cut(it.sound, gain, ratio, random), it.language) for it in words]
+        heard = [
+            whisper.transcribe(_cut(it.sound, gain, ratio, random), it.language) for it in words
+        ]
         texts = [(it.text, _bare(passage.text)) for it, passage in zip(words, heard, strict=True)]
         report.append(
             {

@@ -62,7 +62,7 @@ async def measure(room: rtc.Room) -> dict[str, float]:
     async def watch() -> None:
         subscribed = asyncio.get_running_loop().create_future()
         room.once("track_subscribed", lambda track, *_: subscribed.set_result(track))
-        camera.keep_on()
+        camera.subscribe_all()
         stream = rtc.VideoStream.from_track(track=await subscribed)
         began = time.monotonic()
         async for _ in stream:

@@ -57,7 +57,7 @@ class InProcessServer:
     def hear(self, sounds: SpokenSounds, number: int, file: Path) -> SpokenSounds:
         """Return what is certain with one more utterance."""
         samples = decode(file.read_bytes())
-        passage = self._whisper.hear(samples, "en")
+        passage = self._whisper.transcribe(samples, "en")
         words = [RecognizedWord(it.text, it.probability) for it in passage.words]
         if not has_sure_words(words):
             return sounds

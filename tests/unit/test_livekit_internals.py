@@ -46,8 +46,10 @@ def test_livekit_has_not_changed_what_is_used_of_it(internal: Internal) -> None:
     """If it has: read it, change `livekit_internals`, write version and fingerprint anew."""
     now = hashlib.sha256(source_of(internal).encode()).hexdigest()[:12]
     package = internal.seen.split()[0]
-    told = f"{internal.source} was seen in {internal.seen}; {package} {version(package)} has {now}"
-    assert internal.fingerprint == now, told
+    message = (
+        f"{internal.source} was seen in {internal.seen}; {package} {version(package)} has {now}"
+    )
+    assert internal.fingerprint == now, message
 
 
 @pytest.mark.parametrize("internal", INTERNALS, ids=[it.source for it in INTERNALS])

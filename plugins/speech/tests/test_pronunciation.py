@@ -110,7 +110,7 @@ class ScriptedWhisper:
         """Return the primary language."""
         return code[:2]
 
-    def hear(self, *_: object) -> Passage:
+    def transcribe(self, *_: object) -> Passage:
         """Return the script."""
         words = tuple(TimedWord(text, 0.0, 1.0, sure) for text, sure in self.words)
         return Passage(" ".join(word.text for word in words), self.spoken, words=words)

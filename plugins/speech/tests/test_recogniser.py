@@ -26,7 +26,7 @@ class SlowWhisper:
         """Return an arbitrary language."""
         return code
 
-    def hear(self, audio: Samples, language: str | None, prompt: str = "") -> Passage:
+    def transcribe(self, audio: Samples, language: str | None, prompt: str = "") -> Passage:
         """Return the length of the audio in samples."""
         del prompt
         self.started.set()

@@ -60,10 +60,10 @@ async def test_a_full_host_moves_on_when_learners_leave(
     waited = [stay for stay in stays if stay.began > began[PLACES - 1]]
     assert len(waited) == LEARNERS - PLACES
     for stay in waited:
-        told = crowded.log.find("learner.notified", user_id=stay.user_id)
+        notices = crowded.log.find("learner.notified", user_id=stay.user_id)
         aloud = crowded.log.find("learner.notified_aloud", user_id=stay.user_id)
-        assert [line["waiting"] for line in told] == [True, False], (told, aloud, stay)
-        assert len(aloud) == len(stay.shown) == len(stay.heard) == 1, (told, aloud, stay)
+        assert [line["waiting"] for line in notices] == [True, False], (notices, aloud, stay)
+        assert len(aloud) == len(stay.shown) == len(stay.heard) == 1, (notices, aloud, stay)
     for stay in stays:
         await deployment.api.until("sessions", stay.user_id, patience=PATIENCE + RECONNECT_TIMEOUT)
     await asyncio.sleep(2)  # a second record would come now

@@ -72,8 +72,12 @@ async def test_the_report_of_a_specialist_on_another_host_returns(
     room = new_room()
     hosts.script(room, **crash)
     async with hosts.cluster.deployments[0].visit(room) as learner:
-        told = await hosts.called.running.log.until("probe.handed_over", room=room)
-        assert (told["tutor"], told["focus"], told["words"]) == ("probe", "r", ["perro"])
+        handover = await hosts.called.running.log.until("probe.handed_over", room=room)
+        assert (handover["tutor"], handover["focus"], handover["words"]) == (
+            "probe",
+            "r",
+            ["perro"],
+        )
         if crash:
             await hosts.called.running.log.until("lesson.resumed", room=room)
         who = learner.user_id

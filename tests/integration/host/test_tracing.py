@@ -155,9 +155,9 @@ async def test_a_job_is_one_trace_from_its_acceptance_to_the_delivered_record(
             if one.parent_span_id in spans or one.trace_id == second.trace_id:
                 assert spans[one.parent_span_id].name in parents, f"{name} in\n{tree}"
     for one in collecting.named("lesson") + collecting.named("agent_session"):
-        told = attributes(one)
-        assert told["session_id"] == learner.session_id, one.name
-        assert (told["user_id"], told["agent_id"]) == (learner.user_id, "loqua-test")
+        fields = attributes(one)
+        assert fields["session_id"] == learner.session_id, one.name
+        assert (fields["user_id"], fields["agent_id"]) == (learner.user_id, "loqua-test")
     [progress, *_] = collecting.named("api progress")
     assert attributes(progress).items() >= {"endpoint": "progress", "status": 200}.items()
     everything = "".join(str(one) for one in spans.values())

@@ -166,8 +166,8 @@ async def test_without_a_new_token_the_agents_own_jwt_creates_the_record_where_c
     end = ("record.delivered", None) if taken else ("record.dead", status)
     assert ends == [("progress.dead", status), end]
     assert len(sessions(app)) == taken
-    told = [log["why"] for log in logs if log["event"] == "session.recorded_by_service"]
-    assert len(told) == (access == "user_then_service")
+    reasons = [log["why"] for log in logs if log["event"] == "session.recorded_by_service"]
+    assert len(reasons) == (access == "user_then_service")
 
 
 async def test_with_a_new_token_the_record_is_the_learners_own(

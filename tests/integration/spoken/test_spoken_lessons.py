@@ -69,7 +69,7 @@ def hearing(whisper: Whisper, language: str) -> Callable[[str], LearnerUtterance
     def hear(text: str) -> LearnerUtterance:
         voice = voice_for("en" if text.startswith(_OTHER) else language)
         pcm = b"".join(synthesize(text.removeprefix(_OTHER), voice=voice))
-        passage = whisper.hear(decode(wav(pcm, rate=SPEAKING_RATE)), language)
+        passage = whisper.transcribe(decode(wav(pcm, rate=SPEAKING_RATE)), language)
         words = tuple(RecognizedWord(it.text, it.probability) for it in passage.words)
         confidence = float(np.exp(passage.log_probability))
         return LearnerUtterance(passage.text, confidence, words=words, language=passage.language)

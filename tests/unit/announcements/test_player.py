@@ -78,8 +78,8 @@ async def test_one_process_plays_all_announcements_and_one_failure_is_no_others(
         child.answer(2)
         child.answer(0, "ConnectError")
         child.answer(1)
-        told = [await failure_of(one) for one in playing]
-    assert (told, child.started) == (["ConnectError", None, None], 1)
+        failures = [await failure_of(one) for one in playing]
+    assert (failures, child.started) == (["ConnectError", None, None], 1)
 
 
 async def test_a_process_that_ends_fails_what_it_was_told_and_the_next_has_another() -> None:

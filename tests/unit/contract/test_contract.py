@@ -78,8 +78,8 @@ def test_events_can_be_imported_from_where_they_are_said_to_be() -> None:
 
 def test_events_keep_their_names_and_what_they_tell() -> None:
     """A tutor's handlers go on working; a new event is a decision."""
-    told = {name: fields(getattr(loqua_host.events, name)) for name in loqua_host.events.__all__}
-    assert {name: tuple(it.name for it in its) for name, its in told.items()} == EVENTS
+    events = {name: fields(getattr(loqua_host.events, name)) for name in loqua_host.events.__all__}
+    assert {name: tuple(it.name for it in its) for name, its in events.items()} == EVENTS
 
 
 def test_the_hooks_are_the_five_of_the_contract() -> None:
@@ -92,10 +92,12 @@ def test_a_hook_keeps_its_colour_its_arguments_and_what_it_returns(name: str) ->
     """A published tutor goes on working: arguments may be added, these stay."""
     colour, arguments, returns = HOOKS[name]
     signature = inspect.signature(SPECS[name])
-    told = signature.return_annotation
+    returned = signature.return_annotation
     assert inspect.iscoroutinefunction(SPECS[name]) is (colour == "async def")
     assert tuple(signature.parameters) == arguments
-    assert returns == _short(told if isinstance(told, str) else inspect.formatannotation(told))
+    assert returns == _short(
+        returned if isinstance(returned, str) else inspect.formatannotation(returned)
+    )
 
 
 def _short(annotation: str) -> str:

@@ -25,7 +25,7 @@ from loqua_host.core.secrets import CoreSecret, Sealed, Secret
 from loqua_host.errors import ApiError, ConfigError, SecretsError, UnreachableError
 from loqua_host.testing.virtual_time import VirtualLoop
 
-TOLD = "eyJhbGciOiJub25lIn0.eyJleHAiOjF9.what-nobody-may-read"
+QUOTED = "eyJhbGciOiJub25lIn0.eyJleHAiOjF9.what-nobody-may-read"
 RECORD = SessionRecord(session_id="s", duration_minutes=1, overall_performance=Performance.GOOD)
 CALLER = Caller("user-1", "room-1", "agent")
 
@@ -35,27 +35,27 @@ class OddError(Exception):
 
 
 ERRORS: list[Callable[[], Exception]] = [
-    lambda: ssl.SSLError(1, TOLD),
-    lambda: ssl.SSLCertVerificationError(TOLD),
-    lambda: ValueError(TOLD),
-    lambda: UnicodeError(TOLD),
-    lambda: UnicodeEncodeError("ascii", TOLD, 0, 1, TOLD),
-    lambda: OSError(113, TOLD),
-    lambda: RuntimeError(f"client has been closed {TOLD}"),
-    lambda: KeyError(TOLD),
-    lambda: RecursionError(TOLD),
-    lambda: AssertionError(TOLD),
-    lambda: zlib.error(TOLD),
+    lambda: ssl.SSLError(1, QUOTED),
+    lambda: ssl.SSLCertVerificationError(QUOTED),
+    lambda: ValueError(QUOTED),
+    lambda: UnicodeError(QUOTED),
+    lambda: UnicodeEncodeError("ascii", QUOTED, 0, 1, QUOTED),
+    lambda: OSError(113, QUOTED),
+    lambda: RuntimeError(f"client has been closed {QUOTED}"),
+    lambda: KeyError(QUOTED),
+    lambda: RecursionError(QUOTED),
+    lambda: AssertionError(QUOTED),
+    lambda: zlib.error(QUOTED),
     anyio.ClosedResourceError,
-    lambda: h2.exceptions.ProtocolError(TOLD),
-    lambda: hpack.HPACKError(TOLD),
-    lambda: httpx.InvalidURL(TOLD),
+    lambda: h2.exceptions.ProtocolError(QUOTED),
+    lambda: hpack.HPACKError(QUOTED),
+    lambda: httpx.InvalidURL(QUOTED),
     httpx.StreamClosed,
-    lambda: httpx.ReadError(TOLD),
-    lambda: httpx.DecodingError(TOLD),
-    lambda: TimeoutError(TOLD),
-    lambda: ExceptionGroup(TOLD, [OddError(TOLD)]),
-    lambda: OddError(TOLD),
+    lambda: httpx.ReadError(QUOTED),
+    lambda: httpx.DecodingError(QUOTED),
+    lambda: TimeoutError(QUOTED),
+    lambda: ExceptionGroup(QUOTED, [OddError(QUOTED)]),
+    lambda: OddError(QUOTED),
 ]
 
 
@@ -121,7 +121,7 @@ def only_named() -> Iterator[None]:
         yield
     except ApiError as error:
         why = str(error)
-    assert TOLD not in why
+    assert QUOTED not in why
 
 
 @dataclass
@@ -239,7 +239,7 @@ async def test_a_fault_of_our_own_is_logged_with_its_line_and_without_its_messag
     under_test: ApiUnderTest, logs: list[Any]
 ) -> None:
     """Nobody would find it otherwise, and its words may quote a JWT."""
-    transport = Breaking(under_test.loqua, KeyError(TOLD))
+    transport = Breaking(under_test.loqua, KeyError(QUOTED))
     async with opened(under_test, transport) as api:
         with pytest.raises(UnreachableError):
             await api.lease(CALLER)
@@ -247,7 +247,7 @@ async def test_a_fault_of_our_own_is_logged_with_its_line_and_without_its_messag
     assert faults
     assert {line["why"] for line in faults} == {"KeyError"}
     assert "test_unforeseen.py:" in faults[0]["at"][-1]
-    assert TOLD not in str(logs)
+    assert QUOTED not in str(logs)
 
 
 @pytest.mark.parametrize("error", [*ERRORS, lambda: SecretsError("gone"), lambda: ConfigError([])])
@@ -273,11 +273,11 @@ async def test_a_secret_that_cannot_be_read_refuses_the_start_by_name(
     under_test: ApiUnderTest,
 ) -> None:
     """Where it would be, not what it is."""
-    port = Port(error=RuntimeError(TOLD))
+    port = Port(error=RuntimeError(QUOTED))
     with pytest.raises(ConfigError, match="AGENT_JWT_TOKEN: cannot be read") as refused:
         async with opened(under_test, Breaking(under_test.loqua), port):
             pass
-    assert TOLD not in str(refused.value)
+    assert QUOTED not in str(refused.value)
 
 
 BAD = [

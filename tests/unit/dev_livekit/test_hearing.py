@@ -8,11 +8,11 @@ from loqua_host.dev.hearing import LEARNER, Hearing, LessonHeard, Spoke, Transcr
 
 
 def hearing(*sounds: tuple[str, float, float]) -> Hearing:
-    """Return ears that settle after 1 s, wait for 10 s, and heard these sounds."""
-    ears = Hearing(on_heard=lambda _: None, settle=1.0, patience=10.0)
+    """Return received that settle after 1 s, wait for 10 s, and heard these sounds."""
+    received = Hearing(on_heard=lambda _: None, settle=1.0, patience=10.0)
     for sound in sounds:
-        ears.sound(*sound)
-    return ears
+        received.sound(*sound)
+    return received
 
 
 def lesson(*sounds: tuple[str, float, float]) -> LessonHeard:
@@ -93,21 +93,24 @@ def test_the_learner_waits_for_its_turn(
 
 def test_who_came_for_a_specialist_does_not_answer_the_other_tutor() -> None:
     """The conversation tutor's greeting is heard, but it is not what the learner waits for."""
-    ears = hearing(("conversation", 3, 3.75))
-    ears.answers = "grammar"
-    assert ears.still_to_wait(2.0, 4.0, busy=False, active=0.0) == 8.0
-    ears.sound("grammar", 3.5, 4.0)
-    assert ears.still_to_wait(2.0, 4.0, busy=False, active=0.0) == 1.0
-    assert [spoke.speaker for spoke in ears.summary("learner").spoke] == ["conversation", "grammar"]
+    received = hearing(("conversation", 3, 3.75))
+    received.answers = "grammar"
+    assert received.still_to_wait(2.0, 4.0, busy=False, active=0.0) == 8.0
+    received.sound("grammar", 3.5, 4.0)
+    assert received.still_to_wait(2.0, 4.0, busy=False, active=0.0) == 1.0
+    assert [spoke.speaker for spoke in received.summary("learner").spoke] == [
+        "conversation",
+        "grammar",
+    ]
 
 
 def test_a_text_is_kept_and_handed_on() -> None:
     """The callback gets the very segment that the transcript keeps."""
     handed: list[TranscriptSegment] = []
-    ears = Hearing(on_heard=handed.append, settle=1.0, patience=10.0)
-    ears.text(TranscriptSegment(1.0, "tutor", "hola"))
+    received = Hearing(on_heard=handed.append, settle=1.0, patience=10.0)
+    received.text(TranscriptSegment(1.0, "tutor", "hola"))
     assert (
         tuple(handed)
-        == ears.summary("tutor").transcript
+        == received.summary("tutor").transcript
         == (TranscriptSegment(1.0, "tutor", "hola"),)
     )

@@ -61,7 +61,7 @@ class FakeSpeech:
         self.seconds = seconds
         self.heard = False
 
-    def add_done_callback(self, told: Callable[[Any], None]) -> None:
+    def add_done_callback(self, callback: Callable[[Any], None]) -> None:
         """Ignore the callback: nobody waits for it here."""
 
     async def wait_for_playout(self) -> None:

@@ -349,12 +349,12 @@ async def test_a_lesson_whose_agent_hears_nothing_any_more_is_given_up_at_once()
 
         async def stt_node(self, audio: Any, model_settings: Any) -> Any:
             """Fail at the first sound."""
-            raise ValueError("no ears")
+            raise ValueError("no audio")
             yield
 
     talk = Talk(LessonSession(llm=ToolThenTextLLM()))
     node = Deafened(instructions="").stt_node(None, None)
-    with pytest.raises(ValueError, match="no ears") as caught:
+    with pytest.raises(ValueError, match="no audio") as caught:
         await anext(node)
     failure = talk.author.failure(caught.value)
     assert failure is not None

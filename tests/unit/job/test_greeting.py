@@ -24,11 +24,11 @@ class Handle:
         self.allow_interruptions = allow_interruptions
         self.interrupted = False
         self.chat_items: list[Any] = []
-        self._told: list[Callable[[Any], None]] = []
+        self._callbacks: list[Callable[[Any], None]] = []
 
-    def add_done_callback(self, told: Callable[[Any], None]) -> None:
+    def add_done_callback(self, callback: Callable[[Any], None]) -> None:
         """Call back when the speech ends."""
-        self._told.append(told)
+        self._callbacks.append(callback)
 
     def interrupt(self) -> None:
         """Cut it off."""
@@ -39,8 +39,8 @@ class Handle:
 
     def end(self) -> None:
         """Finish the speech, played or interrupted."""
-        told, self._told = self._told, []
-        for one in told:
+        callbacks, self._callbacks = self._callbacks, []
+        for one in callbacks:
             one(self)
 
 

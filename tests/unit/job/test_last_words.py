@@ -124,12 +124,12 @@ async def talk() -> AsyncIterator[Start]:
         session._opts.session_close_transcript_timeout = 0.0
         sessions.append(session)
         session.input.audio = microphone
-        told = asyncio.Event()
-        session.on("user_input_transcribed", lambda _: told.set())
+        transcribed = asyncio.Event()
+        session.on("user_input_transcribed", lambda _: transcribed.set())
         await session.start(tutor)
         await microphone.heard.wait()
         if recogniser.heard:
-            await told.wait()
+            await transcribed.wait()
         return session, tutor
 
     yield start
@@ -156,10 +156,10 @@ async def test_what_a_learner_said_before_they_left_is_a_turn_of_its_own(talk: S
     assert await (commit_turn(session) or asyncio.sleep(0)) == "una mesa para dos"
     await session.wait_for_idle()
     assert tutor.turns == ["una mesa para dos"]
-    told = asyncio.Event()
-    session.on("user_input_transcribed", lambda _: told.set())
+    transcribed = asyncio.Event()
+    session.on("user_input_transcribed", lambda _: transcribed.set())
     switch(session, on=True)
-    await told.wait()
+    await transcribed.wait()
     await take_last_words(session)
     assert tutor.turns == ["una mesa para dos"] * 2
 

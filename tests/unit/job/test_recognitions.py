@@ -29,7 +29,7 @@ class MarkKeepingAgent(Agent):
     async def on_user_turn_completed(self, turn_ctx: Any, new_message: llm.ChatMessage) -> None:
         """Keep it."""
         del turn_ctx
-        self.heard.append(Turns[None]().hear(new_message, None).recognition)
+        self.heard.append(Turns[None]().add(new_message, None).recognition)
 
 
 def transcript(text: str, confidence: float = 0.0, language: str = "es") -> SpeechData:

@@ -65,7 +65,7 @@ class TurnKeepingAgent(Agent):
         new_message: llm.ChatMessage,
     ) -> None:
         """Take a turn."""
-        self.turns.append(self._put_together.hear(new_message, None))
+        self.turns.append(self._put_together.add(new_message, None))
         if self._answers:
             raise StopResponse
 
@@ -95,12 +95,12 @@ class SpeakersSession:
             session=self.session,
         )
         self.speakers = Speakers(self.lesson, self.levels)
-        self.speakers.hear([MARIA])
+        self.speakers.update([MARIA])
 
     def enter(self, learner: Learner) -> None:
         """Enter another learner into the room."""
         self.lesson.others = (*self.lesson.others, learner)
-        self.speakers.hear([learner])
+        self.speakers.update([learner])
 
     async def speaks(self, identity: str, text: str, *, dated: bool = True) -> None:
         """Speak as somebody in the room, from the moment the words are recognised."""
@@ -175,7 +175,7 @@ async def test_words_of_one_who_has_left_stay_theirs(start: Any) -> None:
     room = await start(tutor := TurnKeepingAgent(answers=True))
     room.enter(ANA)
     room.lesson.others = ()
-    room.speakers.hear([MARIA])
+    room.speakers.update([MARIA])
     await room.speaks("ana", "adiós")
     assert [turn.learner for turn in tutor.turns] == [ANA]
 
@@ -239,13 +239,13 @@ async def test_what_was_said_is_told_on_with_who_said_it(start: Any) -> None:
     room.enter(ANA)
     await room.speaks("ana", "Hola.")
     await room.speaks("maria", "¡Hola, Ana!")
-    told = last_sentences(room.session, 4)
-    said = [(it.learner, it.text) for it in told if it.speaker == "learner"]
+    sentences = last_sentences(room.session, 4)
+    said = [(it.learner, it.text) for it in sentences if it.speaker == "learner"]
     assert said == [("user_ana", "Hola."), ("user_maria", "¡Hola, Ana!")]
-    assert {it.learner for it in told if it.speaker == "tutor"} == {""}
+    assert {it.learner for it in sentences if it.speaker == "tutor"} == {""}
     restored, agent = LessonSession(), Agent(instructions="")
-    await recall(restored, agent, told)
-    assert last_sentences(restored, 4) == told
+    await recall(restored, agent, sentences)
+    assert last_sentences(restored, 4) == sentences
     assert [learner_of(it) for it in agent.chat_ctx.messages()].count(None) == 2
 
 

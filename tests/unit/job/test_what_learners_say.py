@@ -298,8 +298,8 @@ async def test_other_ways_into_a_log(
         await coroutine
     assert_unsaid(sent)
     assert sent.records
-    told = capfd.readouterr()
-    assert told.out + told.err == ""
+    output = capfd.readouterr()
+    assert output.out + output.err == ""
 
 
 async def test_a_hook_that_raises_what_the_learner_said(sent: Sent, job: Any) -> None:

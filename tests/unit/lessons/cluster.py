@@ -82,11 +82,11 @@ class SimulatedLink:
     def __init__(self, job: JobRef) -> None:
         self.job = job
         self.inbox = asyncio.Queue[Any]()
-        self.told: list[Any] = []
+        self.sent: list[Any] = []
 
     async def send(self, message: Any) -> None:
         """Send a message to the job."""
-        self.told.append(message)
+        self.sent.append(message)
 
     async def receive(self) -> Any:
         """Receive from the job; None after its end."""
@@ -122,7 +122,7 @@ class SimulatedJob:
     @property
     def answers(self) -> list[Any]:
         """What became of its calls."""
-        return [it for it in self.link.told if isinstance(it, HandedBack | HandoffRefused)]
+        return [it for it in self.link.sent if isinstance(it, HandedBack | HandoffRefused)]
 
     @property
     def waits(self) -> bool:
@@ -431,7 +431,7 @@ class SimulatedCluster:
     async def answer_hosts(self) -> None:
         """Leave or finish lessons whose learner is away when the host requests it."""
         for job in [job for job in self.teaching if job.away_since is not None]:
-            if isinstance(job.link.told[-1], StepOut):
+            if isinstance(job.link.sent[-1], StepOut):
                 await self._step_out(job)
             elif job.away_since and self.monotonic() - job.away_since >= RECONNECT_TIMEOUT:
                 await self.finish(job)
@@ -440,7 +440,7 @@ class SimulatedCluster:
     async def _step_out(self, job: SimulatedJob) -> None:
         job.send_to_host(SteppedOut(ending=Ending(reason="learner_left", seconds=0.0)))
         await idle()
-        assert isinstance(job.link.told[-1], Recorded)
+        assert isinstance(job.link.sent[-1], Recorded)
         self._leave(job)
         job.send_to_host(None)
         await idle()
@@ -504,7 +504,7 @@ class SimulatedCluster:
         job.host.create_task(job.host.lessons.serve(job.link))  # type: ignore[arg-type]  # a fake
         job.send_to_host(Join(identity=seen))
         await idle()
-        match job.link.told[0]:
+        match job.link.sent[0]:
             case Welcome(learner=welcomed, called=called):
                 job.calls = int(called)
                 job.learner, job.since = people[welcomed.identity], self.now()
@@ -529,7 +529,7 @@ class SimulatedCluster:
         assert job.learner is not None
         job.send_to_host(Finish(ending=Ending(reason="done", seconds=0.0)))
         await idle()
-        assert isinstance(job.link.told[-1], Recorded)
+        assert isinstance(job.link.sent[-1], Recorded)
         self.settle(job.ref.room, job.learner.sid, job.ref.tutor, "done")
         self._leave(job)
 

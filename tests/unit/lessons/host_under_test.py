@@ -31,11 +31,11 @@ __all__ = [
     "always",
     "authorise",
     "finish",
-    "hear",
     "join",
     "learner",
     "made",
     "make_services",
+    "receive",
     "until",
 ]
 
@@ -143,10 +143,10 @@ Opened = Callable[..., Any]
 async def join(link: HostLink, identity: str = "maria") -> Any:
     """Join and get the host's answer."""
     await link.send(Join(identity=identity))
-    return await hear(link)
+    return await receive(link)
 
 
-async def hear(link: HostLink) -> Any:
+async def receive(link: HostLink) -> Any:
     """Return the host's next message in time."""
     async with asyncio.timeout(30):
         return await link.receive()

@@ -253,7 +253,7 @@ class RoomsAndLearners(RuleBasedStateMachine):
         """List what is not yet as it should be."""
         cluster = self.cluster
         taught = sorted((job.ref.room, job.ref.tutor) for job in cluster.teaching)
-        told = [one for room in cluster.people.values() for one in room.values()]
+        participants = [one for room in cluster.people.values() for one in room.values()]
         return [
             *self._alone(),
             *(() if taught == cluster.open() else [("open", taught, cluster.open())]),
@@ -263,7 +263,7 @@ class RoomsAndLearners(RuleBasedStateMachine):
                 for room in host.dispatch_state.interrupted_rooms()
             ),
             *(job.ref for job in cluster.teaching if job.waits and not self._specialist(job)),
-            *(one.identity for one in told if one.attributes.get(WAITING)),
+            *(one.identity for one in participants if one.attributes.get(WAITING)),
         ]
 
     def _specialist(self, caller: SimulatedJob) -> SimulatedJob | None:

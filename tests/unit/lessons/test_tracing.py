@@ -17,9 +17,9 @@ from tests.unit.lessons.host_under_test import (
     Opened,
     always,
     finish,
-    hear,
     join,
     made,
+    receive,
     until,
 )
 
@@ -119,7 +119,7 @@ async def teach(host: HostUnderTest, *spans: JobSpan, job: JobRef = JOB) -> Any:
         welcome = await join(link)
         await link.send(Spans(spans=spans))
         await link.send(finish())
-        assert await hear(link) == Recorded()
+        assert await receive(link) == Recorded()
     await host.delivered()
     return welcome
 

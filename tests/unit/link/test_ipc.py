@@ -182,10 +182,10 @@ def test_what_a_job_logs_reaches_the_host_by_livekits_own_handler(
     handler.emit(record)
     handler.close()
     handler.thread.join()
-    told = heard.next()
-    assert told.getMessage() == "a b\nValueError: of the tutor"
-    assert vars(told)["where"] == "here"
-    assert told.levelname == "ERROR"
+    relayed = heard.next()
+    assert relayed.getMessage() == "a b\nValueError: of the tutor"
+    assert vars(relayed)["where"] == "here"
+    assert relayed.levelname == "ERROR"
 
 
 def test_a_job_is_not_listened_to_after_a_frame_beyond_all_measure(

@@ -411,13 +411,13 @@ async def test_a_fault_of_the_hosts_own_costs_only_the_lesson_it_came_up_in(
     assert sorted(loqua.arrived) == sorted(
         (kind, session) for kind in ("completed", "record") for session in ("visit1", "visit2")
     )
-    told = [log for log in logs if log["event"] == "delivery.failed"]
-    assert [(log["log_level"], log["why"]) for log in told] == [
+    failed = [log for log in logs if log["event"] == "delivery.failed"]
+    assert [(log["log_level"], log["why"]) for log in failed] == [
         ("error", "KeyError"),
         ("error", "ZeroDivisionError"),
     ]
-    assert "maria" not in str(told)
-    assert "delivery.py" in str(told[0]["at"])
+    assert "maria" not in str(failed)
+    assert "delivery.py" in str(failed[0]["at"])
     assert wall.slept == [60, 60]
 
 

@@ -367,8 +367,8 @@ class RecordsMachine(RuleBasedStateMachine):
             return
         if job.end is None:
             job.words += words
-        told = Progress(words_learned=job.words)
-        self.run(job.host.ledger.save_progress(job.row, 1.0, told, {}))
+        progress = Progress(words_learned=job.words)
+        self.run(job.host.ledger.save_progress(job.row, 1.0, progress, {}))
         lesson.kept = job.words
         job.host.delivery.wake()
         self.turn(after)
@@ -577,11 +577,11 @@ class RecordsMachine(RuleBasedStateMachine):
         for lesson in self.lessons.values():
             row = lesson.job.row
             arrived = self.api.arrived.get(row.session_id, [])
-            told = [words for what, words in arrived if what in FINAL]
+            finals = [words for what, words in arrived if what in FINAL]
             if lesson.recorded and (row.id, "record") not in dead:
                 assert self.api.records(row.session_id) == 1, lesson
             if lesson.recorded and not {(row.id, status) for status in FINAL} & dead.keys():
-                assert (told or [-1])[-1] in self._ends(lesson), lesson
+                assert (finals or [-1])[-1] in self._ends(lesson), lesson
 
     def _ends(self, lesson: Taught) -> set[int]:
         """Return the words that it may have ended with: its job's, or those it was closed with."""

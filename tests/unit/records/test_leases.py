@@ -61,8 +61,8 @@ async def words_owed(ledger: Ledger, lesson: str) -> list[int | str]:
     entry: list[int | str] = []
     while row := await ledger.next_entry(lesson):
         record = row.kind is Kind.RECORD
-        told = Progress() if record else Progress.model_validate_json(row.payload)
-        entry.append("record" if record else told.words_learned)
+        progress = Progress() if record else Progress.model_validate_json(row.payload)
+        entry.append("record" if record else progress.words_learned)
         await ledger.mark_delivered(row)
     return entry
 

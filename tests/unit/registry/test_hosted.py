@@ -91,9 +91,9 @@ def text_of(agent: Agent | None) -> str:
 
 def known(agent: Agent | None) -> Any:
     """Return what an agent was told of its learner."""
-    told = text_of(agent)
-    assert told.count(HEADING) == 1
-    return json.loads(told.rpartition("\n")[2])
+    instructions = text_of(agent)
+    assert instructions.count(HEADING) == 1
+    return json.loads(instructions.rpartition("\n")[2])
 
 
 async def test_what_is_known_of_the_learner_follows_the_instructions(lesson: Lesson) -> None:
@@ -166,9 +166,9 @@ async def test_a_running_agent_takes_what_becomes_known(lesson: Lesson) -> None:
     lesson.agent = await hosted.create_agent(lesson)
     async with AgentSession[None](llm=Mute()) as session:
         await session.start(lesson.agent, record=False)
-        told = [message.text_content or "" for message in lesson.agent.chat_ctx.messages()]
-        assert "Be kind." in told[0]
-        assert any(HEADING in text for text in told)
+        messages = [message.text_content or "" for message in lesson.agent.chat_ctx.messages()]
+        assert "Be kind." in messages[0]
+        assert any(HEADING in text for text in messages)
         lesson.context = LearnerContext()
         await hosted.on_progress_tick(lesson)
     assert "native_language" not in known(lesson.agent)

@@ -109,10 +109,10 @@ async def test_an_outage_keeps_the_last_value_and_is_reported(*, gone: bool) -> 
     secrets = kept(place)
     place.secrets.pop("PROD_AGENT_SECRET")
     place.fault = None if gone else SecretsError("no answer")
-    with capture_logs() as told:
+    with capture_logs() as logs:
         assert await values(secrets, fresh=True) == ["one"]
-    [line] = told
-    assert (line["event"], line["log_level"]) == ("secret.kept", "warning")
+    [line] = logs
+    assert (line["event"], line["log_level"]) == ("secret.refresh_failed", "warning")
     assert line["why"] == ("it is not there any more" if gone else "no answer")
 
 
@@ -121,21 +121,21 @@ async def test_each_look_up_is_reported_without_a_value() -> None:
     place, clock = FakeSource(), Pauses()
     secrets = kept(place, clock)
     place.secrets["PROD_AGENT_SECRET"] = secret("two")
-    with capture_logs() as told:
+    with capture_logs() as logs:
         watching = asyncio.create_task(secrets.watch())
         clock.ends.release()
         await clock.slept_twice.wait()
         watching.cancel()
-    changed = [(line["event"], line["secret"], line["changed"]) for line in told]
+    changed = [(line["event"], line["secret"], line["changed"]) for line in logs]
     assert changed == [
         ("secret.read", "AGENT_JWT_TOKEN", False),
         ("secret.read", "SHARED_SECRET", False),
         ("secret.read", "AGENT_JWT_TOKEN", False),
         ("secret.read", "SHARED_SECRET", True),
     ]
-    assert all(line["place"] == "the test" for line in told)
-    assert "a.first.jwt" not in str(told)
-    assert "two" not in str(told)
+    assert all(line["place"] == "the test" for line in logs)
+    assert "a.first.jwt" not in str(logs)
+    assert "two" not in str(logs)
     assert clock.slept == [60, 60]
 
 
@@ -147,7 +147,7 @@ async def test_whoever_follows_hears_once_all_have_been_looked_up() -> None:
     seen: list[tuple[str, str]] = []
 
     async def follow() -> None:
-        both = (secrets.seen(name).current.get_secret_value() for name in (JWT, SHARED))
+        both = (secrets.get(name).current.get_secret_value() for name in (JWT, SHARED))
         seen.append((next(both), next(both)))
 
     watching = asyncio.create_task(secrets.watch(follow))
@@ -181,12 +181,12 @@ async def test_a_value_that_cannot_be_used_is_not_followed(bad: str) -> None:
     place = FakeSource()
     secrets = kept(place)
     place.secrets["AGENT_JWT_TOKEN"] = secret(bad)
-    with capture_logs() as told:
+    with capture_logs() as logs:
         assert await values(secrets, JWT, fresh=True) == ["a.first.jwt"]
-    [line] = told
-    assert (line["event"], line["log_level"]) == ("secret.kept", "warning")
+    [line] = logs
+    assert (line["event"], line["log_level"]) == ("secret.refresh_failed", "warning")
     assert "AGENT_JWT_TOKEN is not a JWT" in line["why"]
-    assert bad not in str(told)
+    assert bad not in str(logs)
     place.secrets["AGENT_JWT_TOKEN"] = secret("a.new.jwt")
     assert await values(secrets, JWT, fresh=True) == ["a.new.jwt", "a.first.jwt"]
 
@@ -196,11 +196,11 @@ async def test_whatever_the_source_raises_keeps_the_last_value_and_the_watch() -
     place, clock = FakeSource(), Pauses()
     secrets = kept(place, clock)
     place.fault = RuntimeError("what nobody foresaw")
-    with capture_logs() as told:
+    with capture_logs() as logs:
         watching = asyncio.create_task(secrets.watch())
         clock.ends.release()
         await clock.slept_twice.wait()
         watching.cancel()
-    missed = [line for line in told if line["event"] == "secret.kept"]
+    missed = [line for line in logs if line["event"] == "secret.refresh_failed"]
     assert [line["why"] for line in missed] == ["the test: RuntimeError"] * 2
     assert await values(secrets, fresh=False) == ["one"]

@@ -100,7 +100,7 @@ def test_livekits_native_client_sees_no_proxy_where_none_is_meant(
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         ({"HTTPS_PROXY": "http://user:hunter2@proxy:3128"}, "HTTPS_PROXY: contains a password"),
         ({"https_proxy": "http://user:hunter2@proxy:3128"}, "https_proxy: contains a password"),
@@ -115,11 +115,11 @@ def test_livekits_native_client_sees_no_proxy_where_none_is_meant(
     ],
 )
 def test_a_proxy_that_not_all_could_use_is_refused_by_name(
-    mistakes: Mistakes, given: dict[str, str], told: str
+    mistakes: Mistakes, given: dict[str, str], message: str
 ) -> None:
     """Never with its password."""
     [problem] = mistakes(**given)
-    assert problem.startswith(told)
+    assert problem.startswith(message)
     assert "hunter2" not in problem
 
 
@@ -142,13 +142,13 @@ def test_certificates_that_cannot_be_read_are_refused_by_name(
     (tmp_path / "empty").touch()
     (tmp_path / "nonsense").write_text("-----BEGIN CERTIFICATE-----\nx\n")
     for name in ("missing", "empty", "nonsense", "."):
-        [told] = mistakes(SSL_CERT_FILE=str(tmp_path / name))
-        assert told.startswith("SSL_CERT_FILE: ")
+        [problem] = mistakes(SSL_CERT_FILE=str(tmp_path / name))
+        assert problem.startswith("SSL_CERT_FILE: ")
     for name in ("missing", "empty"):
-        [told] = mistakes(SSL_CERT_DIR=str(tmp_path / name))
-        assert told.startswith("SSL_CERT_DIR: ")
-    [told] = mistakes(SSL_CERT_FILE="a\0b")
-    assert told.startswith("SSL_CERT_FILE: ")
+        [problem] = mistakes(SSL_CERT_DIR=str(tmp_path / name))
+        assert problem.startswith("SSL_CERT_DIR: ")
+    [problem] = mistakes(SSL_CERT_FILE="a\0b")
+    assert problem.startswith("SSL_CERT_FILE: ")
 
 
 def test_certificates_that_can_be_read_are_taken(mistakes: Mistakes, tmp_path: Path) -> None:

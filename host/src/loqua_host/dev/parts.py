@@ -28,7 +28,7 @@ from .livekit import LiveKitServer, run_livekit
 __all__ = [
     "RECONNECT_TIMEOUT",
     "Parts",
-    "kept_environ",
+    "inherited_environ",
     "local_parts",
     "run_child",
     "run_speech",
@@ -159,7 +159,7 @@ def _use_local_scorer(tutors: Path, url: str) -> None:
             file.write_text(yaml.safe_dump(tutor, allow_unicode=True), "utf-8")
 
 
-def kept_environ() -> dict[str, str]:
+def inherited_environ() -> dict[str, str]:
     """Return what a host's process gets of this one's environment."""
     return {name: os.environ[name] for name in KEPT if name in os.environ}
 

@@ -41,7 +41,7 @@ from .prefetcher import Prefetcher
 from .prepared_lesson import PreparedLesson, new_lesson, prepare
 from .refusals import Refusals
 from .services import Services
-from .stored_state import engines_used, kept_ending
+from .stored_state import engines_used, saved_ending
 from .welcome import language_of, welcome
 
 __all__ = ["Lessons"]
@@ -272,7 +272,7 @@ class Lessons:
 
     async def close(self, row: LessonRow, reason: str) -> None:
         """Close an interrupted lesson with its last progress, or the record its tutor left."""
-        left = kept_ending(row.state)
+        left = saved_ending(row.state)
         handback = Handback(outcome="taught" if left else "failed")
         if left is None:
             await self._give_up(row, reason, handback)
@@ -406,7 +406,7 @@ class Lessons:
 
     async def _teach(self, lesson: LiveLesson, prepared: PreparedLesson) -> None:
         try:
-            async with self._kept_current(lesson), self._captured(lesson, prepared):
+            async with self._watched(lesson), self._captured(lesson, prepared):
                 tutor = self._tutors[lesson.row.tutor]
                 engines = first_engines(
                     one.engines for one in self._live if one.row.tutor == lesson.row.tutor
@@ -452,7 +452,7 @@ class Lessons:
             await self._ledger.release(row)
 
     @asynccontextmanager
-    async def _kept_current(self, lesson: LiveLesson) -> AsyncIterator[None]:
+    async def _watched(self, lesson: LiveLesson) -> AsyncIterator[None]:
         """Register the lesson, poll its permissions and, in mock mode, retry the token exchange."""
         self._live.add(lesson)
         try:

@@ -8,12 +8,12 @@ from loqua_host.records.leases import LEASE
 from .regions import RegionWatch
 from .services import Services
 
-__all__ = ["keep_lease", "recover"]
+__all__ = ["maintain_lease", "recover"]
 
 log = structlog.get_logger()
 
 
-async def keep_lease(services: Services, regions: RegionWatch | None = None) -> None:
+async def maintain_lease(services: Services, regions: RegionWatch | None = None) -> None:
     """Renew the lease and take over what dead hosts left, until cancelled."""
     while True:
         await services.clock.sleep(LEASE / 3)

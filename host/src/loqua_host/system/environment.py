@@ -17,7 +17,7 @@ __all__ = [
     "ONE_THREAD",
     "STARTUP_ENVIRON",
     "forget_environment",
-    "is_kept",
+    "is_process_variable",
     "restart_with_clean_environ",
     "safe_environ",
     "temporary_environ",
@@ -67,7 +67,7 @@ def safe_environ(environ: Mapping[str, str]) -> dict[str, str]:
     return kept | proxy_variables(environ) | trust | {"NETRC": os.devnull}
 
 
-def is_kept(name: str) -> bool:
+def is_process_variable(name: str) -> bool:
     """Return whether a variable counts for the process itself, so that no file can set it."""
     return name in KEPT or name.startswith(KEPT_PREFIXES) or name.upper() in PROXY_VARIABLES
 

@@ -93,8 +93,8 @@ def _turn(turn: Utterance) -> Written:
 
 
 def _call(call: CallSpecialist) -> Written:
-    told = {"focus": call.request.focus, "words": list(call.request.words)}
-    return {"agent_name": call.agent_name} | {name: it for name, it in told.items() if it}
+    request = {"focus": call.request.focus, "words": list(call.request.words)}
+    return {"agent_name": call.agent_name} | {name: it for name, it in request.items() if it}
 
 
 def _expected(parts: Sequence[CapturedJob]) -> Written:

@@ -226,7 +226,7 @@ class ConversationTutor(Agent):
         if self._is_with_specialist:
             raise StopResponse
         new_message.content = [(new_message.text_content or "")[:HEARD_LIMIT]]
-        turn = self._turns.hear(new_message, self.state)
+        turn = self._turns.add(new_message, self.state)
         self._take_sound(turn, new_message)
         self._shown = None
         if not self.lesson.teaches(turn.learner):

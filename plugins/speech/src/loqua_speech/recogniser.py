@@ -84,7 +84,7 @@ class Recogniser(ModelWorker):
     async def _transcript(self, audio: Samples, language: str | None, prompt: str) -> Transcript:
         heard = []
         for start, end in pieces(audio):
-            passage = await self.run(self._whisper.hear, audio[start:end], language, prompt)
+            passage = await self.run(self._whisper.transcribe, audio[start:end], language, prompt)
             if passage.text:
                 language = language or passage.language
                 heard.append(RecognisedPassage(start / HEARING_RATE, end / HEARING_RATE, passage))

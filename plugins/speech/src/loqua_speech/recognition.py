@@ -172,7 +172,7 @@ class Whisper:
         self._languages = frozenset(self._model.supported_languages)
         self._digits = _digit_tokens(self._model)
         self._rescorer = rescorer
-        self.hear(np.sin(np.arange(HEARING_RATE, dtype=np.float32)), language="en")
+        self.transcribe(np.sin(np.arange(HEARING_RATE, dtype=np.float32)), language="en")
 
     def language(self, code: str) -> str:
         """Return the model's code for a language tag: "es" for "es-MX".
@@ -188,7 +188,7 @@ class Whisper:
             )
         return language
 
-    def hear(self, audio: Samples, language: str | None, prompt: str = "") -> Passage:
+    def transcribe(self, audio: Samples, language: str | None, prompt: str = "") -> Passage:
         """Return the transcript of up to 13 s of audio.
 
         Args:

@@ -52,4 +52,4 @@ def _recognised(
 
 def _words(whisper: Whisper, audio: Samples) -> Iterator[TimedWord]:
     for start, end in pieces(audio):
-        yield from whisper.hear(audio[start:end], "en").words
+        yield from whisper.transcribe(audio[start:end], "en").words

@@ -102,9 +102,9 @@ def render_substitutions(
     ]
     for alarms in _FALSE_ALARMS:
         limit = np.quantile(worst, 1 - alarms)
-        told = phones[(odds > limit) & ~np.isnan(phones)]
-        found = (told < MISPRONOUNCED).sum() / (phones < MISPRONOUNCED).sum()
-        agreed = [(told < score).mean() for score in (_POOR, _FAULTLESS)]
+        flagged = phones[(odds > limit) & ~np.isnan(phones)]
+        found = (flagged < MISPRONOUNCED).sum() / (phones < MISPRONOUNCED).sum()
+        agreed = [(flagged < score).mean() for score in (_POOR, _FAULTLESS)]
         shares = [(replaced > limit).mean(), *agreed, found]
         rest = " | ".join(f"{100 * share:.0f} %" for share in shares)
         lines.append(f"| {100 * alarms:.0f} % | {1 / (1 + np.exp(-limit)):.2f} | {rest} |")

@@ -5,7 +5,7 @@ steps (`Steps`) and takes them. A lesson that nothing disturbs is
 
     create_agent · start_session · take_floor · on_user_ready ·
     on_progress_tick · send_checkpoint · … ·
-    stop_watching · hear_out · take_last_words · close_session · on_session_end · deliver
+    stop_watching · wait_for_playout · take_last_words · close_session · on_session_end · deliver
 
 and the host's README.md shows what follows from each failure. A step that runs foreign code raises
 `HookFailedError` for whatever that does; no other step raises for a reason that is foreseen.
@@ -139,7 +139,7 @@ class Steps(Protocol):
     def fall_silent(self) -> None:
         """Cut off what is being said."""
 
-    async def hear_out(self) -> None:
+    async def wait_for_playout(self) -> None:
         """Wait until a present learner has heard what is being said."""
 
     async def take_last_words(self) -> None:
@@ -231,7 +231,7 @@ async def _finish(steps: Steps, reason: str) -> None:
         # A job that leaves without a word has crashed, to the host.
         await (steps.report_connection_lost() if lost else steps.leave_room())
         return
-    await steps.hear_out()
+    await steps.wait_for_playout()
     await steps.take_last_words()
     await steps.close_session()
     resumable = after is AfterLesson.RECORD_OR_RESUME

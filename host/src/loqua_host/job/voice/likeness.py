@@ -103,7 +103,7 @@ def _window_and_bands(length: int, rate: int) -> tuple[NDArray[np.float64], NDAr
 
 
 def _levels(energies: Energies) -> NDArray[np.float64]:
-    """Return logarithms relative to the loudest, as ears hear."""
+    """Return logarithms relative to the loudest, as people perceive loudness."""
     loudest = energies.max(initial=1.0)
     levels: NDArray[np.float64] = np.log(np.maximum(energies / loudest, _AUDIBLE)).astype(float)
     return levels

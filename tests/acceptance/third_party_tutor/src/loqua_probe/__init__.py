@@ -177,7 +177,7 @@ class SpecialistCaller(Agent):
         new_message: llm.ChatMessage,
     ) -> None:
         """Note what the learner said."""
-        turn = self._turns.hear(new_message, None)
+        turn = self._turns.add(new_message, None)
         self._lesson.log.info(
             "probe.heard",
             room=self._lesson.room,
