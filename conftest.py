@@ -33,7 +33,7 @@ hypothesis.settings.load_profile("suite")
 if sys.version_info < (3, 12):
     vars(traceback)["_extract_caret_anchors_from_line_segment"] = lambda _: None
 
-# Several processes import what one of them has compiled, also where Python is told not to keep it.
+# Several processes import what one of them has compiled, even if Python stores no bytecode.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 

@@ -135,7 +135,7 @@ async def test_what_a_learner_was_saying_as_they_left_is_in_progress_and_record(
 ) -> None:
     """They leave in the middle of a word: what could be recognised by then counts, all or a part.
 
-    Their track has no source, as several SDKs publish it unless they are told better.
+    Their track has no source, as several SDKs publish it by default.
     """
     (parts, log), user = host, new("user")
     order = await synthesise_line(f"{parts.speech_url}/v1", ORDER, "es")

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.timeout(300, func_only=True)
 
 ROOT = Path(__file__).parents[2]
 DRAIN_SECONDS = 40.0
-"""So little that tutors are told at once, and come to an end after the next reply."""
+"""So little that tutors are notified at once, and end after the next reply."""
 ANA, BEN, CHLOE = "user_ana", "user_ben", "user_chloe"
 SAID = {
     ANA: Script(tuple(Line(text, "es") for text in CONVERSATION.lines * 5)),

@@ -169,12 +169,12 @@ class FaultableDeployment:
 
     @property
     def secrets(self) -> Path:
-        """Where the host looks for its secrets."""
+        """The directory of the host's secrets."""
         return self.directory / "secrets"
 
     @property
     def disk(self) -> Path:
-        """Where the ledger's disk is, as the host sees it."""
+        """The directory of the ledger's disk, as the host sees it."""
         return self.directory / "disk"
 
     async def start(self) -> None:

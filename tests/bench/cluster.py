@@ -100,7 +100,7 @@ class Member:
 
     @property
     def lessons(self) -> int:
-        """How many lessons it has begun or resumed that another has not resumed since."""
+        """The number of lessons that it started or resumed."""
         log = self.running.log
         return len(log.find("lesson.opened")) + len(log.find("lesson.resumed"))
 

@@ -88,7 +88,7 @@ class HastyClock:
 
 
 async def drive(host: DriverConfig) -> None:
-    """Teach a share of the lessons and what others left, until nothing is owed by anybody."""
+    """Teach a share of the lessons and what others left, until no outbox has an entry."""
     settings = CoreSettings.model_validate(
         {
             "api_base_url": host.url,

@@ -1,6 +1,6 @@
 """Memory of a host after many short lessons, which must not grow.
 
-Run `uv run python -m tests.bench.many_lessons [lessons]`, 10,000 unless told otherwise; prints a
+Run `uv run python -m tests.bench.many_lessons [lessons]`, 10,000 by default; prints a
 line for each thousand, and fails if in the second half the process grew by more than 200 bytes a
 lesson; fewer lessons are not judged, as caches still fill. The host's own parts are real: lessons,
 reconciler, link, core, ledger (SQLite, encrypted), delivery, log, metrics. LiveKit, the API and

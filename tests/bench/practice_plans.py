@@ -34,7 +34,7 @@ BETTER = 0.85
 FOUND = 0.45
 """Share of wrong sounds that the scorer is sure of."""
 FALSE_ALARM = 0.014
-"""Share of well spoken sentences of which a sound is told."""
+"""Share of well spoken sentences in which a sound is corrected."""
 UNRECOGNISED = 0.3
 """Share of the words with a wrong sound that the recogniser does not recognise."""
 

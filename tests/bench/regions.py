@@ -81,7 +81,7 @@ class Network:
 
     @property
     def wrapper(self) -> tuple[str, ...]:
-        """What runs a command within."""
+        """The command prefix that runs a command in the namespace."""
         return ("ip", "netns", "exec", self.name)
 
     def cut(self) -> None:

@@ -262,7 +262,7 @@ class Soak:
         (await self._pick_learner()).away.set()
 
     async def wait_for_records(self) -> Counter[str]:
-        """Wait until no record is owed any more; return how often each has arrived."""
+        """Wait until all records are delivered; return how often each has arrived."""
         with suppress(TimeoutError):
             async with asyncio.timeout(3 * PATIENCE):
                 while self.opened() - await self._arrived():  # noqa: ASYNC110  # as an onlooker would

@@ -128,7 +128,7 @@ INTERNALS: Final = (
     Internal(
         "livekit.agents.worker:AgentServer._connection_task",
         ("_connecting", "_api_key", "_api_secret"),
-        "whether a worker has lost LiveKit is told nowhere else; and each registration reads the "
+        "nothing else shows whether a worker has lost LiveKit; and each registration reads the "
         "key, which update_options takes from no worker that runs",
         AGENTS,
         "3612680de496",

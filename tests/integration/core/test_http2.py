@@ -25,7 +25,7 @@ RECORD = SessionRecord(session_id="s-1", duration_minutes=5, overall_performance
 
 
 class Http2(asyncio.Protocol):
-    """A server that answers every request of one HTTP/2 connection, or waits when told to."""
+    """A server that answers every request of one HTTP/2 connection, or waits on request."""
 
     connections = 0
     requests = 0

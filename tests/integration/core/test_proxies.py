@@ -41,7 +41,7 @@ class CountingProxy:
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """The proxy's URL."""
         return f"http://127.0.0.1:{self.port}"
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -51,7 +51,7 @@ def schema() -> Any:
 
     Schemathesis takes a second to import, which the processes that run other tests do without.
     """
-    import schemathesis  # noqa: PLC0415  # as told above
+    import schemathesis  # noqa: PLC0415  # see above
     from schemathesis.checks import load_all_checks  # noqa: PLC0415  # likewise
 
     load_all_checks()

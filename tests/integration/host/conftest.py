@@ -169,7 +169,7 @@ class HostProcess:
 
     @property
     def scripts(self) -> Path:
-        """Where the tutor finds its scripts and leaves what it found."""
+        """The directory of the tutor's scripts and findings."""
         return self.directory / "scripts"
 
     def script(self, room: str, *, tutor: str = "probe", **lines: object) -> None:
@@ -469,7 +469,7 @@ def write_config(
             "max_lessons": 50,
             "limits": {
                 "create_agent": 5,
-                "on_user_ready": 6,  # in which some scripts knock at the host
+                "on_user_ready": 6,  # in which some scripts connect to the host
                 "on_progress_tick": 3,
                 "on_session_end": 5,
             },

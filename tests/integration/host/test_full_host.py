@@ -108,7 +108,7 @@ async def test_who_comes_back_to_a_full_host_is_next_in_line(
 async def test_a_machine_that_is_measured_serves_all_who_come(
     deployment: Deployment, tmp_path: Path
 ) -> None:
-    """However busy it is with something else: at the worst one after the other, and told so."""
+    """However busy it is with something else: at the worst one after the other, and notified."""
     tutors = explicit("measured")
     async with deployment.host(tmp_path, tutors, lessons={"max_lessons": "auto"}) as host:
         stays = await asyncio.gather(

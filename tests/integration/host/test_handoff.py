@@ -24,13 +24,13 @@ SPECIALIST = "probe-specialist"
 
 
 def floors(tutors: list[rtc.RemoteParticipant]) -> dict[str, str | None]:
-    """Return who has the floor, by tutor, as the room is told, perhaps after the tutor came."""
+    """Return who has the floor, by tutor, from the attributes, which may follow the tutor."""
     attributes = (one.attributes for one in tutors)
-    return {it.get("loqua.tutor", "not told"): it.get("loqua.floor") for it in attributes}
+    return {it.get("loqua.tutor", "unknown"): it.get("loqua.floor") for it in attributes}
 
 
 async def shown(learner: SilentLearner, **expected: str) -> None:
-    """Wait until the room is told so who has the floor."""
+    """Wait until the attributes show this floor."""
     wanted = {name.replace("_", "-"): floor for name, floor in expected.items()}
     await learner.until(lambda tutors: floors(tutors) == wanted)
 

@@ -75,7 +75,7 @@ async def test_a_tutor_that_hears_everyone_is_told_who_of_them_types(
 async def test_a_tutor_that_hears_its_learner_alone_takes_no_other_text(
     deployment: Deployment, host: HostProcess
 ) -> None:
-    """It is told of the other all the same."""
+    """It gets the other learner's name all the same."""
     async with deployment.visit() as first:
         await host.log.until("probe.ready", room=first.name)
         async with deployment.visit(first.name) as second:

@@ -32,7 +32,7 @@ def ledger_url() -> Iterator[str]:
 
 
 async def teaches(hosts: list[HostProcess], event: str, user_id: str) -> HostProcess:
-    """Return the host that has told this event of a learner."""
+    """Return the host that has logged this event of a learner."""
     async with asyncio.timeout(2 * PATIENCE):
         while True:
             for host in hosts:

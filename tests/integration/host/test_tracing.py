@@ -151,7 +151,7 @@ async def test_a_job_is_one_trace_from_its_acceptance_to_the_delivered_record(
         assert found, f"no {name} in\n{tree}"
         for one in found:
             assert collecting.services[one.span_id] == service, f"{name} in\n{tree}"
-            # A tutor that is killed leaves spans that never ended, and are never told.
+            # A tutor that is killed leaves spans that never ended, and are never exported.
             if one.parent_span_id in spans or one.trace_id == second.trace_id:
                 assert spans[one.parent_span_id].name in parents, f"{name} in\n{tree}"
     for one in collecting.named("lesson") + collecting.named("agent_session"):

@@ -106,7 +106,7 @@ class WarmHosts:
 
     def _ask(self, request: bytes, log: int) -> int:
         # So that the host, whose parent ends at once, becomes a child of this process. Only for so
-        # long: what a host leaves when it is killed is for init to bury.
+        # long: init reaps what a killed host leaves.
         _prctl(PR_SET_CHILD_SUBREAPER, 1)
         try:
             socket.send_fds(self._channel, [request], [log])

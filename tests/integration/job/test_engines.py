@@ -139,7 +139,7 @@ class Pair:
 
 @pytest.fixture
 async def pair(request: pytest.FixtureRequest) -> AsyncIterator[Pair]:
-    """Run a server that fails as it is told, and one that is well."""
+    """Run a server that fails as a test says, and one that works."""
     async with (
         TestServer(serving(FAULTS.get(request.param, well), "uno")) as first,
         TestServer(serving(well, "dos")) as second,

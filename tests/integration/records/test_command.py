@@ -167,7 +167,7 @@ async def test_what_was_refused_is_listed_and_sent_again_while_the_host_runs(
 
 
 async def test_a_lesson_is_explained(command: Command, ledger: Ledger) -> None:
-    """What is owed of it, what became of that, and why the record says what it says."""
+    """Its outbox entries, their results, and the reasons for the record's derived values."""
     assert [*await ledger.pending_lessons()] == ["lesson1"]
     status, printed, _ = await command("explain", "sess_1")
     lesson = json.loads(printed)
@@ -185,7 +185,7 @@ async def test_a_lesson_is_explained(command: Command, ledger: Ledger) -> None:
 async def test_an_operator_sees_and_chooses_the_region_that_teaches(
     command: Command, ledger: Ledger
 ) -> None:
-    """Beside hosts that run; one without regions is told what to set."""
+    """Beside hosts that run; one without regions gets a message with the setting."""
     status, _, errors = await command("show", group="region")
     assert (status, "set regions:" in errors) == (1, True)
     for name in ("west", "east"):

@@ -20,7 +20,7 @@ from loqua_host.system.tasks import background
 AGENT = "loqua-test"
 LEARNERS = 20
 EXCHANGES = 4
-"""By each learner before the first rotation and after each, so that all have met it."""
+"""By each learner before the first rotation and after each, so that all have used it."""
 ROTATIONS = 2
 
 

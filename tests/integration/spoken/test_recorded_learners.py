@@ -31,7 +31,7 @@ async def frames(sound: Samples) -> AsyncIterator[rtc.AudioFrame]:
 
 
 def recognised(whisper: Whisper, sound: Samples) -> Turn[None]:
-    """Return a recording as a turn, as the host hands it on."""
+    """Return a recording as a turn, as the host passes it on."""
     passage = whisper.transcribe(sound, "en")
     words = tuple(RecognizedWord(it.text, it.probability) for it in passage.words)
     confidence = float(np.exp(passage.log_probability))

@@ -64,7 +64,7 @@ def whisper() -> Whisper:
 
 
 def hearing(whisper: Whisper, language: str) -> Callable[[str], LearnerUtterance]:
-    """Return what speaks a line and recognises it, as `loqua_speech.stt` hands it on."""
+    """Return what speaks a line and recognises it, as `loqua_speech.stt` passes it on."""
 
     def hear(text: str) -> LearnerUtterance:
         voice = voice_for("en" if text.startswith(_OTHER) else language)

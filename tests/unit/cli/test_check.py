@@ -129,7 +129,7 @@ def test_staging_is_warned_and_starts(config: Path, capsys: pytest.CaptureFixtur
 
 
 def mistakes(config: Path, environ: dict[str, str], capsys: pytest.CaptureFixture[str]) -> str:
-    """Return what a configuration that does not start is told."""
+    """Return the report on a configuration that does not start."""
     assert check_config(config, environ) == 1
     return capsys.readouterr().err.replace(f"{config}/", "")
 

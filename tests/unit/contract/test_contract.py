@@ -194,7 +194,7 @@ async def test_the_first_reason_to_end_a_lesson_counts() -> None:
 
 
 async def test_a_call_that_says_too_much_is_refused_where_it_is_made() -> None:
-    """What a specialist is told fits a dispatch."""
+    """The handover for a specialist fits a dispatch."""
     lesson = a_lesson()
     with pytest.raises(ValueError, match="focus"):
         await lesson.call_specialist("grammar-specialist", focus="x" * 301)
@@ -222,7 +222,7 @@ class Shadow(Agent):
 
 
 async def test_a_tutor_gets_its_agent_as_the_class_that_it_is_of() -> None:
-    """One that is not there, or of another class, is told by name."""
+    """The error for a missing one, or for another class, has the name."""
     lesson = a_lesson()
     with pytest.raises(TypeError, match="there is none"):
         lesson.get_agent(Shadow)

@@ -30,13 +30,13 @@ class CacheClock:
     time = 1000.0
 
     def monotonic(self) -> float:
-        """Return where the hands are."""
+        """Return the time."""
         return self.time
 
     now = monotonic
 
     async def sleep(self, seconds: float) -> None:
-        """Move the hands."""
+        """Move the clock."""
         self.time += seconds
 
 

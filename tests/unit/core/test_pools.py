@@ -21,7 +21,7 @@ class Made:
 
     @property
     def open(self) -> list[bool]:
-        """Which of the clients are open, in the order they were made."""
+        """The open clients, in the order of their creation."""
         return [not client.is_closed for client in self.clients]
 
 

@@ -185,7 +185,7 @@ def test_the_last_progress_says_that_the_lesson_is_over() -> None:
 
 
 def test_other_learners_do_not_matter() -> None:
-    """Three lessons side by side are told apart by their learners."""
+    """The learners identify the records of three concurrent lessons."""
     together: Records = {"progress": [], "sessions": []}
     for script in LESSONS:
         for kind, arrived in as_expected(script).items():

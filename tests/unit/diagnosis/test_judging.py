@@ -103,7 +103,7 @@ def test_each_outcome_of_an_exchange_says_how_far_it_came(
 
 
 def test_limits_are_read_from_the_headers() -> None:
-    """Reached, near, or not told."""
+    """Reached, near, or unknown."""
     spent = {"ratelimit-remaining": "0", "ratelimit-reset": "30"}
     assert judge_limits(ApiResponse(None, spent, 0.0)).state is CheckState.FAILED
     assert "asks to wait 30 s" in judge_limits(ApiResponse(None, spent, 0.0)).reason

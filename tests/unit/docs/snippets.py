@@ -31,7 +31,7 @@ class Snippet:
 
     @property
     def name(self) -> str:
-        """What a test calls it."""
+        """The name of the snippet in tests."""
         first = next(iter(self.text.splitlines()), "")[:40]
         return f"{self.document.relative_to(ROOT)}: {first}"
 

@@ -227,7 +227,7 @@ class FakeSession(EventEmitter[str]):
 
 
 class FakeLink:
-    """The link to the host, which records every ending unless told otherwise."""
+    """The link to the host, which records every ending by default."""
 
     def __init__(self) -> None:
         self.sent: list[Any] = []

@@ -122,7 +122,7 @@ MARIA = Learner(user_id="maria", identity="maria")
 
 @pytest.fixture(autouse=True)
 def logs(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Look sooner than in a lesson, and see what is told."""
+    """Check sooner than in a lesson, and return the log."""
     monkeypatch.setattr(module, "POLL_SECONDS", 0.1)
     monkeypatch.setattr(module, "UNCLAIMED_SECONDS", 0.05)
     logging.getLogger().setLevel(logging.WARNING)
@@ -204,7 +204,7 @@ class Tooled(Agent):
 async def test_a_callback_that_livekit_calls_for_a_spoken_turn(
     talk_with: Any, logs: Logs, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is told once, with the author's lines alone, counted, and the learner hears an apology."""
+    """It is counted and logged once, with the author's lines only; the learner hears an apology."""
     talk = await talk_with(FailingAgent(instructions=""))
     await talk.spoken()
     await talk.settled()
@@ -268,7 +268,7 @@ async def test_an_engine_that_fails_is_no_failure_of_the_authors(
 
 
 async def test_a_tool_that_fails(talk_with: Any, logs: Logs) -> None:
-    """It is counted; the model is told, and answers."""
+    """It is counted; the model gets it, and answers."""
     talk = await talk_with(Tooled(instructions=""), ToolThenTextLLM("learn"))
     await talk.session.run(user_input="hola")
     await talk.settled()
@@ -304,7 +304,7 @@ async def test_a_handler_of_an_event(talk_with: Any, logs: Logs, error: type[Exc
 
 @pytest.mark.parametrize("kept", [True, False])
 async def test_a_task_that_nobody_asks_for(talk_with: Any, logs: Logs, kept: bool) -> None:
-    """It is told soon, although somebody keeps it and Python would say nothing."""
+    """It is logged soon, although a reference keeps it and Python would log nothing."""
     talk = await talk_with(Agent(instructions=""))
 
     async def fail() -> None:
@@ -382,7 +382,7 @@ async def test_a_turn_that_goes_well_begins_the_count_anew(talk_with: Any) -> No
         ) -> None:
             """Fail if so."""
             if new_message.text_content == "fail":
-                raise ValueError("told to")
+                raise ValueError("on request")
 
     talk = await talk_with(Moody(instructions=""))
     for said in ("fail", "fail", "well", "fail", "fail"):

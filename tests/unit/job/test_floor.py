@@ -12,7 +12,7 @@ AGENT, STANDARD, SIP = 4, 0, 3
 
 @pytest.fixture
 def changes() -> list[bool]:
-    """Return what the floor has told of its changes."""
+    """Return the reported changes of the floor."""
     return []
 
 

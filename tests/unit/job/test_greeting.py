@@ -68,7 +68,7 @@ class OrderedSession(FakeSession):
 
     @property
     def texts(self) -> list[str]:
-        """What was to be said, in order."""
+        """The texts to say, in order."""
         return [one.text for one in self.handles]
 
     def plays(self, seconds: float) -> None:

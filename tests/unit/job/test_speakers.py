@@ -227,7 +227,7 @@ async def test_a_model_can_tell_several_learners_apart(start: Any) -> None:
 
 @pytest.mark.parametrize("everyone", [True, False])
 async def test_a_model_reads_one_learners_words_as_they_are(start: Any, *, everyone: bool) -> None:
-    """Where there is one, there is nobody to be told from."""
+    """With a single learner, names distinguish nobody."""
     room = await start(TurnKeepingAgent(), everyone=everyone)
     await room.speaks("maria", "Me llamo Maria.")
     assert room.mind.asked == [["Me llamo Maria."]]

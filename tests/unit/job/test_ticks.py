@@ -151,7 +151,7 @@ async def test_a_lost_host_fails_no_tick(job: Any, ticking: Any) -> None:
 
 @given(st.lists(st.tuples(st.sampled_from(["run", "pause"]), st.integers(0, 100_000))))
 def test_the_stopwatch_counts_exactly_while_it_runs(steps: list[tuple[str, int]]) -> None:
-    """However often it is told the same twice."""
+    """However often the same value is reported."""
     now, expected, runs = 0.0, 0.0, False
     watch = Stopwatch(lambda: now)
     for step, seconds in steps:

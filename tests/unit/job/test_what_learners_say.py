@@ -292,7 +292,7 @@ WAYS = (
 async def test_other_ways_into_a_log(
     sent: Sent, capfd: pytest.CaptureFixture[str], way: Callable[[], Any]
 ) -> None:
-    """Each is told of, on the log and not on stderr."""
+    """Each is logged, and not written to stderr."""
     asyncio.get_running_loop().set_exception_handler(None)
     if asyncio.iscoroutine(coroutine := way()):
         await coroutine
@@ -303,7 +303,7 @@ async def test_other_ways_into_a_log(
 
 
 async def test_a_hook_that_raises_what_the_learner_said(sent: Sent, job: Any) -> None:
-    """The error's type, the place and the constant words are told."""
+    """The log has the error's type, the place and the constant words."""
 
     class Hooks:
         def on_user_ready(self, **_: object) -> list[object]:

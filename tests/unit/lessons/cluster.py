@@ -121,7 +121,7 @@ class SimulatedJob:
 
     @property
     def answers(self) -> list[Any]:
-        """What became of its calls."""
+        """The answers to its calls."""
         return [it for it in self.link.sent if isinstance(it, HandedBack | HandoffRefused)]
 
     @property
@@ -228,7 +228,7 @@ class SimulatedHost:
         return [job for job in self.cluster.jobs.values() if job.host is self]
 
     def wake(self, lesson: str | None = None) -> None:
-        """Deliver what is owed, at once."""
+        """Deliver the outbox at once."""
 
     async def wait_delivered(self, lesson: str) -> None:
         """Wait until it is delivered, which it is."""
@@ -256,7 +256,7 @@ class SimulatedHost:
         return [it for it in before if it.agent_name == agent_name]
 
     async def dispatch(self, room: str, dispatch: Dispatch) -> None:
-        """Dispatch for the host, which owes it to somebody or was asked."""
+        """Dispatch for the host, for a learner without a tutor or for a call."""
         await self._live()
         tutor = NAMES[dispatch.agent_name]
         called = self.dispatch_state._called[room, tutor].identity

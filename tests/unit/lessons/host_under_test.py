@@ -122,7 +122,7 @@ class HostUnderTest:
         return open_link(self.link.path, f"{job.job_id} {job.room} {job.tutor}")
 
     async def delivered(self) -> None:
-        """Wait until nothing is owed and every lease is back."""
+        """Wait until the outbox is empty and every lease is back."""
         async with asyncio.timeout(30):
             await self.services.delivery.wait_idle()
         await until(lambda: not any(self.loqua.held.values()))

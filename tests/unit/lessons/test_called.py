@@ -61,7 +61,7 @@ async def test_a_caller_hears_that_the_specialist_crashed_for_good(host: HostUnd
 
 
 async def test_a_caller_hears_that_the_specialist_could_not_teach(host: HostUnderTest) -> None:
-    """A hook of its failed, which the learner was told."""
+    """A hook of its failed, and the learner heard an apology."""
     async with host.job() as caller, host.job(GRAMMAR) as specialist:
         await join(caller)
         await caller.send(CALL)

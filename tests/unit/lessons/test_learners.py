@@ -29,7 +29,7 @@ async def test_a_job_that_another_host_called_is_for_the_learner_whose_lesson_is
 
 @pytest.mark.parametrize("identity", ["maria", "ana"])
 async def test_a_room_has_no_second_tutor_of_a_kind(host: HostUnderTest, identity: str) -> None:
-    """Two dispatches may both be served; the second job goes without a word, whomever it met."""
+    """Two dispatches may both be served; the second job leaves without a word."""
     host.rooms.inside["room"].append(learner("ana"))
     async with host.job() as first:
         await join(first)

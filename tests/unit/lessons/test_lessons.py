@@ -260,7 +260,7 @@ async def test_one_failing_lesson_leaves_the_others_alone(host: HostUnderTest) -
 
 
 async def test_the_language_of_a_learner_without_a_slot_is_known(host: HostUnderTest) -> None:
-    """What they learn, or the tutor's own; nothing is opened, leased or settled by asking."""
+    """What they learn, or the tutor's own; asking opens, leases and closes nothing."""
     assert await host.lessons.language_for("room", "conversation", "maria") == "es"
     assert await host.lessons.language_for("room", "conversation", "nobody") == "it"
     await host.delivered()

@@ -37,7 +37,7 @@ AGAIN = JobRef("job2", "room", "conversation")
 
 @pytest.fixture
 def counted(instruments: Instruments) -> Counted:
-    """Return what reads a metric, of the tutor `conversation` unless told otherwise."""
+    """Return what reads a metric, of the tutor `conversation` by default."""
     instruments.add_tutors(["conversation"])
 
     def read(name: str, tutor: str | None = "conversation", **labels: str) -> float:
@@ -115,7 +115,7 @@ async def test_a_learner_who_stayed_away_is_no_lost_tutor(
 async def test_an_ended_lesson_counts_with_its_time_and_what_was_achieved(
     host: HostUnderTest, wall: Any, counted: Counted
 ) -> None:
-    """With the outcome that the API is told."""
+    """With the outcome that the API gets."""
     report = LessonReport(achievements=("first_words",), progress=Progress(words_learned=3))
     async with host.job() as link:
         await join(link)
@@ -185,7 +185,7 @@ async def test_a_refused_lesson_is_counted_by_its_cause(
 async def test_a_lesson_that_began_without_the_api_and_is_refused_by_it_later_counts_as_both(
     host: HostUnderTest, counted: Counted
 ) -> None:
-    """Its learner is told in the middle of it."""
+    """Its learner is notified in the middle of it."""
     back = host.loqua.gates["lease_patiently"] = asyncio.Event()
     host.loqua.failing = always("lease", UnreachableError("user-token", "down"))
     async with host.job() as link:

@@ -85,7 +85,7 @@ async def test_a_lesson_prefetched_in_vain_is_released(
 
 
 async def test_a_foresight_that_failed_is_made_good_by_the_job(host: HostUnderTest) -> None:
-    """LiveKit told of the learner before it listed them."""
+    """LiveKit sent the webhook before it listed the learner."""
     inside = host.rooms.inside.pop("room")
     host.lessons.prefetch("room", "conversation", "maria")
     await asyncio.sleep(0)

@@ -77,7 +77,7 @@ REFUSALS = {
 async def test_a_refused_lesson_ends_politely_with_one_line_and_no_lease(
     host: HostUnderTest, inside: Any, failing: Any, cause: str
 ) -> None:
-    """The job is told the cause and what to say; nothing is recorded."""
+    """The job gets the cause and the message; nothing is recorded."""
     host.rooms.inside = inside or host.rooms.inside
     host.loqua.failing = failing or host.loqua.failing
     host.lessons.begin(JOB)

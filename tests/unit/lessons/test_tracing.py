@@ -222,7 +222,7 @@ async def test_a_lesson_that_is_prefetched_begins_its_trace_then(
 async def test_the_trace_of_a_lesson_prefetched_in_vain_ends(
     host: HostUnderTest, exported: Exported, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was done for it is told all the same."""
+    """The spans of its work are exported all the same."""
     monkeypatch.setattr(prefetcher, "PREFETCH_SECONDS", 0.01)
     host.lessons.prefetch("room", "conversation", "maria")
     await until(lambda: exported.named(LESSON))
@@ -289,7 +289,7 @@ async def test_what_a_job_has_in_its_spans_is_not_exported_unless_it_is_a_name_o
 
 
 async def test_without_a_collector_nothing_is_traced(host: HostUnderTest) -> None:
-    """It costs a lesson nothing, and its job is told so."""
+    """It costs a lesson nothing, and its job knows that tracing is off."""
     with open_traces({}) as traced:
         welcome = await teach(host, job_span("turn", 1))
     assert (traced, welcome.traced, Exporter.made) == (False, False, [])

@@ -42,7 +42,7 @@ from loqua_host.link.server import (
     serve_link,
 )
 
-Attend = Callable[[JobLink], Awaitable[None]]
+Serve = Callable[[JobLink], Awaitable[None]]
 
 
 @asynccontextmanager
@@ -92,7 +92,7 @@ class RecordingServer:
 
 @pytest.fixture
 def heard() -> RecordingServer:
-    """Return what attends links."""
+    """Return a server of links."""
     return RecordingServer()
 
 
@@ -138,7 +138,7 @@ async def test_messages_arrive_and_are_answered(path: Path, heard: RecordingServ
 
 
 async def test_another_jobs_token_is_refused_and_logged(path: Path, heard: RecordingServer) -> None:
-    """The job is told that it is not taken; the token is in no log."""
+    """The job gets a refusal; the token is in no log."""
     with structlog.testing.capture_logs() as logs, pytest.raises(LinkError, match="403"):
         async with open_link(str(path), "stolen"):
             pass
@@ -240,7 +240,7 @@ PROGRESS = {
 async def test_a_malformed_message_is_refused_and_the_link_goes_on(
     path: Path, heard: RecordingServer, text: str
 ) -> None:
-    """The job is told why, and the next good message counts."""
+    """The job gets the reason, and the next valid message counts."""
     async with raw(path, "1") as ws:
         await ws.send_str(text)
         assert await refusal(ws)
@@ -467,7 +467,7 @@ def test_the_longest_report_fits_into_a_message() -> None:
 
 
 def test_a_tutor_cannot_pass_by_the_checks_of_its_own_progress() -> None:
-    """What pydantic was told not to validate is validated before it is sent."""
+    """A message built without validation is validated before it is sent."""
     wrong = Progress.model_construct(words_learned=-5)
     with pytest.raises(ValidationError, match="words_learned"):
         Checkpoint(seconds=1, progress=wrong)

@@ -99,7 +99,7 @@ def test_a_lesson_that_a_fallback_serves_is_a_worry_and_keeps_none_away() -> Non
 
 
 def test_a_record_that_is_overdue_is_a_worry() -> None:
-    """One that has just come to be owed is not."""
+    """A new entry is not."""
     for age, state in ((200.0, HealthState.OK), (720.0, HealthState.DEGRADED)):
         backlog = Backlog(records=3, progress=0, dead=0, oldest=UNIX - age)
         found = finding(replace(WELL, backlog=backlog), 4, "outbox")
@@ -227,7 +227,7 @@ def test_an_endpoint_is_judged_by_its_last_outcome_and_its_breaker(
 def test_an_agent_jwt_that_expires_is_reported_ahead(
     left: float | None, state: HealthState
 ) -> None:
-    """A week ahead, unless told otherwise."""
+    """A week ahead, by default."""
     assert finding(replace(WELL, agent_jwt_left=left), 3, "AGENT_JWT_TOKEN").state is state
 
 

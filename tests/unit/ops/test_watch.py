@@ -188,7 +188,7 @@ async def test_rooms_ledger_and_jwt_are_asked(watch: Watch, fakes: Fakes) -> Non
 async def test_failures_are_reported_in_their_own_words_and_pending_entries_are_remembered(
     watch: Watch, fakes: Fakes
 ) -> None:
-    """An unreadable ledger owes what it owed."""
+    """An unreadable ledger keeps its last figures."""
     fakes.backlog = lambda: Backlog(records=3)
     await run(watch)
 
@@ -241,7 +241,7 @@ async def test_nobody_waits_for_a_host_that_is_not_serving(watch: Watch, fakes: 
     fakes.waits = (Wait("grammar", 5.0),)
     assert watch.look().waiting == ()
     fakes.phase = Phase.SERVING
-    assert (watch.look().waiting, watch.look().alone) == (fakes.waits, 5.0)
+    assert (watch.look().waiting, watch.look().longest_wait) == (fakes.waits, 5.0)
     fakes.phase = Phase.DRAINING
     assert watch.look().waiting == ()
 

@@ -569,7 +569,7 @@ class RecordsMachine(RuleBasedStateMachine):
                 self.api.answer(call, "taken")
             if not self.api.waiting:
                 self.clock.pass_time(60.0)
-        raise AssertionError("something is owed for ever")
+        raise AssertionError("an entry is never delivered")
 
     def _compare(self) -> None:
         dead = {(lesson, kind): why for lesson, kind, why in self._rows()}

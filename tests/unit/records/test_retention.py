@@ -13,7 +13,7 @@ NewLesson = Callable[..., LessonRow]
 
 
 async def close(ledger: Ledger, row: LessonRow, at: float) -> LessonRow:
-    """Open a lesson and close it; its record is owed."""
+    """Open a lesson and close it; its record is undelivered."""
     row = await ledger.open_lesson(row, "")
     record = SessionRecord(
         session_id=row.session_id, duration_minutes=1, overall_performance=Performance.GOOD

@@ -90,7 +90,7 @@ def text_of(agent: Agent | None) -> str:
 
 
 def known(agent: Agent | None) -> Any:
-    """Return what an agent was told of its learner."""
+    """Return the learner's description in an agent's instructions."""
     instructions = text_of(agent)
     assert instructions.count(HEADING) == 1
     return json.loads(instructions.rpartition("\n")[2])
@@ -128,7 +128,7 @@ async def test_what_it_is_called_for_is_passed_on() -> None:
 
 
 async def test_a_context_that_comes_later_is_passed_on_then() -> None:
-    """In place of what was told before; its own dynamic part stays."""
+    """In place of the previous description; its own dynamic part stays."""
 
     class DynamicInstructionsAgent(Agent):
         """An agent with parts in its instructions."""
@@ -184,7 +184,7 @@ async def test_an_agent_that_takes_over_is_told_of_the_learner_too() -> None:
         second = PlainAgent()
         session.update_agent(second)
         async with asyncio.timeout(30):
-            while HEADING not in text_of(second):  # noqa: ASYNC110  # it is told nowhere
+            while HEADING not in text_of(second):  # noqa: ASYNC110  # there is no event
                 await asyncio.sleep(0.01)
         assert known(second)["name"] == "Ana"
 

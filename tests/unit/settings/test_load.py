@@ -353,7 +353,7 @@ def test_a_certificate_that_cannot_be_served_is_reported_by_its_key(
 
 
 def test_a_configuration_that_is_not_there_says_so(tmp_path: Path) -> None:
-    """A wrong --config is told by the file that it should have."""
+    """The report on a wrong --config names the missing file."""
     with pytest.raises(ConfigError, match=r"nowhere/host\.yaml: cannot be read: No such file"):
         load_settings(tmp_path / "nowhere", {})
 

@@ -153,7 +153,7 @@ def test_the_ledgers_key_may_be_missing_in_development_only(config: Path) -> Non
 def test_the_ledgers_postgres_is_reached_in_no_open_network(
     config: Path, url: str, problem: str | None
 ) -> None:
-    """In production only to a verified server, but on this machine; its password is not told."""
+    """In production only to a verified server, but on this machine; its password is not shown."""
     environ = GIVEN | {"LEDGER_URL": url, "LOQUA_ENVIRONMENT": "production"}
     if problem is None:
         assert read_secrets(config, environ).ledger.open_url() == url
@@ -195,7 +195,8 @@ def test_granted_secrets_are_given_by_name_and_no_others(config: Path) -> None:
 def test_secrets_show_in_no_text(config: Path) -> None:
     """Neither printing nor formatting gives one away."""
     secrets = read_secrets(config, GIVEN | {"A_KEY": "granted"}, granting("A_KEY"))
-    shown = f"{secrets} {secrets!r} {secrets.grant(['A_KEY'])!r} {secrets.cache!r} {vars(secrets.cache)}"
+    cache = secrets.cache
+    shown = f"{secrets} {secrets!r} {secrets.grant(['A_KEY'])!r} {cache!r} {vars(cache)}"
     for value in (*GIVEN.values(), "granted"):
         assert value not in shown.replace("HostSecrets", "").replace("key=", "")
 

@@ -180,7 +180,7 @@ class _HealthAnswer(BaseModel):
 
     @property
     def trouble(self) -> str:
-        """What the API says of itself, if that is trouble."""
+        """The API's own report of trouble, if there is one."""
         status = self.status.strip().lower() if isinstance(self.status, str) else ""
         return "" if status in _WELL else status[:40]
 

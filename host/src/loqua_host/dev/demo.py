@@ -1,8 +1,8 @@
 """`loqua-host demo`: the production host with local services and synthetic learners.
 
-Three synthetic learners enter three rooms: one is met by the automatic tutor, one has a token
-that names the pronunciation specialist, and into the third's room, where the automatic tutor
-serves, the grammar specialist is called by CreateDispatch.
+Three synthetic learners enter three rooms. The automatically dispatched tutor joins the first. The
+second has a token that names the pronunciation specialist. The third has the automatic tutor, and
+the grammar specialist is called by CreateDispatch.
 """
 
 import asyncio

@@ -30,7 +30,7 @@ async def recover(services: Services) -> None:
 
     Their open lessons are noted as interrupted, to be restored; those of tutors that do not run
     here only after a minute. Their outbox entries are delivered. Lessons of this host that the
-    ledger opened, and whose job was told otherwise, are noted as interrupted, too.
+    ledger opened, although their jobs were refused, are noted as interrupted, too.
 
     This also forgets lessons that another host has resumed, and notes whether there are other
     hosts and which specialists they run. A host that stops takes nothing over, nor does one that

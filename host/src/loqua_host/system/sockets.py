@@ -42,7 +42,7 @@ class SocketHandle:
 
     @property
     def path(self) -> str:
-        """Where this process, and no other, connects."""
+        """The path by which this process, and no other, connects."""
         return f"/proc/self/fd/{self._descriptor}"
 
     def close(self) -> None:

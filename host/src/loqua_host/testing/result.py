@@ -81,7 +81,7 @@ class LessonResult:
 
     @property
     def tutor_said(self) -> tuple[str, ...]:
-        """What the tutor said, in order."""
+        """The tutor's utterances, in order."""
         return tuple(one.text for one in self.said if one.speaker == "tutor")
 
 

@@ -199,8 +199,8 @@ class TutorCalls(LessonStep):
 
     Args:
         agent_name: The specialist's agent name.
-        focus: What the specialist must be told to work on; None for anything.
-        words: The words the specialist must be told to practise; None for any.
+        focus: The focus that the specialist must receive; None accepts any.
+        words: The words that the specialist must receive; None accepts any.
         outcome: Whether the specialist teaches, fails, or does not come.
         seconds: How long the specialist's lesson takes, in virtual seconds.
     """

@@ -96,7 +96,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     @property
     def turns(self) -> int:
-        """How often the loop has looked for events: it grows unless a callback blocks it."""
+        """The number of polls for events, which grows unless a callback blocks the loop."""
         return self._jumping.turns
 
     def run_in_executor(

@@ -71,7 +71,7 @@ class Course:
 
     @property
     def language(self) -> Language:
-        """What is known of the language."""
+        """The data of the language."""
         return load_language(self.code)
 
 

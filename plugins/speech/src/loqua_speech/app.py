@@ -246,7 +246,7 @@ def _segment(number: int, heard: RecognisedPassage) -> dict[str, Any]:
 
 
 def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestError)  # noqa: S101 Starlette hands over what it was told to
+    assert isinstance(error, RequestError)  # noqa: S101 Starlette passes registered types only
     return _error(error.status, str(error), param=error.param, code=error.code)
 
 

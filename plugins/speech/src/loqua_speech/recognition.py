@@ -113,7 +113,7 @@ class Passage:
 
     @property
     def compression_ratio(self) -> float:
-        """How repetitive the text is; prose lies below two."""
+        """The compression ratio of the text, which grows with repetitions; prose lies below two."""
         encoded = self.text.encode()
         return len(encoded) / len(zlib.compress(encoded))
 

@@ -41,7 +41,7 @@ class ModelWorker:
 
     @property
     def requests(self) -> int:
-        """How many requests are being served or wait to be."""
+        """The number of requests that are served or wait."""
         return self._requests
 
     @contextmanager

@@ -37,7 +37,7 @@ def render_free_speech(corpus: Path, labels: Path, split: str, cache_folder: Pat
     scored = sum(int((~np.isnan(one.words[:, 0])).sum()) for one in heard)
     summary = (
         f"{len(heard)} of {len(chosen)} utterances have words; of their {spoken} words, "
-        f"{100 * scored / spoken:.0f} % are told."
+        f"{100 * scored / spoken:.0f} % have scores."
     )
     return f"{summary}\n\n{render_table(heard, scores, MISPRONOUNCED / 50)}"
 

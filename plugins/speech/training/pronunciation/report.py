@@ -85,7 +85,7 @@ def render_substitutions(
 ) -> str:
     """Return a Markdown table of limits by how many well spoken utterances have false alarms.
 
-    It says how many of the replaced sounds are found; how many of the phones that are told are
+    It says how many of the replaced sounds are found; how many of the phones found are
     below 1 and 1.8 of 2 for the experts; and how many of those below 0.5 are found.
 
     Args:
@@ -97,7 +97,7 @@ def render_substitutions(
     worst = np.array([it.max() for it, good in zip(log_odds, well, strict=True) if good])
     phones, odds = np.concatenate([it.phones for it in utterances]), np.concatenate(log_odds)
     lines = [
-        "| false alarms | limit | replaced, found | told: below 1 | below 1.8 | bad, found |",
+        "| false alarms | limit | replaced, found | of those, below 1 | below 1.8 | bad, found |",
         "|---|---|---|---|---|---|",
     ]
     for alarms in _FALSE_ALARMS:

@@ -31,7 +31,7 @@ class DevApi:
 
     settings: DevApiSettings
     store: Store
-    board: ActiveFaults
+    active_faults: ActiveFaults
 
 
 @dataclass(frozen=True, slots=True)

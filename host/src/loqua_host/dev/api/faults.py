@@ -307,6 +307,6 @@ async def _hang(_scope: Scope, receive: Receive, _send: Send) -> None:
 async def _cut(scope: Scope, receive: Receive, send: Send) -> None:
     """Drop the connection, which the server leaves under `state.cut`."""
     if "cut" not in scope["state"]:
-        raise ConnectionResetError("the dev API was told to drop this connection")
+        raise ConnectionResetError("a fault of the dev API drops this connection")
     scope["state"]["cut"]()
     await _hang(scope, receive, send)

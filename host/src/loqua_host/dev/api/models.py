@@ -139,7 +139,7 @@ class AnySessionRecord(RequestBody):
 
     @property
     def words(self) -> int:
-        """How many words were new."""
+        """The number of new words."""
         raise NotImplementedError
 
 
@@ -150,7 +150,7 @@ class SessionRecordBody(AnySessionRecord):
 
     @property
     def words(self) -> int:
-        """How many words were new."""
+        """The number of new words."""
         return len(self.new_vocabulary)
 
 
@@ -162,7 +162,7 @@ class SessionRecordBodyV2(AnySessionRecord):
 
     @property
     def words(self) -> int:
-        """How many words were new."""
+        """The number of new words."""
         return len(self.vocabulary)
 
 

@@ -28,7 +28,7 @@ _LEAST_SPREAD: Final = 0.3
 """Ratio of a stretch's spread to the sound's, below which the stretch is too quiet to compare."""
 
 _FEWEST_LOUD: Final = ROWS_A_SECOND // 2
-"""Rows of a sound that can be told from others: a single word is like some other."""
+"""Minimum rows of a recognisable sound: a single word resembles other words."""
 
 
 class Spectrogram:
