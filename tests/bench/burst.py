@@ -1,11 +1,11 @@
 """A burst of learners by voice, twice the machine's capacity: learners served, and their waits.
 
 Run `uv run python -m tests.bench.burst [learners] [max_lessons]`, by default 10 learners and
-`auto`. A number for `max_lessons` shows the same burst without measured capacity. Speech is offline,
-and the tutor answers every turn with one sentence. First, one learner talks alone. Then all
-learners enter at once, talk for some turns and leave. The result is JSON, in seconds: from the last
-word to the first sound, alone and in the burst; from a learner's entry to the first sound, and to the
-notice that they have to wait; and the number of concurrent lessons.
+`auto`. A number for `max_lessons` shows the same burst without measured capacity. Speech is
+offline, and the tutor answers every turn with one sentence. First, one learner talks alone. Then
+all learners enter at once, talk for some turns and leave. The result is JSON, in seconds: from the
+last word to the first sound, alone and in the burst; from a learner's entry to the first sound,
+and to the notice that they have to wait; and the number of concurrent lessons.
 """
 
 import asyncio
