@@ -57,7 +57,7 @@ class FakeServer:
 
     def __init__(self, **settings: Any) -> None:
         self.settings = settings
-        self.heard: dict[str, Callable[..., None]] = {}
+        self.callbacks: dict[str, Callable[..., None]] = {}
         self.active_jobs: list[Any] = []
         self.draining = asyncio.Event()
         self.closed = asyncio.Event()
@@ -75,15 +75,15 @@ class FakeServer:
 
     def on(self, event: str, callback: Callable[..., None]) -> None:
         """Take a listener."""
-        self.heard[event] = callback
+        self.callbacks[event] = callback
 
     async def run(self) -> None:
         """Start, register, serve until closed."""
         async with self._lock:
             await self.may_start.wait()
-            self.heard["worker_started"]()
+            self.callbacks["worker_started"]()
         os.environ["LIVEKIT_API_SECRET"] = SECRET
-        self.heard["worker_registered"]("AW_1", None)
+        self.callbacks["worker_registered"]("AW_1", None)
         await self.closed.wait()
 
     async def drain(self, timeout: None) -> None:  # noqa: ASYNC109  # LiveKit's signature

@@ -18,7 +18,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class _CachedSecret:
     secret: Secret
     looked_up: float
     """When the look-up began, in monotonic seconds."""
@@ -59,7 +59,7 @@ class SecretCache:
         self._interval = interval
         self.failures = 0
         began = clock.monotonic()
-        self._entries = {name: _Entry(secret, began) for name, secret in secrets.items()}
+        self._entries = {name: _CachedSecret(secret, began) for name, secret in secrets.items()}
         self._locks = {name: asyncio.Lock() for name in secrets}
 
     async def read(self, name: str, *, fresh: bool = False) -> Secret:
@@ -84,7 +84,7 @@ class SecretCache:
     def add(self, name: str, secret: Secret) -> None:
         """Add a secret, which is looked up by its own name."""
         self._variables[name] = name
-        self._entries[name] = _Entry(secret, self._clock.monotonic())
+        self._entries[name] = _CachedSecret(secret, self._clock.monotonic())
         self._locks[name] = asyncio.Lock()
         self._notify(name, changed=False)
 
@@ -116,7 +116,7 @@ class SecretCache:
                 found = entry.secret
             else:
                 found = self._follow(name, entry.secret, found)
-            self._entries[name] = _Entry(found, began)
+            self._entries[name] = _CachedSecret(found, began)
 
     def _follow(self, name: str, known: Secret, found: Secret | None) -> Secret:
         if found is None:
