@@ -388,7 +388,7 @@ async def test_a_lesson_that_fails_in_the_host_frees_its_link_and_harms_no_other
     async def serve(link: JobLink) -> None:
         if link.job.job_id == "bad":
             raise RuntimeError("a mistake in the host")
-        await received.serve(link)
+        await recorder.serve(link)
 
     path = tmp_path / "s"
     with structlog.testing.capture_logs() as logs:
