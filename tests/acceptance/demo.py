@@ -1,4 +1,4 @@
-"""The command `loqua-host demo` in a test, with a check that it leaves nothing behind."""
+"""The demo as its users run it, of which nothing may be left."""
 
 import asyncio
 import tempfile

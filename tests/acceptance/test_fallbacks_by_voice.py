@@ -1,4 +1,4 @@
-"""A spoken lesson whose engines fail in the middle of their work."""
+"""A lesson whose engines are taken away in the middle of what they do."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -76,7 +76,7 @@ plugin = Plugin()
 
 @dataclass(slots=True)
 class HeardSound:
-    """The tutor's audio as a learner receives it, with its times in seconds."""
+    """What a learner hears of the tutor, with its seconds."""
 
     pieces: list[tuple[float, bytes]] = field(default_factory=list)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -170,7 +170,7 @@ async def transcribed(parts: Parts, pcm: bytes) -> str:
 
 @dataclass(slots=True)
 class Dialogue:
-    """A learner who keeps ordering coffee, and the answers received."""
+    """A learner who orders coffee again and again, and what is heard of the answers."""
 
     lesson: FallbackLesson
     learner: SpeakingLearner

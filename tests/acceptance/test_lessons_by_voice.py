@@ -1,4 +1,4 @@
-"""Spoken lessons with the project's tutors and the README's in one host."""
+"""The project's tutors and README's in one host, heard by learners who speak."""
 
 import asyncio
 import math

@@ -1,4 +1,4 @@
-"""Six spoken lessons at once, without a word of one in another."""
+"""Six lessons at once, each with words of its own: none turns up in another's."""
 
 import asyncio
 import re
@@ -95,7 +95,7 @@ plugin = Plugin()
 
 @dataclass(frozen=True, slots=True)
 class ObservedLesson:
-    """The observations of one lesson, in its room and at the API."""
+    """All that could be seen of one lesson: in its room, and by the API."""
 
     words: frozenset[str]
     seen: str
@@ -189,7 +189,7 @@ async def seen_of(parts: Parts, number: int, learner: TranscriptReader) -> str:
     progress = await arrived(parts, "progress", name_of(number))
     written = " ".join(one.text for one in learner.transcripts)
     payload = record["payload"]
-    reported = (*payload["topics_covered"], *(one["word"] for one in payload["new_vocabulary"]))
+    told = (*payload["topics_covered"], *(one["word"] for one in payload["new_vocabulary"]))
     learned = progress[-1]["payload"]["data"]["progress"]["words_learned"]
     assert learned == len(payload["new_vocabulary"])
-    return " ".join((written, *reported))
+    return " ".join((written, *told))

@@ -1,4 +1,4 @@
-"""Two learners who speak with one tutor, and the attribution of their words."""
+"""Two learners who speak with one tutor: who said what is known to it and written in the room."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""SIGTERM during three spoken lessons: the tutors' goodbyes, and the records."""
+"""SIGTERM in the middle of three lessons, by voice: what learners hear, and what is recorded."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.timeout(300, func_only=True)
 
 ROOT = Path(__file__).parents[2]
 DRAIN_SECONDS = 40.0
-"""So little that tutors are notified at once, and end after the next reply."""
+"""So little that tutors are told at once, and come to an end after the next reply."""
 ANA, BEN, CHLOE = "user_ana", "user_ben", "user_chloe"
 SAID = {
     ANA: Script(tuple(Line(text, "es") for text in CONVERSATION.lines * 5)),

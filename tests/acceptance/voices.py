@@ -1,4 +1,4 @@
-"""Learners with microphones, and tutors written in a test."""
+"""Learners with microphones of their own, and a tutor that is written down in a test."""
 
 import asyncio
 import os
@@ -30,7 +30,7 @@ FRAME = SAMPLE_RATE // 50
 
 @dataclass(frozen=True, slots=True)
 class RoomTranscript:
-    """A transcript in the room: its speaker, track and text."""
+    """What somebody in the room is written to have said: who, heard by which track, what."""
 
     identity: str
     track: str | None
@@ -39,7 +39,7 @@ class RoomTranscript:
 
 @dataclass(slots=True)
 class TranscriptReader:
-    """A learner in the room who collects transcripts."""
+    """A learner in the room, with an eye on the transcripts."""
 
     room: rtc.Room
     transcripts: list[RoomTranscript] = field(default_factory=list)
@@ -62,9 +62,9 @@ class TranscriptReader:
 
     async def _read(self, reader: rtc.TextStreamReader, identity: str) -> None:
         text = await reader.read_all()
-        attributes = reader.info.attributes or {}
-        if attributes.get(ATTRIBUTE_TRANSCRIPTION_FINAL) == "true":
-            track = attributes.get(ATTRIBUTE_TRANSCRIPTION_TRACK_ID)
+        told = reader.info.attributes or {}
+        if told.get(ATTRIBUTE_TRANSCRIPTION_FINAL) == "true":
+            track = told.get(ATTRIBUTE_TRANSCRIPTION_TRACK_ID)
             self.transcripts.append(RoomTranscript(identity, track, text))
             self._news.set()
 
@@ -81,7 +81,7 @@ class TranscriptReader:
 
 @dataclass(slots=True, kw_only=True)
 class SpeakingLearner(TranscriptReader):
-    """A learner with a microphone who also collects transcripts."""
+    """A learner who has a microphone, too."""
 
     source: rtc.AudioSource
     track: str

@@ -1,4 +1,4 @@
-"""Hosts with a fast start, forked from a process that has imported their modules.
+"""Hosts that start at once: each is forked from a process that has imported what hosts import.
 
 A host that starts as a new program takes four seconds of processor time, three of them for imports,
 and tests start some eighty. This is the same code from `loqua_host.__main__.main` on, where a host
@@ -106,7 +106,7 @@ class WarmHosts:
 
     def _ask(self, request: bytes, log: int) -> int:
         # So that the host, whose parent ends at once, becomes a child of this process. Only for so
-        # long: init reaps what a killed host leaves.
+        # long: what a host leaves when it is killed is for init to bury.
         _prctl(PR_SET_CHILD_SUBREAPER, 1)
         try:
             socket.send_fds(self._channel, [request], [log])

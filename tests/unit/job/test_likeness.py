@@ -1,4 +1,4 @@
-"""Detection of one sound's echo in another."""
+"""Whether a sound is an echo of another."""
 
 import numpy as np
 import pytest

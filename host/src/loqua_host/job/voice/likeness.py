@@ -1,4 +1,4 @@
-"""Detection of one sound within another, independent of its words."""
+"""Whether one sound is heard in another, whatever words a recogniser finds in them."""
 
 from collections import deque
 from functools import lru_cache
@@ -28,7 +28,7 @@ _LEAST_SPREAD: Final = 0.3
 """Ratio of a stretch's spread to the sound's, below which the stretch is too quiet to compare."""
 
 _FEWEST_LOUD: Final = ROWS_A_SECOND // 2
-"""Minimum rows of a recognisable sound: a single word resembles other words."""
+"""Rows of a sound that can be told from others: a single word is like some other."""
 
 
 class Spectrogram:
@@ -103,7 +103,7 @@ def _window_and_bands(length: int, rate: int) -> tuple[NDArray[np.float64], NDAr
 
 
 def _levels(energies: Energies) -> NDArray[np.float64]:
-    """Return logarithms relative to the loudest, as people perceive loudness."""
+    """Return logarithms relative to the loudest, as ears hear."""
     loudest = energies.max(initial=1.0)
     levels: NDArray[np.float64] = np.log(np.maximum(energies / loudest, _AUDIBLE)).astype(float)
     return levels
