@@ -13,10 +13,10 @@ WITH_SECRETS = frozenset({"check", "drain", "records", "region", "run", "timelin
 """The commands that read secrets."""
 
 SHARED = ("loqua_host.job.entrypoint", "loqua_host.announcements.player")
-"""What the host and its jobs both import, LiveKit above all."""
+"""The imports that the host and its jobs share, above all LiveKit."""
 
 JOBS_ONLY = ("loqua_host.job.preload", "livekit.agents.ipc._preload")
-"""What jobs alone need, whatever is configured."""
+"""The imports that only jobs need, with any configuration."""
 
 
 def main() -> None:

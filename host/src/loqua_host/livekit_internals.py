@@ -609,10 +609,10 @@ def accept_sources(room_io: RoomIO, sources: Collection[int]) -> Any:
 
 
 TrackOutput = _ParticipantAudioOutput
-"""Publishes an audio track in a room, and plays there."""
+"""LiveKit's output that publishes an audio track in a room."""
 
 TranscriptionOutput = _ParticipantTranscriptionOutput
-"""Writes the transcript of one participant into the room."""
+"""LiveKit's output that publishes one participant's transcripts."""
 
 
 def raise_thresholds(detector: inference.TurnDetector, factor: float) -> None:

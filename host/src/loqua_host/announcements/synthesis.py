@@ -25,7 +25,7 @@ from .messages import MAX_LINE_BYTES, Sound, Wanted
 __all__ = ["synthesise"]
 
 SECONDS = 15.0
-"""How long a sentence may take."""
+"""Maximum seconds to synthesise a sentence."""
 
 
 async def synthesise(wanted: Wanted) -> Sound:

@@ -22,7 +22,7 @@ class _Pool:
 
 
 _HARMLESS = (httpx.HTTPError, ApiError)
-"""What httpx ends a request with itself, and what is the matter with an answer."""
+"""Errors of httpx itself, and of invalid responses."""
 
 
 class Pools:

@@ -54,7 +54,7 @@ class TokenCause(StrEnum):
 
 
 OF_ANOTHER_SECRET = frozenset({TokenCause.WRONG_SECRET, TokenCause.NOT_A_JWT})
-"""What it looks like to decrypt with another secret than was encrypted with."""
+"""Symptoms of decryption with a wrong secret."""
 
 _REMEDIES = {
     TokenCause.MALFORMED: "the encrypted token must be {iv_hex}:{data_hex} with exactly one ':'; "

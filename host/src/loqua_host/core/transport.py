@@ -19,7 +19,7 @@ from .wire import Answer, Request
 __all__ = ["HttpTransport", "RequestTrace", "Transport"]
 
 LONGEST_BODY = 1 << 20
-"""Bytes of an answer beyond which it is garbage."""
+"""Maximum bytes of a valid response."""
 
 
 @dataclass(slots=True)

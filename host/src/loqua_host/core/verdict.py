@@ -39,7 +39,7 @@ _HINTS = {
     ("user-token", 404): "the API does not know this user_id: let learners enter with a token of "
     "the same API's /rooms/join",
 }
-"""What the guide's troubleshooting list says to do, by endpoint and status."""
+"""Hints from the guide's troubleshooting list, by endpoint and status."""
 
 _NOT_THE_API = (
     "without the error body of the Loqua API, so a proxy or load balancer may have answered in "

@@ -23,7 +23,7 @@ OFFERED = "api-supported-versions"
 """The answer header in which the API names the versions it offers."""
 
 SPOKEN: Final = ("v2", "v1")
-"""The versions that this client has the requests of, best first."""
+"""The versions that this client supports, best first."""
 
 YEAR_10000 = 253_402_300_800
 """Seconds since 1970 at which `datetime` ends."""

@@ -186,7 +186,7 @@ class _HealthAnswer(BaseModel):
 
 
 _WELL = frozenset({"", "healthy", "ok", "up", "pass", "degraded", "warn"})
-"""What services that work say of themselves at a health check."""
+"""Health statuses of working services."""
 
 
 class _ContextAnswer(LearnerContext):

@@ -11,7 +11,7 @@ LEARNER = "learner"
 """The learner's name as a speaker; every other speaker is a tutor."""
 
 EndedBy = Literal["learner", "tutor", "timeout"]
-"""Who ended the lesson: the learner after the last reply, the tutor by going, or the limit."""
+"""The end of the lesson: the learner after the last reply, the tutor's departure, or the limit."""
 
 # Speech is one stretch of sound across the stops inside words, which are shorter than this.
 WORD_STOP = 0.2

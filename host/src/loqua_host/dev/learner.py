@@ -54,7 +54,7 @@ class Script:
 
 
 Speak = Callable[[Line], Awaitable[bytes]]
-"""Gives a line as sound: PCM, 16-bit little-endian mono, 24 kHz."""
+"""A function that synthesises a line as PCM: 16-bit little-endian mono, 24 kHz."""
 
 
 async def synthesise_line(base_url: str, text: str, voice: str, *, model: str = "pico") -> bytes:

@@ -28,7 +28,7 @@ GO_NEEDED = (1, 26)
 MODULE = f"github.com/livekit/livekit-server/cmd/server@{VERSION}"
 
 Say = Callable[[str], None]
-"""Takes one progress line, for people, about whatever takes longer than a second."""
+"""A function that shows a progress line about steps longer than a second."""
 
 
 class LiveKitUnavailableError(LoquaError):

@@ -45,10 +45,10 @@ RECONNECT_TIMEOUT = 2.0
 """Seconds that a lesson waits for a synthetic learner who left, and who never comes back."""
 
 DRAIN_TIMEOUT = 2.0
-"""Seconds that lessons go on for after Ctrl-C."""
+"""Seconds for which lessons continue after Ctrl-C."""
 
 MAX_LESSONS = 10
-"""Few lessons, which go on beside whatever else a developer's machine does."""
+"""A few lessons, so that a developer's machine stays usable."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ __all__ = [
 ]
 
 LIMIT = 10.0
-"""Seconds that a check may take, where it has no other limit."""
+"""Maximum seconds of a check without a limit of its own."""
 
 
 class CheckState(StrEnum):

@@ -50,7 +50,7 @@ PORTS = "open LiveKit's UDP ports (rtc.udp_port or rtc.port_range_*), and check 
 AGENTS = "check that LIVEKIT_URL is a LiveKit server that has agents, and see its log"
 
 ROOMS_API = "LiveKit: rooms API"
-"""The check without which nothing can be said of rooms."""
+"""The check that all checks of rooms require."""
 
 MEDIA_SECONDS = 30.0
 """LiveKit's client gives a connection up after 15 s."""

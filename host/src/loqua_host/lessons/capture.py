@@ -33,7 +33,7 @@ __all__ = ["REDACTED", "Capture", "captured"]
 log = structlog.get_logger()
 
 REDACTED: Final = "[…]"
-"""What stands for something that would tell who the learner is."""
+"""The replacement of anything that identifies the learner."""
 
 NOBODY: Final = Learner(user_id="learner", identity="learner")
 
@@ -41,7 +41,7 @@ TELLING: Final = r"\S+@\S+|\d[\d ./-]{3,}\d"
 """An address, or a number of five digits and more, such as one of a telephone."""
 
 MOST_MESSAGES: Final = 5000
-"""Messages of one job, more than of any lesson."""
+"""Maximum messages of one job; no lesson has as many."""
 
 
 class Capture:

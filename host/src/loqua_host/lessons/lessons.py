@@ -51,7 +51,7 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 0.5
-"""Seconds between two looks at whether the ledger still responds."""
+"""Seconds between two checks of the ledger's response."""
 
 
 class Lessons:

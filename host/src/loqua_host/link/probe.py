@@ -16,10 +16,10 @@ from loqua_host.system.sockets import SocketHandle
 __all__ = ["ALIVE_PATH", "JobProbe"]
 
 ALIVE_PATH = "/alive"
-"""What the host's end of the link answers to anyone who gets that far."""
+"""The answer of the host's end of the link to any connection."""
 
 SECONDS = 4.0
-"""How long each part of a trial may take."""
+"""Maximum seconds of each step."""
 
 UNANSWERED = 3
 """The exit status of a process that did not get an answer."""

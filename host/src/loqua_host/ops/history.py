@@ -17,7 +17,7 @@ INTERVAL: Final = 15.0
 """Seconds between two samples, the scrape interval in config/prometheus/README.md."""
 
 KEPT: Final = 241
-"""Samples that are kept: those that bound the intervals of one hour."""
+"""Maximum samples: those that bound the intervals of one hour."""
 
 REPLY: Final = "reply"
 """The stage from the learner's last word to the tutor's first, which the others are part of."""
@@ -78,7 +78,7 @@ class LastHour(BaseModel):
 
 
 UNSEEN: Final = Sample()
-"""A tutor before anything was known of it."""
+"""A tutor without samples."""
 
 
 @dataclass(frozen=True, slots=True)

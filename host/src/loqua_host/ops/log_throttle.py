@@ -16,7 +16,7 @@ SUMMARY_SECONDS: Final = 60.0
 """Seconds between summaries of a repeated warning."""
 
 REPEATS_LOGGED: Final = 5
-"""How often a warning is logged before it is summarised; one API call makes four attempts."""
+"""Times that a warning is logged before it is summarised; one API call makes four attempts."""
 
 MAX_TRACKED: Final = 1000
 """Maximum of distinct warnings and errors that are tracked."""

@@ -26,7 +26,7 @@ __all__ = [
 STARTUP_ENVIRON = "LOQUA_STARTUP_ENVIRON"
 
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
-"""Keeps numpy from starting threads where it is imported, which no fork would take along."""
+"""Prevents threads of numpy at its import, which would not survive a fork."""
 
 KEPT = frozenset(
     {"HOME", "LANG", "PATH", "SSL_CERT_DIR", "SSL_CERT_FILE", "TERM", "TMPDIR", "TZ", "USER"}

@@ -25,10 +25,10 @@ END_SECONDS = 5.0
 """Seconds for a process to end what it started."""
 
 BEGIN_SECONDS = 1.0
-"""Seconds in which a process is known that has begun."""
+"""Seconds within which a started process reports its id."""
 
 NUMBER = struct.Struct("q")
-"""How the forkserver sends a process's id and exit status."""
+"""The format of a process's id and exit status from the forkserver."""
 
 
 @dataclass(slots=True)

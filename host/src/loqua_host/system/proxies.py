@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 __all__ = ["PROXY_VARIABLES", "bypass_native", "proxy_for", "proxy_variables"]
 
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
-"""What an operator may set, in upper or lower case."""
+"""The variables that an operator may set, in upper or lower case."""
 
 SCHEMES = {"ws": "http", "wss": "https"}
 

@@ -151,7 +151,7 @@ async def within(seconds: float, work: Coroutine[Any, Any, object]) -> bool:
 
 
 _left: set[asyncio.Task[Any]] = set()
-"""Tasks that may outlive who awaited them: asyncio itself does not keep them."""
+"""Tasks that may outlive their awaiter, since asyncio itself holds no reference to them."""
 
 
 def _forget(task: asyncio.Task[Any]) -> None:

@@ -26,11 +26,11 @@ from typing import Any, Never
 __all__ = ["Zygote", "fork_zygote"]
 
 NAME = b"forkserver"
-"""What the process is called in `ps -o comm`, as its arguments are those of the host."""
+"""The name of the process in `ps -o comm`; its arguments are those of the host."""
 
 PR_SET_NAME = 15
 LIMIT = 100_000
-"""The bytes of a command, at most."""
+"""Maximum bytes of a command."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,9 @@ BLOCKED_SECONDS: Final = 0.1
 POLL_SECONDS: Final = 0.02
 
 STACK_SIGNAL: Final = signal.SIGUSR2
-"""Has the main thread look at its own stack, in a handler.
+"""The signal whose handler records the main thread's stack.
 
-To walk the stack of a thread that runs on meanwhile crashes Python now and then (seen in 3.11.7).
+Walking the stack of a running thread from outside sometimes crashes Python (seen in 3.11.7).
 """
 
 

@@ -27,7 +27,7 @@ CAPABILITIES = llm.RealtimeCapabilities(
     mutable_tools=True,
     per_response_tool_choice=True,
 )
-"""What OpenAI's model can do, except that turns are always the model's own to end."""
+"""The capabilities of OpenAI's model, except that the model always ends turns itself."""
 
 SECONDS_PER_CHARACTER = 0.05
 RATE = 24_000

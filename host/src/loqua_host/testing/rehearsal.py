@@ -30,7 +30,7 @@ STEPS: Final[tuple[LessonStep, ...]] = (
     *(Says("Hola."), StaysSilent(31), Types("Me llamo Ana."), StaysSilent(31)),
     *(KillJob(), Says("¿Perdón?"), StaysSilent(31)),
 )
-"""Every hook is called, and by a resumed lesson, too."""
+"""Steps that call every hook, also in a resumed lesson."""
 
 NOT_TO_BLOCK: Final = "await it, or call it by asyncio.to_thread"
 

@@ -25,7 +25,7 @@ SILENT_SECONDS: Final = 30.0
 """Seconds without a word that a tutor may do something about; shorter ones are left out."""
 
 SOMETHING: Final = "algo"
-"""What a learner says instead of what was redacted: any word."""
+"""The word that replaces a redacted one."""
 
 Written = dict[str, Any]
 """A script, or a step of it, as in YAML."""

@@ -14,7 +14,7 @@ SETTLE_SECONDS: Final = 0.7
 """Seconds of silence after which a tutor who spoke is taken to have finished."""
 
 PATIENCE_SECONDS: Final = 20.0
-"""Seconds to wait for a tutor who gives no sign of life."""
+"""Seconds to wait for a tutor without audio, text or state changes."""
 
 
 class RoomLearner:

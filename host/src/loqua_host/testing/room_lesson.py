@@ -51,7 +51,7 @@ from .steps import (
 __all__ = ["play_in_room"]
 
 JOIN_SECONDS: Final = 60.0
-"""Seconds for the tutor to come, or to come back."""
+"""Seconds for the tutor to join, or to join again."""
 
 WORDS_SECONDS: Final = 10.0
 """Seconds for a text to arrive after its sound."""

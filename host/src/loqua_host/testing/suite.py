@@ -34,7 +34,7 @@ SPOKEN: Final = "xyzzy1879"
 """A word that nobody says by chance."""
 
 WATCHED: Final = ("open", "socket.connect", "subprocess.Popen", "os.system", "os.putenv")
-"""Audit events of Python that are effects on what is outside the plugin."""
+"""Audit events of Python with effects outside the plugin."""
 
 
 class TutorSuite:

@@ -17,7 +17,7 @@ STUCK_SECONDS: Final = 5.0
 """Real seconds to wait for another thread when every task waits and no timer runs."""
 
 SPINNING_TURNS: Final = 10_000
-"""Turns of a loop without a pause, after which each of them takes time, as it really does."""
+"""Iterations of a loop without a pause, after which each takes time, as in reality."""
 
 SPIN_SECONDS: Final = 0.001
 

@@ -21,7 +21,7 @@ log = structlog.get_logger()
 class _CachedSecret:
     secret: Secret
     looked_up: float
-    """When the look-up began, in monotonic seconds."""
+    """The start of the look-up, in monotonic seconds."""
 
 
 async def _nothing() -> None:

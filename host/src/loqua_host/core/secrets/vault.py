@@ -19,7 +19,7 @@ from .settings import VaultSettings
 __all__ = ["VaultSecrets"]
 
 PATIENCE = 3.0
-"""Seconds for one answer."""
+"""Maximum seconds for a response."""
 
 
 class VaultSecrets:

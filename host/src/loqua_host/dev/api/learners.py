@@ -182,4 +182,4 @@ INVENTED: Mapping[str, RegisteredLearner] = {
         ),
     ),
 }
-"""Learners of nobody's acquaintance: Ana has a long history, Ben a short one, Chloé none."""
+"""Fictitious learners: Ana has a long history, Ben a short one, Chloé none."""

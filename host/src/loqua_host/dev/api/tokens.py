@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from loqua_host.core.ephemeral import SUITE
 
 PERMISSIONS = ("user.progress", "session.create", "user.context")
-"""What the guide's health answer says that an agent may do for a learner."""
+"""An agent's permissions for a learner, as in the guide's health response."""
 
 _KEY_BYTES = 32
 _SIGNATURE = "HS256"

@@ -20,7 +20,7 @@ __all__ = ["VENDORED", "VendoredPackage", "integrity_of", "read_vendored"]
 _HERE: Final = Path(__file__).parent
 
 VENDORED: Final = _HERE / "page/vendor"
-"""Where the files are."""
+"""The directory of the files."""
 
 
 class VendoredPackage(BaseModel):

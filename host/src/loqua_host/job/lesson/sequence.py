@@ -76,7 +76,7 @@ REASONS: Final = {
     Reason.HOST_LOST: "the job lost its connection to the host",
     Reason.CAPACITY_NEEDED: "the learner is away and another one waits",
 }
-"""What each of them means."""
+"""The meaning of each reason."""
 
 
 class AfterLesson(StrEnum):

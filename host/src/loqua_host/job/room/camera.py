@@ -8,7 +8,7 @@ from livekit import rtc
 __all__ = ["Camera"]
 
 LOOK_SECONDS = 2.0
-"""Seconds that a look takes at most; the first picture needs some tenths of a second."""
+"""Maximum seconds to wait for a frame; the first one needs some tenths of a second."""
 
 APART_SECONDS = 0.5
 """Seconds from one look to the next: of subscriptions that follow the end of another at once, also

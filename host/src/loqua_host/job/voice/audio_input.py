@@ -17,7 +17,7 @@ SAMPLE_RATE = 24_000
 FRAME_MS = 50
 
 EVERY = 4
-"""Every how many samples of a frame are used to measure its level."""
+"""The step between the samples of a frame that measure its level."""
 
 
 class MixedAudioInput(AudioInput):
