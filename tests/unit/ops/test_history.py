@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loqua_host.lessons.metrics import StageTotal
-from loqua_host.ops.history import INTERVAL, KEPT, History, Sample, StageLatency, summarise
+from loqua_host.ops.history import INTERVAL, MAX_SAMPLES, History, Sample, StageLatency, summarise
 
 
 class HistoryClock:
@@ -69,10 +69,12 @@ async def test_after_a_standstill_samples_do_not_come_in_a_burst() -> None:
 
 async def test_memory_is_bounded_to_one_hour() -> None:
     """The oldest makes room."""
-    history = await record((Sample(lessons=n) for n in range(2 * KEPT)), HistoryClock(KEPT + 50))
+    history = await record(
+        (Sample(lessons=n) for n in range(2 * MAX_SAMPLES)), HistoryClock(MAX_SAMPLES + 50)
+    )
     hour = history.hours().host
-    assert len(hour.lessons) == KEPT - 1 == 3600 / INTERVAL
-    assert hour.lessons[-1] == KEPT + 50
+    assert len(hour.lessons) == MAX_SAMPLES - 1 == 3600 / INTERVAL
+    assert hour.lessons[-1] == MAX_SAMPLES + 50
 
 
 def test_counters_are_shown_by_interval_and_gauges_as_they_were() -> None:

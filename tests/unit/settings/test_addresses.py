@@ -19,7 +19,7 @@ Write = Callable[[str, str], Path]
 
 
 @pytest.mark.parametrize(
-    ("written", "meant"),
+    ("written", "normalised"),
     [
         ("WSS://LiveKit.Loqua.App/", "wss://livekit.loqua.app"),
         ("wss://livekit.loqua.app:443", "wss://livekit.loqua.app"),
@@ -31,10 +31,10 @@ Write = Callable[[str, str], Path]
         ("ws://10.0.0.7:65535", "ws://10.0.0.7:65535"),
     ],
 )
-def test_a_sound_address_is_taken_in_one_spelling(written: str, meant: str) -> None:
+def test_a_sound_address_is_taken_in_one_spelling(written: str, normalised: str) -> None:
     """Whatever an operator may write for it."""
-    assert normalise(written, WEBSOCKET) == meant
-    assert normalise(meant, WEBSOCKET) == meant
+    assert normalise(written, WEBSOCKET) == normalised
+    assert normalise(normalised, WEBSOCKET) == normalised
 
 
 WRONG = {

@@ -35,7 +35,7 @@ __all__ = [
     "write_config",
 ]
 
-KEPT = ("PATH", "HOME", "LANG", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR", "TMPDIR", "VIRTUAL_ENV")
+INHERITED = ("PATH", "HOME", "LANG", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR", "TMPDIR", "VIRTUAL_ENV")
 
 Say = Callable[[str], None]
 
@@ -161,7 +161,7 @@ def _use_local_scorer(tutors: Path, url: str) -> None:
 
 def inherited_environ() -> dict[str, str]:
     """Return what a host's process gets of this one's environment."""
-    return {name: os.environ[name] for name in KEPT if name in os.environ}
+    return {name: os.environ[name] for name in INHERITED if name in os.environ}
 
 
 @asynccontextmanager

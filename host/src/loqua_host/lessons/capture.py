@@ -65,32 +65,34 @@ class Capture:
 
     def note(self, message: BaseModel) -> None:
         """Keep a message of either direction, if a replay needs it."""
-        kept = self._redacted(message)
-        if kept is not None and len(self.messages) < MOST_MESSAGES:
-            self.messages.append(CapturedMessage(at=self._clock() - self._began, message=kept))
+        redacted = self._redacted(message)
+        if redacted is not None and len(self.messages) < MOST_MESSAGES:
+            self.messages.append(CapturedMessage(at=self._clock() - self._began, message=redacted))
 
     def _redacted(self, message: BaseModel) -> FromJob | ToJob | None:
-        kept: FromJob | ToJob | None = None
+        redacted: FromJob | ToJob | None = None
         match message:
             case Welcome():
-                kept = self._welcome(message)
+                redacted = self._welcome(message)
             case Checkpoint(turns=turns, seconds=seconds, progress=progress):
-                kept = Checkpoint(seconds=seconds, progress=progress, turns=self._new(turns))
+                redacted = Checkpoint(seconds=seconds, progress=progress, turns=self._new(turns))
             case CallSpecialist(agent_name=name, request=request):
                 texts = {
                     "focus": self._text(request.focus),
                     "words": [*map(self._text, request.words)],
                 }
-                kept = CallSpecialist(agent_name=name, request=HandoffRequest.model_validate(texts))
+                redacted = CallSpecialist(
+                    agent_name=name, request=HandoffRequest.model_validate(texts)
+                )
             case HandedBack(handback=handback):
-                kept = HandedBack(handback=Handback(outcome=handback.outcome))
+                redacted = HandedBack(handback=Handback(outcome=handback.outcome))
             case Returned():
-                kept = Returned(learner=NOBODY)
+                redacted = Returned(learner=NOBODY)
             case Finish(ending=ending, report=report, turns=turns):
                 final = LessonReport(progress=report.progress if report else None)
                 ending = Ending(reason=self._text(ending.reason), seconds=ending.seconds)
-                kept = Finish(ending=ending, report=final, turns=self._new(turns))
-        return kept
+                redacted = Finish(ending=ending, report=final, turns=self._new(turns))
+        return redacted
 
     def _welcome(self, message: Welcome) -> Welcome:
         self._known = message.turns

@@ -144,20 +144,20 @@ class Lessons:
             return
         await self._teach(lesson, prepared)
 
-    async def _learner_of(self, job: JobRef, seen: str) -> str:
+    async def _learner_of(self, job: JobRef, reported: str) -> str:
         """Return the learner that a job was dispatched for, unless they have left meanwhile.
 
         Raises:
             LedgerError: If the ledger is unreachable.
             RoomsError: If LiveKit does not list the participants.
         """
-        meant = self._dispatch_state.meant(job)
-        if meant is not None and meant != seen:
+        target = self._dispatch_state.target_of(job)
+        if target is not None and target != reported:
             inside = {one.identity for one in await self._rooms.participants(job.room)}
-            meant = meant if meant in inside else None
-        return meant or await self._choose(job, seen)
+            target = target if target in inside else None
+        return target or await self._choose(job, reported)
 
-    async def _choose(self, job: JobRef, seen: str) -> str:
+    async def _choose(self, job: JobRef, reported: str) -> str:
         """Return the learner of a job that this host did not dispatch: usually the one it sees.
 
         If that learner's lesson is over and another's is not, another host has dispatched the job
@@ -171,9 +171,9 @@ class Lessons:
         closed_entries = self._dispatch_state.closed_entries(job.room) | recorded
         over = {entry for entry, tutor in closed_entries if tutor == job.tutor}
         if not over:
-            return seen
+            return reported
         open_for = pick_open(await self._rooms.participants(job.room), over)
-        return seen if seen in open_for or not open_for else open_for[0]
+        return reported if reported in open_for or not open_for else open_for[0]
 
     async def language_for(self, room: str, tutor: str, identity: str) -> str:
         """Return a waiting learner's language, or the tutor's own if unknown.
@@ -338,14 +338,14 @@ class Lessons:
     async def _prepare(self, job: JobRef, identity: str | None) -> PreparedLesson:
         self._bind(job)
         agent_id = self._tutors[job.tutor].agent_id
-        meant = identity or self._dispatch_state.meant(job)
+        target = identity or self._dispatch_state.target_of(job)
         return await prepare(
             self._rooms,
             self._api,
             self._metrics,
             room=job.room,
             agent_id=agent_id,
-            identity=meant,
+            identity=target,
         )
 
     async def _open(self, link: JobLink, prepared: PreparedLesson) -> LiveLesson:

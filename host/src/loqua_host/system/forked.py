@@ -158,6 +158,6 @@ def _detach(files: Sequence[int]) -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for standard in range(3):
         os.dup2(null, standard)
-    kept = sorted({0, 1, 2, *files})
-    for before, after in zip(kept, [*kept[1:], os.sysconf("SC_OPEN_MAX")], strict=True):
+    needed = sorted({0, 1, 2, *files})
+    for before, after in zip(needed, [*needed[1:], os.sysconf("SC_OPEN_MAX")], strict=True):
         os.closerange(before + 1, after)

@@ -244,8 +244,8 @@ def read_step(written: object) -> LessonStep:
         case _:
             raise ValueError("one item is one step, such as `- says: Hola.`")
     if name not in STEPS:
-        meant = get_close_matches(str(name), STEPS, 1) or STEPS
-        raise ValueError(f"{name!r} is no step; write {', '.join(meant)}")
+        similar = get_close_matches(str(name), STEPS, 1) or STEPS
+        raise ValueError(f"{name!r} is no step; write {', '.join(similar)}")
     try:
         return STEPS[name].read(value)
     except ValidationError as error:
