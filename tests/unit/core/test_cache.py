@@ -113,8 +113,8 @@ def test_the_oldest_fetch_makes_room(cache: ContextCache[tuple[str, str]]) -> No
         cache.store((user, ""), WHOLE)
     cache.store(("a", ""), WHOLE)
     cache.store(("d", ""), WHOLE)
-    kept = [user for user in "abcd" if cache.fresh((user, "")) is not None]
-    assert kept == ["a", "c", "d"]
+    cached = [user for user in "abcd" if cache.fresh((user, "")) is not None]
+    assert cached == ["a", "c", "d"]
 
 
 @pytest.mark.parametrize(

@@ -210,7 +210,7 @@ class SimulatedHost:
 
     write_with_retry = write
 
-    async def keep(self) -> None:
+    async def maintain(self) -> None:
         """Renew the lease and take over what dead hosts left."""
         await recover(self.services)
 
@@ -349,7 +349,7 @@ class SimulatedCluster:
         """Start a host, as after a crash: with nothing but the ledger, and without one tutor."""
         host = SimulatedHost(self, f"{name}{next(self.numbers)}", but)
         await host.write(lambda db: renew_lease(db, host.name))
-        await host.keep()
+        await host.maintain()
         self.hosts[name] = host
 
     async def kill(self, name: str, *, agents_stay: bool) -> None:
@@ -399,7 +399,7 @@ class SimulatedCluster:
         while (left := end - self.now()) > 0:
             await asyncio.sleep(min(left, LEASE / 3))
             for host in list(self.hosts.values()):
-                await host.keep()
+                await host.maintain()
         for (room, agent), at in list(self.dead_agents.items()):
             if at <= self.now():
                 del self.dead_agents[room, agent]
@@ -462,8 +462,10 @@ class SimulatedCluster:
     def _close_if_empty(self, room: str) -> None:
         """Close a room in which nobody but agents is, unless one of them waits for its learner."""
         jobs = [job for job in self.jobs.values() if job.ref.room == room]
-        kept = any(job.away_since is not None for job in jobs)
-        if not kept and all(one.kind == "agent" for one in self.people.get(room, {}).values()):
+        waited_for = any(job.away_since is not None for job in jobs)
+        if not waited_for and all(
+            one.kind == "agent" for one in self.people.get(room, {}).values()
+        ):
             for job in jobs:
                 self._leave(job)
             self.people.pop(room, None)

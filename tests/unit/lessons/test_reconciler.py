@@ -386,7 +386,7 @@ async def test_who_finds_a_slot_at_another_host_is_not_asked_to_wait(
 ) -> None:
     """Hosts look one after the other; the first has none."""
     await cluster.start("west")
-    await host.keep()
+    await host.maintain()
     host.reconciler._capacity = lambda: Capacity(0, {"tutor": 0, "grammar": 0})
     for one in cluster.hosts.values():
         one.reconciler._seen["one", cluster.people["one"]["maria"].sid] = (

@@ -296,7 +296,7 @@ async def test_without_a_collector_nothing_is_traced(host: HostUnderTest) -> Non
 
 
 @pytest.mark.parametrize(
-    ("sampler", "share", "is_kept"),
+    ("sampler", "share", "is_sampled"),
     [
         ("always_on", "", True),
         ("always_off", "", False),
@@ -306,19 +306,19 @@ async def test_without_a_collector_nothing_is_traced(host: HostUnderTest) -> Non
     ],
 )
 async def test_a_job_is_sampled_whole_or_not_at_all(
-    host: HostUnderTest, providers: list[TracerProvider], sampler: str, share: str, is_kept: bool
+    host: HostUnderTest, providers: list[TracerProvider], sampler: str, share: str, is_sampled: bool
 ) -> None:
     """As OpenTelemetry's variables say; what is delivered for it later goes with it."""
     environ = {"OTEL_TRACES_SAMPLER": sampler, "OTEL_TRACES_SAMPLER_ARG": share}
     with open_traces(ENDPOINT | {name: value for name, value in environ.items() if value}):
         exported = Exported(providers[0])
         welcome = await teach(host, job_span("turn", 1))
-        if is_kept:
+        if is_sampled:
             await until(lambda: exported.named(LESSON))
         names = {span.name for span in exported.spans}
-    assert welcome.traced is is_kept
-    kept = {LESSON, "turn", "learner verification", "ledger open_lesson", "delivery record"}
-    assert kept <= names if is_kept else names == set()
+    assert welcome.traced is is_sampled
+    expected = {LESSON, "turn", "learner verification", "ledger open_lesson", "delivery record"}
+    assert expected <= names if is_sampled else names == set()
 
 
 def test_only_what_is_done_for_a_lesson_is_traced(exported: Exported) -> None:

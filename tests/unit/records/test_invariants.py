@@ -285,7 +285,7 @@ class Taught:
     """
 
     job: RecordsJob
-    kept: int = 0
+    saved: int = 0
     recorded: bool = False
     given_up: int | None = None
 
@@ -348,14 +348,14 @@ class RecordsMachine(RuleBasedStateMachine):
         else:
             lesson = before[opened.id]
             assert opened.restarts == lesson.job.row.restarts + 1
-            kept = (opened.progress or Progress()).words_learned
-            assert kept >= lesson.kept
+            saved = (opened.progress or Progress()).words_learned
+            assert saved >= lesson.saved
             # To bring a tutor back takes longer than a call may.
             for call in lesson.job.host.calls.waiting if lesson.job.host is not host else ():
                 self.api.answer(call, "lost on its way")
             self.turn(SETTLED)
             self.zombies.append(lesson.job)
-            lesson.job = RecordsJob(opened, host, kept)
+            lesson.job = RecordsJob(opened, host, saved)
 
     @precondition(lambda self: self.lessons)
     @rule(which=st.integers(0, 9), words=st.integers(0, 3), after=turns)
@@ -369,7 +369,7 @@ class RecordsMachine(RuleBasedStateMachine):
             job.words += words
         progress = Progress(words_learned=job.words)
         self.run(job.host.ledger.save_progress(job.row, 1.0, progress, {}))
-        lesson.kept = job.words
+        lesson.saved = job.words
         job.host.delivery.wake()
         self.turn(after)
 
@@ -380,9 +380,9 @@ class RecordsMachine(RuleBasedStateMachine):
         job = self.zombies[which % len(self.zombies)]
         if job.host in self.hosts:
             text = "SELECT progress, closed_at FROM lesson WHERE id = ?"
-            kept = job.host.database.raw.execute(text, (job.row.id,)).fetchone()
+            saved = job.host.database.raw.execute(text, (job.row.id,)).fetchone()
             self.run(self._close(job, Kind.FAILED) if ends else self._go_wild(job))
-            assert job.host.database.raw.execute(text, (job.row.id,)).fetchone() == kept
+            assert job.host.database.raw.execute(text, (job.row.id,)).fetchone() == saved
 
     @precondition(lambda self: self.lessons)
     @rule(which=st.integers(0, 9), at=hosts)

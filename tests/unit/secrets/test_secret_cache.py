@@ -61,7 +61,7 @@ def secret(*values: str) -> Secret:
     return Secret(*(Sealed(value) for value in values))
 
 
-def kept(place: FakeSource, clock: SystemClock | None = None) -> SecretCache:
+def cache_of(place: FakeSource, clock: SystemClock | None = None) -> SecretCache:
     """Keep what is in a place."""
     variables = {JWT: "AGENT_JWT_TOKEN", SHARED: "PROD_AGENT_SECRET"}
     first = {JWT: secret("a.first.jwt"), SHARED: secret("one")}
@@ -78,7 +78,7 @@ async def values(secrets: SecretCache, name: CoreSecret = SHARED, *, fresh: bool
 async def test_reading_asks_nobody() -> None:
     """What was seen last serves every exchange."""
     place = FakeSource()
-    secrets = kept(place)
+    secrets = cache_of(place)
     place.secrets["PROD_AGENT_SECRET"] = secret("two")
     assert await values(secrets, fresh=False) == ["one"]
     assert place.fetched == []
@@ -87,7 +87,7 @@ async def test_reading_asks_nobody() -> None:
 async def test_a_fresh_reading_follows_a_change_and_keeps_the_old_value() -> None:
     """Until the change after it."""
     place = FakeSource()
-    secrets = kept(place)
+    secrets = cache_of(place)
     for value, seen in (("two", ["two", "one"]), ("two", ["two", "one"]), ("3", ["3", "two"])):
         place.secrets["PROD_AGENT_SECRET"] = secret(value)
         assert await values(secrets, fresh=True) == seen
@@ -97,7 +97,7 @@ async def test_a_fresh_reading_follows_a_change_and_keeps_the_old_value() -> Non
 async def test_the_sources_own_previous_value_counts_more() -> None:
     """It knows of changes that this host never saw."""
     place = FakeSource()
-    secrets = kept(place)
+    secrets = cache_of(place)
     place.secrets["PROD_AGENT_SECRET"] = secret("three", "two")
     assert await values(secrets, fresh=True) == ["three", "two"]
 
@@ -106,7 +106,7 @@ async def test_the_sources_own_previous_value_counts_more() -> None:
 async def test_an_outage_keeps_the_last_value_and_is_reported(*, gone: bool) -> None:
     """Also when the secret is not there any more."""
     place = FakeSource()
-    secrets = kept(place)
+    secrets = cache_of(place)
     place.secrets.pop("PROD_AGENT_SECRET")
     place.fault = None if gone else SecretsError("no answer")
     with capture_logs() as logs:
@@ -119,7 +119,7 @@ async def test_an_outage_keeps_the_last_value_and_is_reported(*, gone: bool) -> 
 async def test_each_look_up_is_reported_without_a_value() -> None:
     """The first ones too, once somebody listens; an auditor sees which, where and whether new."""
     place, clock = FakeSource(), Pauses()
-    secrets = kept(place, clock)
+    secrets = cache_of(place, clock)
     place.secrets["PROD_AGENT_SECRET"] = secret("two")
     with capture_logs() as logs:
         watching = asyncio.create_task(secrets.watch())
@@ -142,7 +142,7 @@ async def test_each_look_up_is_reported_without_a_value() -> None:
 async def test_whoever_follows_hears_once_all_have_been_looked_up() -> None:
     """What belongs together, such as a key and its secret, is seen together."""
     place, clock = FakeSource(), Pauses()
-    secrets = kept(place, clock)
+    secrets = cache_of(place, clock)
     place.secrets |= {"AGENT_JWT_TOKEN": secret("a.new.jwt"), "PROD_AGENT_SECRET": secret("two")}
     seen: list[tuple[str, str]] = []
 
@@ -160,7 +160,7 @@ async def test_whoever_follows_hears_once_all_have_been_looked_up() -> None:
 async def test_many_that_ask_at_once_share_one_look_up_that_begins_after_they_asked() -> None:
     """A look-up under way may have seen the old value; whoever asks later waits for another."""
     place = FakeSource()
-    secrets = kept(place)
+    secrets = cache_of(place)
     place.answer.clear()
     early = asyncio.create_task(values(secrets, fresh=True))
     assert await asyncio.to_thread(place.asked.wait, 5)
@@ -179,7 +179,7 @@ async def test_many_that_ask_at_once_share_one_look_up_that_begins_after_they_as
 async def test_a_value_that_cannot_be_used_is_not_followed(bad: str) -> None:
     """The last good one stays, with a warning, until there is a good one again."""
     place = FakeSource()
-    secrets = kept(place)
+    secrets = cache_of(place)
     place.secrets["AGENT_JWT_TOKEN"] = secret(bad)
     with capture_logs() as logs:
         assert await values(secrets, JWT, fresh=True) == ["a.first.jwt"]
@@ -194,7 +194,7 @@ async def test_a_value_that_cannot_be_used_is_not_followed(bad: str) -> None:
 async def test_whatever_the_source_raises_keeps_the_last_value_and_the_watch() -> None:
     """Clients of vaults raise what they like."""
     place, clock = FakeSource(), Pauses()
-    secrets = kept(place, clock)
+    secrets = cache_of(place, clock)
     place.fault = RuntimeError("what nobody foresaw")
     with capture_logs() as logs:
         watching = asyncio.create_task(secrets.watch())

@@ -76,13 +76,13 @@ def test_what_no_proxy_names_is_reached_directly(
 def test_host_and_jobs_keep_the_same_variables() -> None:
     """The host executes itself again with them, and its jobs come from it; once more is no more."""
     given = {"https_proxy": PROXY, "NO_PROXY": "livekit", "SECRET": "hunter2"}
-    kept = safe_environ(given | {"SSL_CERT_FILE": "/ca.pem"})
-    assert {kept[name] for name in ("HTTPS_PROXY", "https_proxy", "WSS_PROXY")} == {PROXY}
-    assert (kept["NO_PROXY"], kept["no_proxy"]) == ("livekit", "livekit")
-    assert kept["SSL_CERT_FILE"] == kept["REQUESTS_CA_BUNDLE"] == "/ca.pem"
-    assert kept["NETRC"] == os.devnull
-    assert "SECRET" not in kept
-    assert safe_environ(kept) == kept
+    safe = safe_environ(given | {"SSL_CERT_FILE": "/ca.pem"})
+    assert {safe[name] for name in ("HTTPS_PROXY", "https_proxy", "WSS_PROXY")} == {PROXY}
+    assert (safe["NO_PROXY"], safe["no_proxy"]) == ("livekit", "livekit")
+    assert safe["SSL_CERT_FILE"] == safe["REQUESTS_CA_BUNDLE"] == "/ca.pem"
+    assert safe["NETRC"] == os.devnull
+    assert "SECRET" not in safe
+    assert safe_environ(safe) == safe
 
 
 def test_livekits_native_client_sees_no_proxy_where_none_is_meant(
