@@ -41,7 +41,7 @@ class RequestTrace:
 
 
 _CONNECTING = ("connect_tcp.started", "start_tls.started", "setup_socks5_connection.started")
-"""What a transport does before it sends; to a proxy it has sent something else before."""
+"""Events before a request is sent; to a proxy, the transport has already sent CONNECT."""
 
 
 class Transport(Protocol):

@@ -69,7 +69,7 @@ class JobRef:
 
 
 Authorise = Callable[[str, int], JobRef]
-"""Return the job of a token and of the pid at the socket, or raise LinkError."""
+"""A function that returns the job of a token and of the pid at the socket, or raises LinkError."""
 
 
 class JobLink:
