@@ -43,7 +43,7 @@ LEXICON = PronunciationLexicon.packaged()
 
 
 @dataclass(slots=True)
-class Speaker:
+class SimulatedLearner:
     """A synthetic learner.
 
     Attributes:
@@ -110,12 +110,12 @@ class Speaker:
         return 0.95 if self.chance.random() < FOUND else 0.4
 
 
-def speakers(number: int) -> Iterator[Speaker]:
+def speakers(number: int) -> Iterator[SimulatedLearner]:
     """Yield learners whose weak sounds are drawn from all that the language names."""
     for seed in range(number):
         chance = random.Random(seed)  # noqa: S311  # no secret
         weak = chance.sample(sorted(LANGUAGE.sounds), WEAK)
-        yield Speaker(chance, dict.fromkeys(weak, WRONG))
+        yield SimulatedLearner(chance, dict.fromkeys(weak, WRONG))
 
 
 async def main(learners: str = str(LEARNERS)) -> None:

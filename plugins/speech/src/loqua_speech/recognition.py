@@ -63,7 +63,7 @@ _HYPOTHESES = 8  # the likeliest texts, of which the sound may choose another th
 
 
 @dataclass(frozen=True, slots=True)
-class _Attempt:
+class _Decoding:
     """Parameters of decoding: the encoder's context (100 frames a second), and sampling."""
 
     frames: int
@@ -72,7 +72,7 @@ class _Attempt:
 
 # The encoder's cost goes with its window. Half of Whisper's 30 s costs a third and errs no more
 # often on accented speech (37.5 % of words against 36.7 %); a runaway gets the whole, then luck.
-_ATTEMPTS = (_Attempt(1500, 0.0), _Attempt(3000, 0.0), _Attempt(3000, 0.6))
+_ATTEMPTS = (_Decoding(1500, 0.0), _Decoding(3000, 0.0), _Decoding(3000, 0.6))
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +255,7 @@ class Whisper:
         )
 
     def _decode(
-        self, encoded: object, tokenizer: Tokenizer, attempt: _Attempt, limit: int, prompt: str
+        self, encoded: object, tokenizer: Tokenizer, attempt: _Decoding, limit: int, prompt: str
     ) -> Passage:
         prompt_tokens = self._model.get_prompt(
             tokenizer,

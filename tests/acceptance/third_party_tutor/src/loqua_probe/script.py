@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from loqua_host import LessonReport, Progress
 
-__all__ = ["Attack", "Attempts", "Misbehaviour", "ProbeScript", "SecretSearch"]
+__all__ = ["Attack", "DeniedAttempts", "Misbehaviour", "ProbeScript", "SecretSearch"]
 
 Misbehaviour = Literal["raise", "hang", "nonsense", "block"]
 Attack = Literal[
@@ -44,7 +44,7 @@ class SecretSearch(BaseModel):
     files: tuple[Path, ...] = ()
 
 
-class Attempts(BaseModel):
+class DeniedAttempts(BaseModel):
     """The targets of attempts that the kernel denies.
 
     Attributes:
@@ -87,7 +87,7 @@ class ProbeScript(BaseModel):
     beats: bool = False
     attack: Attack | None = None
     misbehaviour: str | None = None
-    attempts: Attempts | None = None
+    attempts: DeniedAttempts | None = None
     calls: str | None = None
     search: SecretSearch | None = None
     clings: bool = False
