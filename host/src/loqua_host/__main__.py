@@ -13,10 +13,10 @@ WITH_SECRETS = frozenset({"check", "drain", "records", "region", "run", "timelin
 """The commands that read secrets."""
 
 SHARED = ("loqua_host.job.entrypoint", "loqua_host.announcements.player")
-"""The imports that the host and its jobs share, above all LiveKit."""
+"""What the host and its jobs both import, LiveKit above all."""
 
 JOBS_ONLY = ("loqua_host.job.preload", "livekit.agents.ipc._preload")
-"""The imports that only jobs need, with any configuration."""
+"""What jobs alone need, whatever is configured."""
 
 
 def main() -> None:

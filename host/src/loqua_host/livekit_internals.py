@@ -609,7 +609,7 @@ def accept_sources(room_io: RoomIO, sources: Collection[int]) -> Any:
 
 
 TrackOutput = _ParticipantAudioOutput
-"""LiveKit's output that publishes an audio track in a room."""
+"""Publishes an audio track in a room, and plays there."""
 
 TranscriptionOutput = _ParticipantTranscriptionOutput
 """LiveKit's output that publishes one participant's transcripts."""
