@@ -1,4 +1,4 @@
-"""How the tests are marked and spread over processes, and that CI skips none of them."""
+"""Pytest configuration: marks, distribution over worker processes, and no skips in CI."""
 
 import gc
 import os
@@ -33,7 +33,7 @@ hypothesis.settings.load_profile("suite")
 if sys.version_info < (3, 12):
     vars(traceback)["_extract_caret_anchors_from_line_segment"] = lambda _: None
 
-# Several processes import what one of them has compiled, also where Python is told not to keep it.
+# Several processes import what one of them has compiled, even if Python stores no bytecode.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
@@ -98,7 +98,7 @@ def _rank(file: str) -> int:
 
 
 class ByKind(LoadScopeScheduling):
-    """Gives each worker a file of its own kind, or of the next kind when there is none left.
+    """A scheduler that gives each worker files of its own kind first, then files of other kinds.
 
     As long as LiveKit's server is being built, all run unit tests. xdist's own groups need an
     attribute that pytest no longer has (xdist 3.8.0, pytest 9.2.0).

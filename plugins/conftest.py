@@ -62,7 +62,7 @@ class LessonUnderTest:
 
     @property
     def last(self) -> str:
-        """What the tutor said last."""
+        """The tutor's last utterance."""
         messages = self.lesson.session.history.messages()
         return [it.text_content or "" for it in messages if it.role == "assistant"][-1]
 

@@ -1,4 +1,4 @@
-"""Certificates of this machine's loopback, as an operator's authority would issue them."""
+"""TLS certificates for loopback, from a certificate authority like an operator's."""
 
 import ipaddress
 from datetime import UTC, datetime, timedelta

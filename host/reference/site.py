@@ -1,4 +1,4 @@
-"""The documentation's pages that are no files of docs/, its links, and llms.txt.
+"""The site's generated pages, its links, and llms.txt.
 
 MkDocs calls the `on_…` functions (mkdocs.org, Developer Guide, Hooks).
 """

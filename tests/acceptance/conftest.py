@@ -1,4 +1,4 @@
-"""One speech server for all tests of a process: it keeps nothing, and its model takes seconds."""
+"""One speech server for all tests of a process, because its model takes seconds to load."""
 
 import ctypes
 import os

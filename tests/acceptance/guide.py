@@ -1,4 +1,4 @@
-"""A tutor that greets, answers, and calls a specialist when it is asked for help."""
+"""A tutor that greets, answers, and calls a specialist when asked for help."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ __all__ = ["Guide"]
 
 
 class Guide(Agent):
-    """Understands little, so that a recogniser's spelling makes no difference."""
+    """A tutor with simple patterns, so that a recogniser's spelling makes no difference."""
 
     def __init__(self) -> None:
         super().__init__(instructions="", llm=None)

@@ -1,4 +1,4 @@
-"""A hosted speech and language provider that can be taken away and given back."""
+"""A hosted provider of speech and language engines that a test can stop and restore."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ SPOKEN = 30_000
 
 @dataclass(slots=True)
 class Provider:
-    """What a provider does now, and how often it was asked.
+    """The provider's current behaviour, and the number of its requests.
 
     Attributes:
         reply: What its model says.
@@ -89,14 +89,14 @@ class Provider:
 
 
 def _chunk(delta: dict[str, str], reason: str | None = None) -> bytes:
-    told = {
+    chunk = {
         "id": "1",
         "object": "chat.completion.chunk",
         "created": 1,
         "model": "m",
         "choices": [{"index": 0, "delta": delta, "finish_reason": reason}],
     }
-    return f"data: {json.dumps(told)}\n\n".encode()
+    return f"data: {json.dumps(chunk)}\n\n".encode()
 
 
 @asynccontextmanager

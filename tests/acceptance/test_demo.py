@@ -1,4 +1,4 @@
-"""`loqua-host demo`: three lessons that end in the records their scripts say, and no trace."""
+"""`loqua-host demo`: three lessons with the expected records, and nothing left behind."""
 
 import json
 import re

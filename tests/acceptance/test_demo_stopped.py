@@ -1,4 +1,4 @@
-"""`loqua-host demo` until Ctrl-C, which leaves nothing behind."""
+"""`loqua-host demo`, stopped by Ctrl-C, with nothing left behind."""
 
 import asyncio
 import os

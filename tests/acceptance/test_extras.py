@@ -1,4 +1,4 @@
-"""What is for development only need not be installed."""
+"""Installations without the packages for development."""
 
 import asyncio
 import sys

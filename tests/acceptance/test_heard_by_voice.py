@@ -1,4 +1,4 @@
-"""Learners who speak as pages and people do: by any track, and until they leave."""
+"""Spoken lessons with learners' audio on any track, until they leave."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -46,7 +46,7 @@ async def test_what_a_learner_was_saying_as_they_left_is_in_progress_and_record(
 ) -> None:
     """They leave in the middle of a word: what could be recognised by then counts, all or a part.
 
-    Their track has no source, as several SDKs publish it unless they are told better.
+    Their track has no source, as several SDKs publish it by default.
     """
     (parts, log), user = host, new("user")
     order = await synthesise_line(f"{parts.speech_url}/v1", ORDER, "es")

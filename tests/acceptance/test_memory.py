@@ -1,4 +1,4 @@
-"""What a process per lesson costs, as the README tells it."""
+"""The memory of a process per lesson, compared with the README's figures."""
 
 import subprocess
 import sys

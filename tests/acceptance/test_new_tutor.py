@@ -1,4 +1,4 @@
-"""Tutors, and then the demo, in the environment of authors: wheels, and nothing of this project."""
+"""New tutors and the demo in an author's environment: installed wheels only."""
 
 import os
 import shutil

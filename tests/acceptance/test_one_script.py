@@ -1,4 +1,4 @@
-"""One script with an outage, a specialist and a crash: on virtual time, and in a real room."""
+"""One script with an outage, a specialist and a crash, on virtual time and in a real room."""
 
 import time
 

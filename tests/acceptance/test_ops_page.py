@@ -1,4 +1,4 @@
-"""The status page in a browser, as an operator watches it during an incident."""
+"""The status page in a browser during an incident."""
 
 import re
 from collections.abc import AsyncIterator

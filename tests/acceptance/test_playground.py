@@ -1,4 +1,4 @@
-"""The playground as a person meets it, in a headless Chromium with a fake microphone."""
+"""The playground in a headless Chromium with a fake microphone."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Faults of a learner's connection: those that livekit-client itself simulates, and the track's."""
+"""Connection faults of a learner's browser, simulated by livekit-client or on the track."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What README.md and config/README.md show and name is there and works."""
+"""The code, commands and settings in README.md and config/README.md."""
 
 import inspect
 import os
@@ -77,7 +77,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @dataclass(slots=True)
 class RecordingSession:
-    """A voice session that only remembers what was said in it."""
+    """A voice session that records the sentences said in it."""
 
     said: list[str] = field(default_factory=list)
 

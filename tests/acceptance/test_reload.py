@@ -1,4 +1,4 @@
-"""A tutor is enabled, changed and disabled; who listens to another one hears nothing of it."""
+"""Tutors enabled, changed and disabled, without a sound in another tutor's lesson."""
 
 import asyncio
 import os
@@ -33,7 +33,7 @@ to a lost lesson would be silent for more than two."""
 
 @dataclass
 class Recording:
-    """When a tutor was audible, frame by frame, in seconds of the loop's clock."""
+    """The times at which a tutor was audible, frame by frame, in seconds of the loop's clock."""
 
     heard: list[float] = field(default_factory=list)
     began: asyncio.Event = field(default_factory=asyncio.Event)
@@ -86,13 +86,13 @@ async def listening(parts: Parts, room: str) -> AsyncIterator[Recording]:
 
 async def move(config: Path, log: HostLog) -> None:
     """Enable a tutor, change it, disable it."""
-    for keys, told in (
+    for keys, fields in (
         ({"enabled": True}, "enabled=grammar"),
         ({"max_concurrent_jobs": 3}, "changed=grammar"),
         ({"enabled": False}, "disabled=grammar"),
     ):
         write(config, "grammar", **keys)
-        await log.until("config.reloaded", told)
+        await log.until("config.reloaded", fields)
 
 
 async def test_changes_of_one_tutor_are_not_heard_in_the_lessons_of_another(

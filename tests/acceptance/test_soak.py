@@ -1,4 +1,4 @@
-"""Learners come and go while one thing after the other breaks: nobody is left, nothing lost."""
+"""Learners who come and go during faults, without a loss."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""A configuration with mistakes: the start is refused, all reasons at once, each with its hint."""
+"""A refused start of an invalid configuration: all problems at once, each with its hint."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""What mypy, as strict as it can be, says of tutors, by the configuration that authors begin with.
+"""mypy's strictest findings on tutors, with the configuration that authors start with.
 
 All in one file, for one process and one configuration: LiveKit's types alone take half a minute,
 and what mypy keeps of them is for the same options only.

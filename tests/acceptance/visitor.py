@@ -1,4 +1,4 @@
-"""A playground in front of a host, and a person at its page."""
+"""A playground with its host, and a person at its page."""
 
 import asyncio
 import contextlib
@@ -47,7 +47,7 @@ LOOKS: tuple[Any, ...] = ((PHONE, "light"), (DESKTOP, "dark"))
 
 @dataclass(slots=True)
 class Playground:
-    """A playground that is served, with the parts and the log of its host."""
+    """A running playground, with the parts and the log of its host."""
 
     url: str
     parts: Parts
@@ -142,7 +142,7 @@ def _silence(seconds: float) -> bytes:
 
 @dataclass
 class Visitor:
-    """A person at the page, and what the browser complained of."""
+    """A person at the page, and the browser's errors."""
 
     page: Page
     complaints: list[str] = field(default_factory=list)

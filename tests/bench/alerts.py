@@ -1,4 +1,4 @@
-"""Each alert seen firing by a fault in a real run, and none in a healthy one.
+"""Each alert fired by a fault in a real run, and no alert in a healthy one.
 
 Run from the project's root, as root, with `python -m tests.bench.alerts`; prints a line for each
 alert and ends with 0 if each fired by its fault, fell silent after it, and none fired before.
@@ -169,12 +169,12 @@ class FaultableDeployment:
 
     @property
     def secrets(self) -> Path:
-        """Where the host looks for its secrets."""
+        """The directory of the host's secrets."""
         return self.directory / "secrets"
 
     @property
     def disk(self) -> Path:
-        """Where the ledger's disk is, as the host sees it."""
+        """The directory of the ledger's disk, as the host sees it."""
         return self.directory / "disk"
 
     async def start(self) -> None:
@@ -211,9 +211,9 @@ class FaultableDeployment:
         process = await asyncio.create_subprocess_exec(
             *self.entering(*command), stdout=PIPE, env=plugins | self.deployment.environ()
         )
-        told, _ = await process.communicate()
+        output, _ = await process.communicate()
         assert process.returncode == 0, f"{command[0]} failed in {command}"
-        return told.decode()
+        return output.decode()
 
     def entering(self, *command: str) -> list[str]:
         """Return a command that sees the disks that the host sees."""
@@ -442,14 +442,14 @@ async def until(client: httpx.AsyncClient, met: Callable[[set[str]], bool]) -> f
 
 async def provoke(stage: FaultableDeployment, client: httpx.AsyncClient, alert: str) -> bool:
     """Cause a fault until its alert fires, end it until the alert stops; return success."""
-    told, fault = FAULTS[alert]
+    description, fault = FAULTS[alert]
     async with running_in_background(stage) as tasks:
         tasks.create_task(fault(stage, tasks))
         took = await until(client, lambda fired: alert in fired)
         others = sorted(await firing(client) - {alert})
     quiet = await until(client, lambda fired: not fired)
     also = f"; also {', '.join(others)}" if others else ""
-    say(f"{alert:26} {shown(took):>7}, silent after {shown(quiet):>7}  {told}{also}")
+    say(f"{alert:26} {shown(took):>7}, silent after {shown(quiet):>7}  {description}{also}")
     return took is not None and quiet is not None
 
 

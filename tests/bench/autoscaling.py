@@ -33,7 +33,7 @@ DAY = 24 * HOUR
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a ScaledObject and its Deployment say.
+    """The scaling rules of a ScaledObject and its Deployment.
 
     Attributes:
         per_pod: The lessons that one pod is for, also the least buffer.
@@ -108,7 +108,7 @@ class Autoscaler:
 
 @dataclass(slots=True)
 class Pod:
-    """A pod: when it is ready, when its lessons end, and since when it drains."""
+    """A pod: the time of its readiness, the ends of its lessons, and the start of its drain."""
 
     ready: int
     ends: list[int] = field(default_factory=list)
@@ -117,7 +117,7 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What a step saw.
+    """The values of one step.
 
     Attributes:
         replicas: Pods that do not drain, ready or not.

@@ -1,11 +1,11 @@
-"""A burst of learners by voice, twice the machine's capacity: who is served, and how soon.
+"""A burst of learners by voice, twice the machine's capacity: learners served, and their waits.
 
-Run `uv run python -m tests.bench.burst [learners] [max_lessons]`, 10 learners and `auto` unless
-told otherwise; a number of lessons shows what the same burst does where nothing is measured.
-Speech is the packaged one, offline; the tutor answers whatever is said with one sentence. First
-one learner talks alone, then all come at once, talk for some turns and leave. Prints as JSON, in
-seconds: last word → first sound alone and in the burst, first sound from a learner's coming, when
-those who had to wait were told, and how many lessons ran at once.
+Run `uv run python -m tests.bench.burst [learners] [max_lessons]`, by default 10 learners and
+`auto`. A number for `max_lessons` shows the same burst without measured capacity. Speech is
+offline, and the tutor answers every turn with one sentence. First, one learner talks alone. Then
+all learners enter at once, talk for some turns and leave. The result is JSON, in seconds: from the
+last word to the first sound, alone and in the burst; from a learner's entry to the first sound,
+and to the notice that they have to wait; and the number of concurrent lessons.
 """
 
 import asyncio
@@ -86,7 +86,7 @@ class BurstVisit:
 
     user_id: str
     shown: float | None = None
-    told: float | None = None
+    notified: float | None = None
     first_sound: float | None = None
     left: float | None = None
     replies: list[float | None] = field(default_factory=list)
@@ -136,8 +136,8 @@ class TutorAudio:
                 if TUTOR in who.attributes:
                     self.last = now()
                     self._news.set()
-                elif self.visit.told is None:
-                    self.visit.told = now() - self.came
+                elif self.visit.notified is None:
+                    self.visit.notified = now() - self.came
         finally:
             await stream.aclose()
 
@@ -163,26 +163,26 @@ async def talk(parts: Parts, user_id: str, sounds: Sequence[bytes], turns: int) 
     """Enter, wait for the greeting, talk for some turns and leave."""
     visit, came = BurstVisit(user_id), now()
     async with entered(parts, user_id, f"room_{user_id}") as voice:
-        ears = TutorAudio(voice, visit, came)
-        async with ears.listening():
+        tutor = TutorAudio(voice, visit, came)
+        async with tutor.listening():
             async with asyncio.timeout(STAY):
-                visit.first_sound = await ears.sound_after(came) - came
+                visit.first_sound = await tutor.sound_after(came) - came
             for turn in range(turns):
-                await ears.silence()
+                await tutor.silence()
                 await asyncio.sleep(THOUGHT)
-                visit.replies.append(await reply(ears, sounds[turn % len(sounds)]))
+                visit.replies.append(await reply(tutor, sounds[turn % len(sounds)]))
             visit.left = now() - came
     return visit
 
 
-async def reply(ears: TutorAudio, sound: bytes) -> float | None:
+async def reply(tutor: TutorAudio, sound: bytes) -> float | None:
     """Speak a line and return the seconds of silence after it."""
     samples = np.frombuffer(sound, "<i2")
-    await ears.voice.say(sound)
+    await tutor.voice.say(sound)
     said = now() - len(samples) / SAMPLE_RATE + audible_extent(samples)[1]
     try:
         async with asyncio.timeout(PATIENCE):
-            return await ears.sound_after(said) - said
+            return await tutor.sound_after(said) - said
     except TimeoutError:
         return None
 
@@ -206,7 +206,7 @@ async def measure(parts: Parts, log: HostLog, learners: int) -> dict[str, Any]:
         "first_sounds": sorted(round(one.first_sound or 0.0, 1) for one in visits),
         "waited": len(waited),
         "shown": spread([one.shown for one in waited]),
-        "told": spread([one.told for one in waited]),
+        "notified": spread([one.notified for one in waited]),
         "at_once": at_once(visits),
         "last_left": round(max(one.left or 0.0 for one in visits), 1),
         "records": sum(records),

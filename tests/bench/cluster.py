@@ -56,7 +56,7 @@ BEATS = 3
 
 @dataclass(slots=True)
 class Member:
-    """One of the hosts, and its own links to what all of them use.
+    """One of the hosts, with its own links to the shared services.
 
     Attributes:
         environ: Over the variables that name the links.
@@ -101,7 +101,7 @@ class Member:
 
     @property
     def lessons(self) -> int:
-        """How many lessons it has begun or resumed that another has not resumed since."""
+        """The number of lessons that it started or resumed."""
         log = self.running.log
         return len(log.find("lesson.opened")) + len(log.find("lesson.resumed"))
 
@@ -134,7 +134,7 @@ class Member:
 
 @dataclass(slots=True)
 class Attendance:
-    """A learner in a room, and when a tutor taught there, by the learner's clock.
+    """A learner in a room, and the times of its tutor, by the learner's clock.
 
     Attributes:
         also: The learner in the same room of other LiveKit servers.

@@ -1,4 +1,4 @@
-"""Hold lessons in the container, as config/kubernetes runs it, and stop it with a lesson in it.
+"""Lessons in the container that config/kubernetes runs, and its stop during a lesson.
 
 `python -m tests.bench.container ROOT`, as root, prints figures as JSON, and ends with 0 if all is
 well. ROOT is the image's file system; `bash tests/bench/image.sh` builds it without a registry.

@@ -47,7 +47,7 @@ def serve(ready: Connection) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """How many calls a second were made, and the seconds that one in a hundred exceeded."""
+    """Calls per second, and the 99th percentile of their seconds."""
 
     rate: float
     p99: float

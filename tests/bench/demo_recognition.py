@@ -1,4 +1,4 @@
-"""How often the recogniser transcribes the demo's lines word for word.
+"""The share of the demo's lines that the recogniser transcribes word for word.
 
 Run `uv run python tests/bench/demo_recognition.py [times]`; the default is 50 times. It prints how
 often each line was recognised correctly, and fails if any line was misrecognised. Each time has its
@@ -30,7 +30,9 @@ def main(times: int) -> bool:
             pcm = b"".join(synthesize(line, voice=voice_for(lesson.language)))
             sound = np.frombuffer(pcm, np.int16).astype(np.float32) / 32768
             heard = [
-                whisper.hear(_received(sound, np.random.default_rng(seed)), lesson.language).text
+                whisper.transcribe(
+                    _received(sound, np.random.default_rng(seed)), lesson.language
+                ).text
                 for seed in range(times)
             ]
             wrong = {text for text in heard if _words(text) != _words(line)}

@@ -1,4 +1,4 @@
-"""How well the tutor's echo is told from learners: `python -m tests.bench.echoes`; needs espeak-ng.
+"""Detection of the tutor's echo: `python -m tests.bench.echoes`; needs espeak-ng.
 
 SVOX Pico says the openings of the scenarios as their tutor. They come back 12 dB softer, in a
 reverberant room, with noise, later, through a network that stretches and shortens them; learners

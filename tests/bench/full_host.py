@@ -1,4 +1,4 @@
-"""A full host: when learners are told that they wait, and served when others leave.
+"""A full host: the time until learners are notified that they wait, and until they are served.
 
 Run `uv run python -m tests.bench.full_host`: 20 learners come at once to a host with 5 places,
 stay 5 s each once a lesson has begun, and leave; the host would wait 20 s for each. Prints as

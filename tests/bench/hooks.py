@@ -1,4 +1,4 @@
-"""What the host adds to a call of a tutor's hook: its own task, its limit and its trace."""
+"""The overhead of a hook call in the host: its task, time limit and trace."""
 
 import asyncio
 import time

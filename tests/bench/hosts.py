@@ -1,4 +1,4 @@
-"""What learners notice when one of three hosts is killed, frozen, cut off or replaced.
+"""Interruptions of lessons when one of three hosts is killed, frozen, cut off or replaced.
 
 Run from the project's root with `python -m tests.bench.hosts [case]...`; prints its figures as JSON
 and as a table, and ends with 0 if no record was lost or doubled. Everything is real but the tutor,

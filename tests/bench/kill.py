@@ -1,4 +1,4 @@
-"""Kill hosts repeatedly while they deliver: no record is lost, none arrives twice.
+"""Repeated kills of delivering hosts, without a lost or duplicate record.
 
 Run with `python tests/bench/kill.py`; prints its figures as JSON, and ends with 0 if all is well.
 
@@ -72,7 +72,7 @@ class DriverConfig(BaseModel):
 
 
 class HastyClock:
-    """A clock that runs too fast, the same in every process."""
+    """A clock that runs too fast, equally in every process."""
 
     def monotonic(self) -> float:
         """Return seconds of its own."""
@@ -88,7 +88,7 @@ class HastyClock:
 
 
 async def drive(host: DriverConfig) -> None:
-    """Teach a share of the lessons and what others left, until nothing is owed by anybody."""
+    """Teach a share of the lessons and what others left, until no outbox has an entry."""
     settings = CoreSettings.model_validate(
         {
             "api_base_url": host.url,
@@ -228,7 +228,7 @@ async def torture(
     finally:
         serving.cancel()
         await asyncio.wait([serving])
-    told = set[str]().union(*(one for one, _ in runs))
+    acknowledged = set[str]().union(*(one for one, _ in runs))
     return {
         "ledger": "postgres" if postgres else "sqlite",
         "hosts": len(hosts),
@@ -236,12 +236,12 @@ async def torture(
         "kills": sum(killed for _, killed in runs),
         "seconds": round(time.monotonic() - begun, 1),
         "dead": dead,
-        **_count(arrived, told, lessons),
+        **_count(arrived, acknowledged, lessons),
     }
 
 
 async def _drive_to_the_end(host: DriverConfig, kills: int) -> tuple[set[str], int]:
-    told: set[str] = set()
+    acknowledged: set[str] = set()
     killed = 0
     while True:
         process = await asyncio.create_subprocess_exec(
@@ -257,9 +257,9 @@ async def _drive_to_the_end(host: DriverConfig, kills: int) -> tuple[set[str], i
             if process.returncode is None:
                 process.kill()
                 killed += 1
-        told |= {line.split()[1].decode() for line in (await reading).splitlines() if line}
+        acknowledged |= {line.split()[1].decode() for line in (await reading).splitlines() if line}
         if await process.wait() == 0:
-            return told, killed
+            return acknowledged, killed
 
 
 async def _dead(host: DriverConfig) -> int:
@@ -268,7 +268,7 @@ async def _dead(host: DriverConfig) -> int:
 
 
 def _count(
-    arrived: dict[str, list[dict[str, dict[str, object]]]], told: set[str], lessons: int
+    arrived: dict[str, list[dict[str, dict[str, object]]]], acknowledged: set[str], lessons: int
 ) -> dict[str, int | bool]:
     records = Counter(str(one["payload"]["sessionId"]) for one in arrived["sessions"])
     lost = {f"visit-lesson{number}" for number in range(lessons)} - records.keys()
@@ -277,13 +277,13 @@ def _count(
     wrong = sum(_words(payload) != TICKS for payload in last.values())
     return {
         "lessons": lessons,
-        "acknowledged": len(told),
+        "acknowledged": len(acknowledged),
         "arrived": sum(records.values()),
         "lost": len(lost),
         "twice": twice,
         "last_progress_wrong": wrong,
         "progress_arrived": len(arrived["progress"]),
-        "good": not (lost or twice or wrong or told - records.keys()),
+        "good": not (lost or twice or wrong or acknowledged - records.keys()),
     }
 
 

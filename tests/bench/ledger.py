@@ -1,4 +1,4 @@
-"""What the ledger costs compared with its database: saving progress, and deleting a row.
+"""The ledger's overhead over its database: saving progress, and deleting a row.
 
 Run with `python tests/bench/ledger.py sqlite|postgres [rows already there]...`; prints its figures
 as JSON. Both sides write to the same disk with the same durability (SQLite with WAL and

@@ -1,4 +1,4 @@
-"""Scores of recorded learners in a room: when they come, and what WebRTC costs.
+"""Pronunciation scores in a LiveKit room: their delay, and the loss of accuracy by WebRTC.
 
 Run `uv run python -m tests.bench.live_scoring CORPUS LABELS [UTTERANCES]` from the project's root:
 the folder of speechocean762 and its labels as JSON lines, packed with gzip. In lessons of the
@@ -43,8 +43,8 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Scores:
-    """What is said of an utterance, from 0 to 100; words and sounds in order."""
+class UtteranceScores:
+    """The scores of an utterance, from 0 to 100; words and sounds in order."""
 
     total: float
     words: tuple[float, ...]
@@ -52,8 +52,8 @@ class Scores:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """An utterance: what experts say, and the scores of its file and in a room.
+class ComparedScores:
+    """An utterance with experts' scores, and the scores of its file and in a room.
 
     Attributes:
         experts: The experts' scores.
@@ -63,15 +63,15 @@ class Outcome:
         waited: Seconds from the end of the last word to the scores in the room.
     """
 
-    experts: Scores
-    file: Scores | None
-    room: Scores | None
+    experts: UtteranceScores
+    file: UtteranceScores | None
+    room: UtteranceScores | None
     asked: float
     waited: float
 
 
-class Page:
-    """The learner's page, which shows scores as they come."""
+class ScorePage:
+    """The learner's page, which receives scores."""
 
     def __init__(self, room: rtc.Room) -> None:
         self._reading: set[asyncio.Task[None]] = set()
@@ -97,15 +97,15 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class ScoredVisit:
     """A learner in a lesson, with a microphone and a page."""
 
     room: rtc.Room
     lesson: LearnerInRoom
     microphone: rtc.AudioSource
-    page: Page
+    page: ScorePage
 
-    async def practise(self, text: str, pcm: bytes) -> tuple[float, float, Scores | None]:
+    async def practise(self, text: str, pcm: bytes) -> tuple[float, float, UtteranceScores | None]:
         """Return when the recording began, when its scores came, and these."""
         await self.lesson.write(text)
         await self.lesson.tutor_finished(last=False)
@@ -129,31 +129,33 @@ class Visit:
             await asyncio.sleep(0.1)
 
 
-def room_scores(shown: PronunciationScore) -> Scores:
+def room_scores(shown: PronunciationScore) -> UtteranceScores:
     """Return the scores that a page gets."""
     words = [it for it in shown.words if it.score is not None]
     sounds = [sound.score for it in words for sound in it.sounds]
-    return Scores(shown.score, tuple(it.score or 0.0 for it in words), tuple(sounds))
+    return UtteranceScores(shown.score, tuple(it.score or 0.0 for it in words), tuple(sounds))
 
 
-def expert_scores(row: Row) -> Scores:
+def expert_scores(row: Row) -> UtteranceScores:
     """Return the experts' scores."""
     sounds = [50 * score for word in row["words"] for score in word["pacc"]]
-    return Scores(10 * row["total"], tuple(10 * it["accuracy"] for it in row["words"]), (*sounds,))
+    return UtteranceScores(
+        10 * row["total"], tuple(10 * it["accuracy"] for it in row["words"]), (*sounds,)
+    )
 
 
 @asynccontextmanager
-async def visiting(parts: Parts, number: int) -> AsyncIterator[Visit]:
+async def visiting(parts: Parts, number: int) -> AsyncIterator[ScoredVisit]:
     """Enter a lesson of the pronunciation tutor, and wait until it has greeted."""
     entered = await join(parts, "user_ben", f"live-{number}", agent_name=AGENT)
     hearing = Hearing(lambda _: None, settle=0.7, patience=30.0)
     began = asyncio.get_running_loop().time()
     async with asyncio.TaskGroup() as tasks, joined(entered["url"], entered["token"]) as room:
-        page = Page(room)
+        page = ScorePage(room)
         with closing(LearnerInRoom(room, hearing, tasks, began)) as lesson:
             async with open_microphone(room) as microphone:
                 await lesson.tutor_finished(last=False)
-                yield Visit(room, lesson, microphone, page)
+                yield ScoredVisit(room, lesson, microphone, page)
 
 
 async def score_file(http: httpx.AsyncClient, text: str, sound: bytes) -> tuple[Row | None, float]:
@@ -166,11 +168,13 @@ async def score_file(http: httpx.AsyncClient, text: str, sound: bytes) -> tuple[
     return (best[0] if best else None), monotonic() - began
 
 
-def file_scores(best: Row) -> Scores:
+def file_scores(best: Row) -> UtteranceScores:
     """Return the scores of a file."""
     words = [it for it in best["Words"] if "AccuracyScore" in it]
     sounds = [it["AccuracyScore"] for word in words for it in word["Phonemes"]]
-    return Scores(best["PronScore"], tuple(it["AccuracyScore"] for it in words), (*sounds,))
+    return UtteranceScores(
+        best["PronScore"], tuple(it["AccuracyScore"] for it in words), (*sounds,)
+    )
 
 
 def last_word_ends(best: Row) -> float:
@@ -178,7 +182,7 @@ def last_word_ends(best: Row) -> float:
     return max((it["Offset"] + it["Duration"]) / 1e7 for it in best["Words"])
 
 
-async def measure(parts: Parts, corpus: Path, rows: Sequence[Row]) -> AsyncIterator[Outcome]:
+async def measure(parts: Parts, corpus: Path, rows: Sequence[Row]) -> AsyncIterator[ComparedScores]:
     """Yield what comes of each utterance."""
     async with httpx.AsyncClient(base_url=parts.speech_url, timeout=60) as http:
         for first in range(0, len(rows), IN_A_LESSON):
@@ -192,10 +196,10 @@ async def measure(parts: Parts, corpus: Path, rows: Sequence[Row]) -> AsyncItera
                     began, at, room = await visit.practise(text, at_rate)
                     ended = began + (last_word_ends(best) if best else 0.0)
                     file = file_scores(best) if best else None
-                    yield Outcome(expert_scores(row), file, room, asked, at - ended)
+                    yield ComparedScores(expert_scores(row), file, room, asked, at - ended)
 
 
-def summarise(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, Any]]:
+def summarise(outcomes: Sequence[ComparedScores]) -> Iterator[tuple[str, Any]]:
     """Yield how long scores take, and how they agree."""
     both = [(it, it.file, it.room) for it in outcomes if it.file and it.room]
     yield "utterances", len(outcomes)
@@ -219,7 +223,7 @@ def summarise(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, Any]]:
 
 
 def _aligned(
-    both: Sequence[tuple[Outcome, Scores, Scores]], name: str
+    both: Sequence[tuple[ComparedScores, UtteranceScores, UtteranceScores]], name: str
 ) -> tuple[list[float], list[float], list[float]]:
     """Return the scores of the utterances in which all three have as many."""
     found: tuple[list[float], list[float], list[float]] = ([], [], [])
@@ -245,7 +249,7 @@ def choose(labels: Path, count: int) -> list[Row]:
 
 async def main(corpus: str, labels: str, count: str = str(UTTERANCES)) -> None:
     """Measure and print."""
-    outcomes: list[Outcome] = []
+    outcomes: list[ComparedScores] = []
     with tempfile.TemporaryDirectory(prefix="loqua-") as name:
         directory = Path(name)
         async with local_parts(_print_progress) as parts:

@@ -1,6 +1,6 @@
-"""Memory of a host after many short lessons: it must not grow with finished lessons.
+"""Memory of a host after many short lessons, which must not grow.
 
-Run `uv run python -m tests.bench.many_lessons [lessons]`, 10,000 unless told otherwise; prints a
+Run `uv run python -m tests.bench.many_lessons [lessons]`, 10,000 by default; prints a
 line for each thousand, and fails if in the second half the process grew by more than 200 bytes a
 lesson; fewer lessons are not judged, as caches still fill. The host's own parts are real: lessons,
 reconciler, link, core, ledger (SQLite, encrypted), delivery, log, metrics. LiveKit, the API and
@@ -270,20 +270,20 @@ async def run(lessons: int, print_progress: Callable[[dict[str, Any]], None]) ->
     with tempfile.TemporaryDirectory() as directory:
         async with deployment(Path(directory)) as host:
             numbers = iter(range(1, lessons + 1))
-            told = {}
+            measured = {}
             for last in range(STEP, lessons + 1, STEP):
                 begun = time.monotonic()
                 await asyncio.gather(*(_some(host, numbers, last) for _ in range(AT_ONCE)))
                 await host.delivery.wait_idle()
                 await asyncio.sleep(1)
                 host.rooms.called.clear()
-                told[last] = memory()
-                shown = {name: round(size / 1e6, 1) for name, size in told[last].items()}
+                measured[last] = memory()
+                shown = {name: round(size / 1e6, 1) for name, size in measured[last].items()}
                 rate = round(STEP / (time.monotonic() - begun))
                 series = generate_latest(host.metrics.registry).count(b"\n")
                 print_progress({"lessons": last, **shown, "a_second": rate, "series": series})
-    half = max((last for last in told if last <= lessons // 2), default=STEP)
-    return (told[lessons]["anonymous"] - told[half]["anonymous"]) / (lessons - half)
+    half = max((last for last in measured if last <= lessons // 2), default=STEP)
+    return (measured[lessons]["anonymous"] - measured[half]["anonymous"]) / (lessons - half)
 
 
 async def _some(host: InProcessHost, numbers: Any, last: int) -> None:

@@ -1,4 +1,4 @@
-"""What the pronunciation tutor says to a learner who mispronounces on purpose.
+"""The pronunciation tutor's comments on deliberate mispronunciations.
 
 Run `uv run python tests/bench/mispronounced.py`; it takes two minutes. A voice speaks twenty
 sentences with one sound changed, in the phonemes of one word, and as they are, like the sentences
@@ -30,7 +30,7 @@ ENGLISH = load_language("en")
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A sentence, and how a word of it is pronounced wrongly.
+    """A sentence, and the mispronunciation of one of its words.
 
     Attributes:
         text: The sentence.
@@ -130,7 +130,7 @@ def spoken(text: str) -> Samples:
 
 def answer(whisper: Whisper, scorer: Scorer, text: str, word: str, sound: Samples) -> PracticeState:
     """Return the state of a lesson of this sentence after one try."""
-    heard = whisper.hear(sound, "en").text
+    heard = whisper.transcribe(sound, "en").text
     result = scorer.score(sound, scorer.reference(text, "en"))
     best = render_assessment(result, text, len(sound) / HEARING_RATE)["NBest"]
     assessment = None if isinstance(result, Refusal) else Assessment.model_validate(best[0])

@@ -1,4 +1,4 @@
-"""From a fresh clone to a person's first spoken sentence: `uv run python -m tests.bench.newcomer`.
+"""The time from a fresh clone to a first spoken sentence: `uv run python -m tests.bench.newcomer`.
 
 It clones the last commit, types the command of README.md, opens the address that the demo prints
 in Chromium, presses one button, and plays recorded speech as the microphone. With `--cold`, it has

@@ -1,4 +1,4 @@
-"""How long a person waits at the playground: `uv run python -m tests.bench.playground`.
+"""A person's waits at the playground: `uv run python -m tests.bench.playground`.
 
 Measured in the page of a headless Chromium, whose fake microphone plays recorded speech: by the
 page's own marks, whose clock has the page's voices in steps of 43 ms.
@@ -33,7 +33,7 @@ ANSWERED = (
 
 
 class Waits(NamedTuple):
-    """Seconds that a person waits.
+    """The waits of a person, in seconds.
 
     Attributes:
         word: From the button to the first word of the tutor's caption.

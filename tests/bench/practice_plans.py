@@ -1,4 +1,4 @@
-"""Whether lessons drill the sounds that a learner says wrong, over many sessions.
+"""The share of a learner's weak sounds in the exercises, over many sessions.
 
 Run `uv run python -m tests.bench.practice_plans [LEARNERS]`. Synthetic learners with three weak
 sounds each take lessons of the pronunciation tutor every other day, without voice: what is said is
@@ -34,7 +34,7 @@ BETTER = 0.85
 FOUND = 0.45
 """Share of wrong sounds that the scorer is sure of."""
 FALSE_ALARM = 0.014
-"""Share of well spoken sentences of which a sound is told."""
+"""Share of well spoken sentences in which a sound is corrected."""
 UNRECOGNISED = 0.3
 """Share of the words with a wrong sound that the recogniser does not recognise."""
 
@@ -43,7 +43,7 @@ LEXICON = PronunciationLexicon.packaged()
 
 
 @dataclass(slots=True)
-class Speaker:
+class SimulatedLearner:
     """A synthetic learner.
 
     Attributes:
@@ -110,12 +110,12 @@ class Speaker:
         return 0.95 if self.chance.random() < FOUND else 0.4
 
 
-def speakers(number: int) -> Iterator[Speaker]:
+def speakers(number: int) -> Iterator[SimulatedLearner]:
     """Yield learners whose weak sounds are drawn from all that the language names."""
     for seed in range(number):
         chance = random.Random(seed)  # noqa: S311  # no secret
         weak = chance.sample(sorted(LANGUAGE.sounds), WEAK)
-        yield Speaker(chance, dict.fromkeys(weak, WRONG))
+        yield SimulatedLearner(chance, dict.fromkeys(weak, WRONG))
 
 
 async def main(learners: str = str(LEARNERS)) -> None:

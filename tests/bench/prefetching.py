@@ -1,4 +1,4 @@
-"""What LiveKit's webhooks gain: how much earlier a lesson is prepared and ready.
+"""The time gained by LiveKit's webhooks until a lesson is prepared and ready.
 
 Run from the project's root with `python -m tests.bench.prefetching [seconds of the API]`. Two
 hosts are visited in turn, of which only one hears LiveKit; prints medians as JSON, in seconds

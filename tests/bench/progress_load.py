@@ -1,4 +1,4 @@
-"""What the progress of very many lessons costs a host: CPU time, and seconds until it is saved.
+"""The cost of very many lessons' progress: CPU time, and the delay until it is saved.
 
 The host's own parts run in this process, as in many_lessons.py; jobs, which say on their links what
 lessons say, and the development API run in another. LiveKit's rooms are in memory. A tick is
@@ -55,7 +55,7 @@ Sent = dict[tuple[str, int], float]
 
 @dataclass(frozen=True, slots=True)
 class ProgressCost:
-    """What the lessons cost.
+    """The cost of the lessons.
 
     Attributes:
         cores: Processors that the host takes.

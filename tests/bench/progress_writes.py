@@ -1,4 +1,4 @@
-"""What a lesson's tick costs the ledger on Postgres: its transactions, one after another.
+"""The cost of a lesson's tick on Postgres: its transactions, one after another.
 
 Run `uv run python -m tests.bench.progress_writes [ticks]`; it prints its figures as JSON. The
 server is local, with durable commits (`fsync`, `synchronous_commit`). A tick saves progress, marks

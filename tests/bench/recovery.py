@@ -1,4 +1,4 @@
-"""How long a learner is without a tutor: after a crash, at exhausted capacity, between hosts.
+"""The time without a tutor after a crash, at exhausted capacity, and between hosts.
 
 Run from the project's root with `python -m tests.bench.recovery`; prints its figures as JSON and
 ends with 0 if every learner was taught once. Everything is real but the tutor, who is mute.

@@ -1,4 +1,4 @@
-"""What learners notice when the active region or a part of it fails, and lost records.
+"""Interruptions of lessons and lost records when the active region or a part of it fails.
 
 Run as root with `python -m tests.bench.regions [case]...` in the project's root; prints its figures
 as JSON, and ends with 0 if no record was lost or doubled. Each region is a network namespace with a
@@ -81,7 +81,7 @@ class Network:
 
     @property
     def wrapper(self) -> tuple[str, ...]:
-        """What runs a command within."""
+        """The command prefix that runs a command in the namespace."""
         return ("ip", "netns", "exec", self.name)
 
     def cut(self) -> None:
@@ -167,7 +167,7 @@ class Databases:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A region: its network, LiveKit and host, and the ways of its host to both databases."""
+    """A region: its network, LiveKit and host, and the host's routes to both databases."""
 
     network: Network
     node: LiveKitNode

@@ -1,4 +1,4 @@
-"""How long a learner waits for a reply, by stage: `python -m tests.bench.replies [TURNS]`.
+"""A learner's wait for a reply, by stage: `python -m tests.bench.replies [TURNS]`.
 
 The conversation tutor, in a session as lessons have it, with a speech server of its own: SVOX Pico
 says the model answers of its scenarios, behind which there is digital silence, as behind a
@@ -53,7 +53,7 @@ AGREES = {"en": "Yes, please.", "es": "Sí, por favor.", "fr": "Oui, s'il vous p
 
 
 class Marks:
-    """When each stage of the reply to a turn was reached.
+    """The times at which the reply to a turn reached each stage.
 
     Attributes:
         at: The times so far.
@@ -77,7 +77,7 @@ class Marks:
 
 
 class PacedInput(AudioInput):
-    """Sound in real time, silence where nobody speaks.
+    """Audio in real time, with silence between utterances.
 
     Attributes:
         last_sound: When the last sound of speech was given.
@@ -110,7 +110,7 @@ class PacedInput(AudioInput):
 
 
 class InstantOutput(AudioOutput):
-    """Plays in no time, and notes when a speech begins."""
+    """An audio output without playing time, which notes the start of each speech."""
 
     def __init__(self, marks: Marks) -> None:
         super().__init__(
@@ -139,7 +139,7 @@ class InstantOutput(AudioOutput):
 
 
 class Captions(TextOutput):
-    """Notes when a reply's text begins."""
+    """A text output that notes the start of each reply."""
 
     def __init__(self, marks: Marks) -> None:
         super().__init__(label="captions", next_in_chain=None)
@@ -156,7 +156,7 @@ class Captions(TextOutput):
 
 @dataclass(frozen=True, slots=True)
 class MeasuredSession:
-    """A session with its ends: the learner's microphone, and the marks of the latest turn."""
+    """A session with its microphone, and the marks of the latest turn."""
 
     lesson: Lesson[Any]
     microphone: PacedInput

@@ -1,4 +1,4 @@
-"""A rotation of each kind of secret under running lessons: what failed.
+"""A rotation of each kind of secret under running lessons, and the failed requests.
 
 Run from the project's root with `python -m tests.bench.rotation [lessons]`; prints its figures
 as JSON, and ends with 0 if nothing failed and each lesson has its one record.

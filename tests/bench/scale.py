@@ -1,4 +1,4 @@
-"""How many hosts very many lessons need, what gives first, and in how many cells it holds.
+"""The number of hosts and cells for very many lessons, and the first limit that is reached.
 
 Run `uv run python -m tests.bench.scale > host/docs/images/very-many.svg`: it plots how much of each
 limit is used, and prints the figures to stderr. The costs below are measured by other benches here,
@@ -32,7 +32,7 @@ CALLS_PER_LESSON: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What was measured.
+    """The measured costs.
 
     Attributes:
         list_seconds: LiveKit's processor time to list one room of many.

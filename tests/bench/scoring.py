@@ -1,4 +1,4 @@
-"""How long ten lessons wait for scores that they request at the same time.
+"""The waits of ten lessons that request scores at the same time.
 
 Run `uv run python -m tests.bench.scoring`. A speech server scores the tries of ten lessons, by nine
 learners: one by one, all at once, and all at once after their recognition, as in lessons. Prints
@@ -26,14 +26,14 @@ TIMEOUT_SECONDS = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """A learner's recording and the text that it reads."""
+    """A learner's recording and its text."""
 
     text: str
     sound: bytes
 
 
 class ScoringLoad:
-    """What lessons ask of a speech server."""
+    """The requests of lessons to a speech server."""
 
     def __init__(self, server: httpx.AsyncClient) -> None:
         self._server = server

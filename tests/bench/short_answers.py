@@ -1,4 +1,4 @@
-"""How many one-word answers are lost, at low volume and in noise.
+"""The share of one-word answers that are lost at low volume and in noise.
 
 Run from the project's root with `python -m tests.bench.short_answers`; it needs espeak-ng. SVOX
 Pico and, at two speeds, espeak say the words, cut out as the voice activity detection does. Prints
@@ -58,7 +58,9 @@ def main() -> None:
     report = []
     for gain, ratio in CONDITIONS:
         random = np.random.default_rng(9)
-        heard = [whisper.hear(_cut(it.sound, gain, ratio, random), it.language) for it in words]
+        heard = [
+            whisper.transcribe(_cut(it.sound, gain, ratio, random), it.language) for it in words
+        ]
         texts = [(it.text, _bare(passage.text)) for it, passage in zip(words, heard, strict=True)]
         report.append(
             {

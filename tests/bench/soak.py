@@ -1,4 +1,4 @@
-"""Learners enter and leave while a part fails every few seconds: who waits, what is lost?
+"""Learners who enter and leave while a part fails every few seconds: waits and losses.
 
 Run from the project's root with `python -m tests.bench.soak --minutes 30`; prints its figures as
 JSON and ends with 0 if all is well. Everything is real: a host process, a LiveKit server, a dev
@@ -70,7 +70,7 @@ LONGEST_WAIT = 60.0
 
 @dataclass(slots=True, eq=False)
 class Guest:
-    """A learner without a voice: in a room, away for a moment, or thrown out and back again.
+    """A learner without a voice: in a room, briefly away, or disconnected and back again.
 
     Attributes:
         waiting: Seconds without a tutor up to now, since one was there last.
@@ -118,7 +118,7 @@ class Guest:
 
 @dataclass(slots=True)
 class Tally:
-    """What is seen of the learners, from their side."""
+    """The learners' observations."""
 
     guests: set[Guest] = field(default_factory=set)
     fault: str = "none"
@@ -164,7 +164,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Soak:
-    """All that takes part."""
+    """The participants and services of the run."""
 
     deployment: Deployment
     host: HostProcess
@@ -262,7 +262,7 @@ class Soak:
         (await self._pick_learner()).away.set()
 
     async def wait_for_records(self) -> Counter[str]:
-        """Wait until no record is owed any more; return how often each has arrived."""
+        """Wait until all records are delivered; return how often each has arrived."""
         with suppress(TimeoutError):
             async with asyncio.timeout(3 * PATIENCE):
                 while self.opened() - await self._arrived():  # noqa: ASYNC110  # as an onlooker would

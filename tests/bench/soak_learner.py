@@ -1,4 +1,4 @@
-"""One lesson by voice with the conversation tutor, for as long as this process lives.
+"""A process with one learner in a spoken lesson with the conversation tutor.
 
 A process of its own, because LiveKit's client aborts the one that it is in if its connection
 restarts again while it publishes a track anew (rust-sdks: `RoomSession::handle_restarted`).

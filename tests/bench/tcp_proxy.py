@@ -1,4 +1,4 @@
-"""A TCP proxy before a server, whose connections a bench cuts and restores."""
+"""A TCP proxy in front of a server, whose connections a bench cuts and restores."""
 
 import asyncio
 from collections.abc import AsyncIterator

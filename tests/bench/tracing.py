@@ -1,4 +1,4 @@
-"""What traces cost a call to the API: its span with an event, with traces off and on.
+"""The cost of a traced API call: its span with an event, with traces off and on.
 
 Run `uv run python tests/bench/tracing.py`; it prints microseconds a call, the best of many rounds,
 and fails when traces that are off cost more than 0.1 % of a call that takes 20 ms.
@@ -24,7 +24,7 @@ tracer = trace.get_tracer("loqua_host")
 
 
 class Nowhere(SpanExporter):
-    """Takes spans and does nothing with them."""
+    """A span exporter that drops all spans."""
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Take spans."""

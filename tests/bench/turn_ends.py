@@ -1,4 +1,4 @@
-"""The delay before the end of a turn is detected, and how often a pause is taken for one.
+"""The delay of the detected end of a turn, and the rate of pauses taken for one.
 
 Run from the project's root with `python -m tests.bench.turn_ends CORPUS LABELS [COUNT [SKIP]]`: the
 folder `WAVE` of speechocean762 and its labels as JSON lines (id, text), packed with gzip. The rules

@@ -1,4 +1,4 @@
-"""What a learner's camera costs the job: `python -m tests.bench.video`.
+"""The cost of a learner's camera to the job: `python -m tests.bench.video`.
 
 A learner publishes a moving picture of 640 x 480 at 15 frames a second. Prints JSON: the processor
 time of the tutor's side, in percent of a core, while it receives all video as a model that watches
@@ -62,7 +62,7 @@ async def measure(room: rtc.Room) -> dict[str, float]:
     async def watch() -> None:
         subscribed = asyncio.get_running_loop().create_future()
         room.once("track_subscribed", lambda track, *_: subscribed.set_result(track))
-        camera.keep_on()
+        camera.subscribe_all()
         stream = rtc.VideoStream.from_track(track=await subscribed)
         began = time.monotonic()
         async for _ in stream:

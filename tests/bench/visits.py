@@ -27,7 +27,7 @@ READY = frozenset({"listening", "speaking"})
 
 @dataclass(frozen=True, slots=True)
 class TutorHeard:
-    """When a tutor was there, by the loop's clock; `NEVER` if none came.
+    """The times of the tutor's presence, by the loop's clock; `NEVER` if none came.
 
     Attributes:
         listening: When it heard the learner.

@@ -1,4 +1,4 @@
-"""How many lessons with local speech engines this machine runs in real time.
+"""The number of lessons with local speech engines that this machine runs in real time.
 
 The host, its speech (Whisper, SVOX Pico) and the learners of burst.py share the machine.
 """

@@ -1,4 +1,4 @@
-"""Learners who talk with their tutors, with any system, and their waits for replies."""
+"""Spoken lessons on any system, and the learners' waits for replies."""
 
 import asyncio
 import random

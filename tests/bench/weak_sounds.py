@@ -1,4 +1,4 @@
-"""Which weak sounds the conversation tutor finds in free speech, and what experts say of them.
+"""The conversation tutor's findings of weak sounds in free speech, compared with experts'.
 
 Run from the project's root with `python -m tests.bench.weak_sounds CORPUS LABELS [SPEAKERS]`: the
 folder of speechocean762 and its labels as JSON lines, packed with gzip. Twelve sentences of each
@@ -45,7 +45,7 @@ Row = dict[str, Any]
 
 
 class InProcessServer:
-    """What the speech server does, without its server."""
+    """The speech server's functions in this process."""
 
     def __init__(self) -> None:
         scorer = Scorer.packaged()
@@ -57,7 +57,7 @@ class InProcessServer:
     def hear(self, sounds: SpokenSounds, number: int, file: Path) -> SpokenSounds:
         """Return what is certain with one more utterance."""
         samples = decode(file.read_bytes())
-        passage = self._whisper.hear(samples, "en")
+        passage = self._whisper.transcribe(samples, "en")
         words = [RecognizedWord(it.text, it.probability) for it in passage.words]
         if not has_sure_words(words):
             return sounds

@@ -1,4 +1,4 @@
-"""What every integration test stands on: one real LiveKit server for the whole session."""
+"""The LiveKit server of all integration tests of a session."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""The picture of the packages: `python -m tests.pictures.architecture` draws it.
+"""The picture of the packages, drawn by `python -m tests.pictures.architecture`.
 
 It comes from the import contracts in pyproject.toml, which `lint-imports` enforces, and from the
 first line of each package's docstring.

@@ -1,4 +1,4 @@
-"""The pictures of the status page: `python -m tests.pictures.ops_page` takes them."""
+"""The pictures of the status page, taken by `python -m tests.pictures.ops_page`."""
 
 import asyncio
 import hashlib

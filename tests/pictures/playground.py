@@ -1,4 +1,4 @@
-"""Pictures of the playground: `uv run python -m tests.pictures.playground` makes them.
+"""The pictures of the playground, taken by `uv run python -m tests.pictures.playground`.
 
 A real lesson is typed on each device; the digest of the page's files is kept beside them.
 """

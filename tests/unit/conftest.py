@@ -1,4 +1,4 @@
-"""The world around a host's lessons, faked by hand: the API, the wall clock, the ledger."""
+"""Fakes for a host's lessons: the API, the wall clock, the ledger."""
 
 import asyncio
 import sys

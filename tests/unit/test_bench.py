@@ -1,4 +1,4 @@
-"""The rules of the bench: which systems take part, and how values are stored and shown."""
+"""The rules of the bench: participating systems, and storage and display of values."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""All that a host exposes to Prometheus; what counts each is tested where it happens."""
+"""The metrics that a host exposes; each package tests its own counts."""
 
 import re
 from pathlib import Path

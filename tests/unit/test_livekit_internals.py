@@ -1,4 +1,4 @@
-"""What of LiveKit is not public: all of it is in one module, as it was seen there."""
+"""Private names of LiveKit: all in one module, and unchanged in the installed version."""
 
 import ast
 import hashlib
@@ -46,8 +46,10 @@ def test_livekit_has_not_changed_what_is_used_of_it(internal: Internal) -> None:
     """If it has: read it, change `livekit_internals`, write version and fingerprint anew."""
     now = hashlib.sha256(source_of(internal).encode()).hexdigest()[:12]
     package = internal.seen.split()[0]
-    told = f"{internal.source} was seen in {internal.seen}; {package} {version(package)} has {now}"
-    assert internal.fingerprint == now, told
+    message = (
+        f"{internal.source} was seen in {internal.seen}; {package} {version(package)} has {now}"
+    )
+    assert internal.fingerprint == now, message
 
 
 @pytest.mark.parametrize("internal", INTERNALS, ids=[it.source for it in INTERNALS])
@@ -154,7 +156,7 @@ async def test_the_host_changes_livekit_before_it_opens_anything(
     done: list[str] = []
 
     class StartedError(Exception):
-        """What ends the start."""
+        """The exception that ends the start."""
 
     def start(*_: object) -> None:
         raise StartedError

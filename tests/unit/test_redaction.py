@@ -1,4 +1,4 @@
-"""What logs show of code that is not the host's: what it says, never what it was given."""
+"""Redaction of foreign code's log records: constant text only."""
 
 import ast
 import asyncio
@@ -121,8 +121,8 @@ def test_fields_are_shown_that_count_or_name(shown: Callable[[], str]) -> None:
     counts = {"attempt": 2, "seconds": 0.5, "final": True, "color": color.RED}
     library.warning("e", extra={**fields, **counts, "error": ValueError(SAID), "user_id": "maria"})
     kept = {"attempt": 2, "seconds": 0.5, "final": True, "color": "RED", "error": "ValueError"}
-    told = eval(shown().removeprefix("e "))  # noqa: S307  # what this test had formatted
-    assert told == kept | {"user_id": "maria"}
+    fields_shown = eval(shown().removeprefix("e "))  # noqa: S307  # what this test had formatted
+    assert fields_shown == kept | {"user_id": "maria"}
 
 
 def test_an_exception_shows_types_and_places_and_what_the_code_says(

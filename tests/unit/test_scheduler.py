@@ -1,4 +1,4 @@
-"""How conftest.py distributes tests: what runs first, and what becomes of a crashed process."""
+"""The distribution of tests by conftest.py: order, and crashed processes."""
 
 from collections.abc import Sequence
 from types import SimpleNamespace
@@ -11,7 +11,7 @@ TESTS = [f"{file}::test_{name}" for file in FILES for name in ("a", "b", "c")]
 
 
 class Node:
-    """A worker process, as the scheduler sees it."""
+    """A worker process, from the scheduler's side."""
 
     shutting_down = False
 

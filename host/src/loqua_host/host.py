@@ -29,7 +29,7 @@ from loqua_host.lessons.decisions import Capacity
 from loqua_host.lessons.dispatch_state import DispatchState
 from loqua_host.lessons.lessons import Lessons
 from loqua_host.lessons.reconciler import Reconciler
-from loqua_host.lessons.recovery import keep_lease, recover
+from loqua_host.lessons.recovery import maintain_lease, recover
 from loqua_host.lessons.regions import RegionWatch
 from loqua_host.lessons.services import Services
 from loqua_host.lessons.tutors import RunningTutor
@@ -156,7 +156,7 @@ async def run_host(
                     parts.registry, parts.lessons, tasks, random.random, parts.metrics.workers
                 )
                 rotation = Rotation(secrets, parts.services, supervisor)
-                tasks.create_task(forever(partial(secrets.kept.watch, rotation.follow)))
+                tasks.create_task(forever(partial(secrets.cache.watch, rotation.follow)))
                 _limit_jobs(parts, tasks)
                 workers = _Workers(parts, announcer, link, temporary, traced)
                 reload = Reload(configuration, configured, parts.running, supervisor, workers)
@@ -177,7 +177,7 @@ async def _open_parts(settings: HostSettings, secrets: HostSecrets) -> AsyncIter
     metrics, clock = HostMetrics(), SystemClock()
     async with (
         LoquaApi.open(
-            settings.api, secrets.kept, runtime=Runtime(clock=clock, metrics=metrics.api)
+            settings.api, secrets.cache, runtime=Runtime(clock=clock, metrics=metrics.api)
         ) as api,
         _open_rooms(settings, secrets) as rooms,
         _open_ledger(settings, secrets) as ledger,
@@ -206,7 +206,7 @@ async def _open_parts(settings: HostSettings, secrets: HostSecrets) -> AsyncIter
         if settings.regions is not None:
             ready = partial(_could_teach, lifecycle, registry)
             regions = RegionWatch(settings.regions, ledger, dispatch_state, clock, ready)
-        tasks.create_task(forever(partial(keep_lease, services, regions)))
+        tasks.create_task(forever(partial(maintain_lease, services, regions)))
         lessons = Lessons(services)
         machine = Machine()
         capacity = CapacityMonitor(
@@ -257,7 +257,7 @@ def _open_announcer(parts: _Parts) -> Announcer:
 
 @dataclass(frozen=True, slots=True)
 class _Voices:
-    """Finds the voice of a tutor that a learner waits for."""
+    """Find the voice of a tutor for which a learner waits."""
 
     parts: _Parts
 
@@ -292,7 +292,7 @@ def _open_watch(  # those whose state is health
         stale_config=lambda: reload.stale_config,
         refused_key=lambda: rotation.refused_key,
         certificate_left=certificate.seconds_left if certificate else lambda: None,
-        secret_failures=lambda: parts.running.secrets.kept.failures,
+        secret_failures=lambda: parts.running.secrets.cache.failures,
         workers=lambda: parts.registry.workers,
         lessons=parts.lessons,
         headroom=partial(_headroom, parts),
@@ -362,7 +362,7 @@ async def _operate(
     recent_errors: RecentErrors,
     drain: Drain,
 ) -> AsyncIterator[None]:
-    """Answer operators, and hear LiveKit, for the length of a block."""
+    """Serve the ops address and LiveKit's webhooks for the duration of a block."""
     settings, secrets = parts.running.settings, parts.running.secrets
     judge = partial(assess, jwt_warn_before=settings.api.agent_token_warn_before)
     metrics = parts.metrics
@@ -414,7 +414,7 @@ async def _flush(delivery: Delivery, seconds: float) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Workers:
-    """Makes the tutors to run and their workers."""
+    """Create the tutors to run and their workers."""
 
     parts: _Parts
     announcer: Announcer

@@ -34,7 +34,7 @@ class HostMetrics:
 
     @property
     def registry(self) -> CollectorRegistry:
-        """What is exposed."""
+        """The registry of all exposed metrics."""
         return self.instruments.registry
 
     def watch(self, look: Callable[[], HostStatus], judge: Callable[[HostStatus], Health]) -> None:

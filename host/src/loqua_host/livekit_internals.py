@@ -107,7 +107,7 @@ LONGEST_PAUSE = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Internal:
-    """A part of a package that its next release may change without a word.
+    """A private part of a package, which may change in any release.
 
     Attributes:
         source: Where it is defined, as `module:qualified.name`.
@@ -132,7 +132,7 @@ INTERNALS: Final = (
     Internal(
         "livekit.agents.worker:AgentServer._connection_task",
         ("_connecting", "_api_key", "_api_secret"),
-        "whether a worker has lost LiveKit is told nowhere else; and each registration reads the "
+        "nothing else shows whether a worker has lost LiveKit; and each registration reads the "
         "key, which update_options takes from no worker that runs",
         AGENTS,
         "3612680de496",
@@ -665,7 +665,7 @@ class TrackOutput(_ParticipantAudioOutput):
 
 
 TranscriptionOutput = _ParticipantTranscriptionOutput
-"""Writes the transcript of one participant into the room."""
+"""LiveKit's output that publishes one participant's transcripts."""
 
 
 def raise_thresholds(detector: inference.TurnDetector, factor: float) -> None:

@@ -1,4 +1,4 @@
-"""How the learner sounds, scored behind the conversation by a fake speech server."""
+"""Pronunciation scores in the background of a conversation, with a fake speech server."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -53,7 +53,7 @@ def scored(request: httpx.Request) -> httpx.Response:
 
 
 class CountingServer:
-    """A speech server that counts what it is asked, and answers when it may.
+    """A speech server that counts its requests, and answers when a test lets it.
 
     Attributes:
         asked: How many utterances it was sent.

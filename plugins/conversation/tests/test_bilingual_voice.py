@@ -14,7 +14,7 @@ NATIVE = "Say your name."
 
 
 class EchoVoice:
-    """A voice whose sound is the text, and that may refuse."""
+    """A voice whose audio is the text; it may refuse."""
 
     def __init__(self, *, refuses: bool = False) -> None:
         self.refuses = refuses

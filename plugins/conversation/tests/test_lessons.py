@@ -1,4 +1,4 @@
-"""Whole lessons of learners of different tempers, as golden files to read: `tests/lessons`.
+"""Whole lessons of learners of different tempers, compared with golden files in `tests/lessons`.
 
 Run `uv run python plugins/conversation/tests/test_lessons.py` to write them again, and read them.
 """
@@ -29,7 +29,7 @@ SILENCE = "…"
 
 @dataclass(frozen=True)
 class Said:
-    """A lesson by what its learner says; silence is `…`."""
+    """A lesson by the learner's words; silence is `…`."""
 
     language: str
     scenario: str

@@ -1,4 +1,4 @@
-"""What a language model records with its tools, and the same transcript with either mind."""
+"""Records that a language model makes with its tools, and a transcript with and without one."""
 
 import json
 from collections.abc import Callable
@@ -27,7 +27,7 @@ AFTER = AT_TABLE.model_copy(update={"utterances": 2, "attempts": 1})
 
 
 class CallingModel(llm.LLM[Never]):
-    """A language model that calls tools after certain messages, and then says what it is told.
+    """A language model that calls tools after certain messages, then gives a fixed reply.
 
     Args:
         calls: Names and arguments of the tools to call, by the message.

@@ -1,4 +1,4 @@
-"""What the tutor sees of the learner's picture."""
+"""Frames of the learner's camera or screen for the language model."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""How texts are compared."""
+"""Comparison of texts."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a lesson begins with: level, history, what is due, and the greeting."""
+"""The plan of a lesson: level, history, reviews that are due, and the greeting."""
 
 from datetime import UTC, datetime, timedelta
 

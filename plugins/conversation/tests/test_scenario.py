@@ -1,4 +1,4 @@
-"""Scenarios as data: what a file must have, and that each leads to an end."""
+"""Scenarios as data: the required parts of a file, and that each scenario ends."""
 
 from contextlib import suppress
 

@@ -1,4 +1,4 @@
-"""What the learner's page shows of the conversation tutor's corrections."""
+"""The conversation tutor's corrections on the learner's page."""
 
 import pytest
 from hypothesis import given

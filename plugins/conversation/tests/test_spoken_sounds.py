@@ -1,4 +1,4 @@
-"""What is certain of how a learner sounds in free speech."""
+"""Reliable findings about a learner's pronunciation in free speech."""
 
 from functools import reduce
 

@@ -1,4 +1,4 @@
-"""When a specialist helps: what a learner asks for, and which mistakes return."""
+"""Triggers of a call to a specialist: requests, and repeated mistakes."""
 
 import pytest
 

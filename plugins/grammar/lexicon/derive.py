@@ -37,7 +37,7 @@ DEPENDENCY = (
 
 @dataclass(frozen=True)
 class Source:
-    """A dictionary, and which of its readings are of use.
+    """A dictionary, and the readings of it that are used.
 
     Attributes:
         language: ISO 639-1.

@@ -1,4 +1,4 @@
-"""The tutor that these tests are of."""
+"""The fixture with the tutor under test."""
 
 from types import ModuleType
 

@@ -1,4 +1,4 @@
-"""What the embedded engines find, and what they leave alone."""
+"""Corrections of the embedded engines, and correct sentences that they accept."""
 
 import asyncio
 import json
@@ -148,7 +148,7 @@ def test_whatever_is_said_corrections_are_in_order_and_within_it(text: str, lang
 
 
 class FixedEngine:
-    """An engine that finds what it is told to."""
+    """An engine with fixed corrections."""
 
     def __init__(self, *found: GrammarCorrection) -> None:
         self._found = found

@@ -1,4 +1,4 @@
-"""Exercises as data, and which one is next."""
+"""Exercises as data, and the choice of the next one."""
 
 import asyncio
 

@@ -96,7 +96,7 @@ async def test_without_its_server_the_other_engines_go_on(answer: Answer) -> Non
 
 
 class FixedLLM(llm.LLM):
-    """A language model that answers one thing, or fails."""
+    """A language model that gives one reply, or fails."""
 
     def __init__(self, answer: str | Exception) -> None:
         super().__init__()

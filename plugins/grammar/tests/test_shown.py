@@ -1,4 +1,4 @@
-"""What the learner's page shows of the grammar tutor's corrections."""
+"""The grammar tutor's corrections on the learner's page."""
 
 from loqua_host import Correction
 from loqua_host.testing import LessonScript, Says, play_lesson

@@ -1,4 +1,4 @@
-"""Scores that are asked for in a pause."""
+"""Scores that are requested in a pause."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -31,7 +31,7 @@ CUT_SHORT = {"PronScore": 40.0, "Words": [{"Word": "books", "ErrorType": "Omissi
 
 
 class LoudnessVAD(VAD):
-    """Takes all that is not silent for speech."""
+    """A voice activity detector by loudness."""
 
     def __init__(self) -> None:
         super().__init__(capabilities=VADCapabilities(update_interval=0.05))

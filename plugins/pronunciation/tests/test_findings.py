@@ -1,4 +1,4 @@
-"""Which sound of a try is told, and how."""
+"""The choice of the sound to comment on, and the comment."""
 
 # ruff: noqa: RUF001 IPA's letters look like others
 
@@ -89,7 +89,7 @@ def test_in_a_word_that_was_not_recognised_a_sound_that_was_likely_right_is_not_
 
 
 def test_there_is_no_third_sound_in_a_lesson() -> None:
-    """Those corrected before may be told again."""
+    """Those corrected before may be corrected again."""
     assert find(said(phoneme("p", 10)), ENGLISH, ("s", "t")) is None
     assert find(said(phoneme("p", 10)), ENGLISH, ("s", "p")) is not None
 

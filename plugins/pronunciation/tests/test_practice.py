@@ -197,8 +197,8 @@ def test_an_asked_word_without_translation_is_practised_and_not_reported_as_lear
     asked = plan(SPANISH, count=2, lessons_before=0, words=("zapato",))
     state = advance(PracticeState(exercises=asked), SPANISH, "Digo la palabra zapato.")
     assert is_done(state)
-    told = report(state, SPANISH, "english")
-    assert (told.new_vocabulary, told.pronunciation_practice_count) == ((), 0)
+    reported = report(state, SPANISH, "english")
+    assert (reported.new_vocabulary, reported.pronunciation_practice_count) == ((), 0)
 
 
 def test_half_of_a_lesson_drills_the_sounds_in_focus_in_turns() -> None:
@@ -244,8 +244,8 @@ def test_a_report_names_weak_and_good_sounds_as_topics() -> None:
     state = PracticeState(exercises=(drills[0], *START.exercises[:1]), focus=("ñ", "rr"))
     state = advance(state, SPANISH, drills[0].text)
     state = advance(state, SPANISH, "El gato corre por el parque.")
-    told = report(state, SPANISH, None)
-    assert told.topics_covered == ("pronunciation", "weak_sound_es_rr", "sound_es_ñ")
+    reported = report(state, SPANISH, None)
+    assert reported.topics_covered == ("pronunciation", "weak_sound_es_rr", "sound_es_ñ")
 
 
 def test_a_third_sound_that_was_surely_wrong_is_kept_for_later_lessons() -> None:

@@ -1,4 +1,4 @@
-"""What counts as recognised."""
+"""Recognised and missed words."""
 
 import pytest
 from hypothesis import given

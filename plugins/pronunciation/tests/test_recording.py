@@ -1,4 +1,4 @@
-"""What of a try is played back."""
+"""The audio of an attempt for playback."""
 
 from livekit import rtc
 

@@ -1,4 +1,4 @@
-"""A try played back after the model, as the learner hears it."""
+"""Playback of an attempt after the model sentence."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -23,7 +23,7 @@ def tone(level: int, seconds: float, rate: int = RATE) -> rtc.AudioFrame:
 
 
 class OneSecondTTS(tts.TTS[Any]):
-    """Says everything in a second."""
+    """A voice that takes one second for any text."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -38,7 +38,7 @@ class OneSecondTTS(tts.TTS[Any]):
 
 
 class Second(tts.ChunkedStream):
-    """A second of one level."""
+    """One second of audio at a constant level."""
 
     async def _run(self, output_emitter: tts.AudioEmitter) -> None:
         output_emitter.initialize(
@@ -49,7 +49,7 @@ class Second(tts.ChunkedStream):
 
 
 class Speaker(AudioOutput):
-    """Plays at once, and keeps the loudest sample of each speech."""
+    """An audio output that records the peak level of each speech."""
 
     def __init__(self) -> None:
         super().__init__(

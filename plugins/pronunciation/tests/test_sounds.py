@@ -1,4 +1,4 @@
-"""Which sounds come back in later lessons, and when."""
+"""Spaced repetition of sounds."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -32,7 +32,7 @@ def test_a_sentence_is_a_try(text: str) -> None:
 
 
 class AdjustableVoice:
-    """A voice whose engine takes a speed."""
+    """A voice with an adjustable speed."""
 
     speed = 1.0
 

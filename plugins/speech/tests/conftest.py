@@ -1,4 +1,4 @@
-"""The recognition model, loaded once, and speech to recognise, made by the voices."""
+"""The recognition model, loaded once, and synthesised speech to recognise."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 

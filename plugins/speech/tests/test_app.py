@@ -1,4 +1,4 @@
-"""The endpoints, as an OpenAI client sees them."""
+"""The endpoints, called by an OpenAI client."""
 
 import asyncio
 import io

@@ -1,4 +1,4 @@
-"""Audio in and out."""
+"""Audio conversion."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""Sounds that are no speech to a tutor, made from a seed: what a microphone hears besides words."""
+"""Noises that are not speech, synthesised from a seed."""
 
 from collections.abc import Callable
 from functools import cache
@@ -211,15 +211,15 @@ def test_sound_without_words_gives_no_text(
     whisper: Whisper, name: str, seed: int, language: str
 ) -> None:
     """Whisper's inventions over noise, music and voices in the distance are dropped."""
-    assert whisper.hear(make(name, seed), language).text == ""
+    assert whisper.transcribe(make(name, seed), language).text == ""
 
 
 def test_no_sound_gives_no_text(whisper: Whisper) -> None:
     """An empty upload and one that is too quiet for anybody."""
     faint = make("white noise") * np.float32(0.001)
 
-    assert whisper.hear(np.zeros(0, np.float32), "es").text == ""
-    assert whisper.hear(faint, "es").text == ""
+    assert whisper.transcribe(np.zeros(0, np.float32), "es").text == ""
+    assert whisper.transcribe(faint, "es").text == ""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The pronunciation endpoint, as a client of Azure's sees it."""
+"""The pronunciation endpoint, called by a client of Azure's API."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -101,7 +101,7 @@ async def test_a_full_queue_says_when_to_come_again(scorer: Scorer) -> None:
 
 @dataclass(frozen=True)
 class ScriptedWhisper:
-    """Hears always the same."""
+    """A recogniser with a fixed transcript."""
 
     words: tuple[tuple[str, float], ...]
     spoken: str = "en"
@@ -110,7 +110,7 @@ class ScriptedWhisper:
         """Return the primary language."""
         return code[:2]
 
-    def hear(self, *_: object) -> Passage:
+    def transcribe(self, *_: object) -> Passage:
         """Return the script."""
         words = tuple(TimedWord(text, 0.0, 1.0, sure) for text, sure in self.words)
         return Passage(" ".join(word.text for word in words), self.spoken, words=words)

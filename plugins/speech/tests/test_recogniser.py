@@ -13,7 +13,7 @@ from loqua_speech.recognition import PIECE_SECONDS, Passage
 
 
 class SlowWhisper:
-    """Hears the length of each piece, one at a time, when it is let."""
+    """A recogniser that returns each piece's length, one at a time, when a test lets it."""
 
     name = "slow"
 
@@ -26,7 +26,7 @@ class SlowWhisper:
         """Return an arbitrary language."""
         return code
 
-    def hear(self, audio: Samples, language: str | None, prompt: str = "") -> Passage:
+    def transcribe(self, audio: Samples, language: str | None, prompt: str = "") -> Passage:
         """Return the length of the audio in samples."""
         del prompt
         self.started.set()

@@ -40,14 +40,14 @@ def test_what_is_said_is_what_is_heard(
     whisper: Whisper, say: Say, text: str, language: str
 ) -> None:
     """Word for word, a learner's mistakes included."""
-    passage = whisper.hear(decode(say(text, language)), language)
+    passage = whisper.transcribe(decode(say(text, language)), language)
 
     assert _words(passage.text) == _words(text)
 
 
 def test_the_language_is_detected_where_none_is_given(whisper: Whisper, say: Say) -> None:
     """The detected language is the speech's, and so is the text."""
-    passage = whisper.hear(decode(say("Me gusta la comida española.", "es")), None)
+    passage = whisper.transcribe(decode(say("Me gusta la comida española.", "es")), None)
 
     assert passage.language == "es"
     assert _words(passage.text) == ["me", "gusta", "la", "comida", "espanola"]
@@ -60,7 +60,7 @@ def test_the_language_is_detected_where_none_is_given(whisper: Whisper, say: Say
 )
 def test_a_single_word_is_heard(whisper: Whisper, say: Say, text: str, language: str) -> None:
     """The gate against noise lets the shortest answers through."""
-    passage = whisper.hear(decode(say(text, language)), language)
+    passage = whisper.transcribe(decode(say(text, language)), language)
 
     assert _words(passage.text) == _words(text)
 
@@ -85,7 +85,7 @@ def test_a_soft_word_between_silences_is_heard(
     hiss = np.convolve(hiss, [1, -0.98], "same")
     level = noise * np.sqrt(np.square(word).mean() / np.square(hiss).mean())
 
-    passage = whisper.hear(((cut + level * hiss) / 10).astype(np.float32), language)
+    passage = whisper.transcribe(((cut + level * hiss) / 10).astype(np.float32), language)
 
     assert passage.text
 
@@ -114,15 +114,15 @@ def test_a_short_clear_voice_is_believed(
 @pytest.mark.parametrize("path", LEARNERS, ids=lambda it: it.stem)
 def test_learners_are_heard(whisper: Whisper, path: Path) -> None:
     """Real learners, quiet and with a strong accent, are no noise."""
-    assert whisper.hear(decode(path.read_bytes()), "en").text
+    assert whisper.transcribe(decode(path.read_bytes()), "en").text
 
 
 def test_a_text_that_is_wrong_is_doubtful_and_a_right_one_is_not(
     whisper: Whisper, say: Say
 ) -> None:
     """A synthetic accent says "Me llamo Ana.", which is misheard; a clear voice says it, too."""
-    misheard = whisper.hear(decode((RECORDINGS / "me_llamo_ana.flac").read_bytes()), "es")
-    understood = whisper.hear(decode(say("Me llamo Ana.", "es")), "es")
+    misheard = whisper.transcribe(decode((RECORDINGS / "me_llamo_ana.flac").read_bytes()), "es")
+    understood = whisper.transcribe(decode(say("Me llamo Ana.", "es")), "es")
 
     assert "ana" not in _words(misheard.text)
     assert misheard.log_probability < np.log(0.5) < understood.log_probability
@@ -133,7 +133,7 @@ def test_a_text_that_is_wrong_is_doubtful_and_a_right_one_is_not(
 
 def test_another_language_is_written_as_such(whisper: Whisper, say: Say) -> None:
     """Who answers in English in a Spanish lesson is quoted in English, not translated."""
-    passage = whisper.hear(decode(say("Can you say that again?", "en")), "es")
+    passage = whisper.transcribe(decode(say("Can you say that again?", "en")), "es")
 
     assert passage.language == "en"
     assert _words(passage.text) == ["can", "you", "say", "that", "again"]
@@ -161,7 +161,7 @@ def test_a_runaway_is_decoded_again_with_the_whole_window(
 
     monkeypatch.setattr(Passage, "runs_away", runs_away_once)
 
-    passage = whisper.hear(decode(say("Me gusta mucho la música.", "es")), "es")
+    passage = whisper.transcribe(decode(say("Me gusta mucho la música.", "es")), "es")
 
     assert len(frames) == 2
     assert _words(passage.text) == ["me", "gusta", "mucho", "la", "musica"]
@@ -174,7 +174,7 @@ def test_what_never_stops_running_away_is_not_a_text(
     monkeypatch.setattr(Passage, "runs_away", lambda *_: True)
     monkeypatch.setattr(recognition, "_ATTEMPTS", recognition._ATTEMPTS[:1])
 
-    assert whisper.hear(decode(say("Hola, me llamo Ana.", "es")), "es").text == ""
+    assert whisper.transcribe(decode(say("Hola, me llamo Ana.", "es")), "es").text == ""
 
 
 @pytest.mark.parametrize(("tag", "code"), [("es", "es"), ("es-MX", "es"), (" EN_us ", "en")])

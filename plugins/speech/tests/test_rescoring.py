@@ -1,4 +1,4 @@
-"""Which of the likeliest texts was said."""
+"""The choice between the likeliest transcripts."""
 
 from collections.abc import Callable
 

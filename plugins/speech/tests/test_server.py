@@ -1,4 +1,4 @@
-"""The process: how it says that it is ready, serves livekit's classes, and ends."""
+"""The server's process: readiness, requests of livekit's classes, and its end."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""How long it is silent before, in and after what is said."""
+"""Pauses before, in and after synthesised speech."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Voice activity: nothing of it leaves the machine."""
+"""Voice activity, detected without a network connection."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The weights are upstream's, or are not loaded."""
+"""The verification of the weights."""
 
 from pathlib import Path
 

@@ -1,1 +1,1 @@
-"""Training pipelines of what the speech server ships; no part of the package."""
+"""Training pipelines of the speech server's models; not part of the package."""

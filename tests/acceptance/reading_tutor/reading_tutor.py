@@ -1,4 +1,4 @@
-"""An agent that reads aloud for minutes, whoever listens: what interrupts it is heard."""
+"""An agent that reads aloud for minutes, to notice interruptions."""
 
 from livekit.agents import Agent
 
@@ -11,7 +11,7 @@ STORY = (
 
 
 class Reader(Agent):
-    """Reads its story again and again."""
+    """An agent that reads its story again and again."""
 
     def __init__(self) -> None:
         super().__init__(instructions="")

@@ -1,4 +1,4 @@
-"""How many learners' mistakes survive recognition, and how many right sentences stay right.
+"""The share of learners' mistakes that recognition preserves, and of correct sentences.
 
 Run from the project's root with `python -m tests.bench.heard_mistakes`. SVOX Pico's voices say the
 sentences of `en.tsv` and `es.tsv`, each wrong and right. Prints JSON: of each kind how many were
@@ -43,7 +43,7 @@ def _count(whisper: Whisper, language: str, sentences: tuple[str, ...]) -> dict[
     for voice in VOICES[language]:
         for text in sentences:
             pcm = b"".join(synthesize(text, voice=voice_for(voice)))
-            heard = whisper.hear(decode(wav(pcm, rate=SPEAKING_RATE)), language)
+            heard = whisper.transcribe(decode(wav(pcm, rate=SPEAKING_RATE)), language)
             alone = heard.likeliest[0].text if heard.likeliest else ""
             counts["said"] += 1
             counts["whisper"] += _words(alone) == _words(text)

@@ -1,4 +1,4 @@
-"""One tutor as livekit-agents alone runs it: `python bare_worker.py start`, named by BENCH_TUTORS.
+"""One tutor on livekit-agents alone: `python bare_worker.py start`, named by BENCH_TUTORS.
 
 It has the agent, engines, turn detection and load settings of the host's tutors.
 """

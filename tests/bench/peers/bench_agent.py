@@ -1,4 +1,4 @@
-"""The agent and engines of all sides: it hums, and takes all that is said for one sentence."""
+"""The agent and engines of all compared systems: tones, and a fixed transcript."""
 
 import math
 from array import array
@@ -36,7 +36,7 @@ SENTENCE = stt.SpeechEvent(
 
 
 class Greeter(Agent):
-    """Greets whoever is there, and answers whatever they say."""
+    """An agent that greets, and answers every turn."""
 
     def __init__(self, **engines: Any) -> None:
         super().__init__(instructions="", **engines)
@@ -55,7 +55,7 @@ class Greeter(Agent):
 
 
 class Hum(tts.TTS[Any]):
-    """Hums whatever it is to say."""
+    """A text-to-speech engine that plays a tone for any text."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -80,7 +80,7 @@ class _Humming(tts.ChunkedStream):
 
 
 class OneSentence(stt.STT[Any]):
-    """Recognises the same sentence in whatever is said."""
+    """A recogniser with one fixed transcript."""
 
     def __init__(self) -> None:
         super().__init__(capabilities=stt.STTCapabilities(streaming=True, interim_results=False))

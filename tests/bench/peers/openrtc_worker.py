@@ -36,7 +36,7 @@ from openrtc import AgentPool  # noqa: E402  # finds the modules above
 
 
 class Equipped(Greeter):
-    """Has its own engines: openrtc's defaults are sent to its processes as text."""
+    """An agent with engines of its own, because openrtc sends its defaults to processes as text."""
 
     def __init__(self) -> None:
         super().__init__(stt=OneSentence(), tts=Hum())

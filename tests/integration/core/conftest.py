@@ -1,4 +1,4 @@
-"""A small Loqua API on a real socket, and a proxy in front of it that spoils the connection."""
+"""A small Loqua API on a real socket, and a proxy in front of it that injects faults."""
 
 import asyncio
 import base64
@@ -38,7 +38,7 @@ def encrypted_jwt(lifetime: float) -> str:
 
 @dataclass
 class Backend:
-    """What reached the API: bodies by endpoint, in order."""
+    """The requests that reached the API: bodies by endpoint, in order."""
 
     taken: dict[str, list[Any]] = field(default_factory=dict)
 
@@ -72,7 +72,7 @@ class Backend:
 
 @dataclass
 class FaultProxy:
-    """Passes requests on to a port and answers back, except for the faults it is told."""
+    """A proxy that forwards requests and answers, except for injected faults."""
 
     upstream: int
     faults: deque[str] = field(default_factory=deque)

@@ -1,4 +1,4 @@
-"""A whole lesson against the dev API: each way it misbehaves, as host and learner see it."""
+"""A whole lesson against the dev API, with each of its faults, from host's and learner's side."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -32,7 +32,7 @@ QUICK = {
 
 @dataclass(frozen=True)
 class ServedDevApi:
-    """A dev API that is served, and its agent's secrets."""
+    """A running dev API, and its agent's secrets."""
 
     url: str
     environ: dict[str, str]

@@ -1,4 +1,4 @@
-"""Whether the API takes an agent's key or not, and what each setting makes of it."""
+"""Ephemeral keys with APIs that support them and APIs that do not, for each setting."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -65,11 +65,11 @@ async def test_a_token_is_sealed_where_both_sides_know_how(
     ephemeral_keys: str, *, takes_keys: bool, sealed: bool
 ) -> None:
     """Elsewhere it is encrypted with the shared secret; the log says which."""
-    with capture_logs() as told:
+    with capture_logs() as logs:
         async with opened(new_settings(takes_keys=takes_keys), ephemeral_keys) as api:
             await api.lease(CALLER)
             await api.check_health(CALLER)
-    [exchanged] = [line for line in told if line["event"] == "token.exchanged"]
+    [exchanged] = [line for line in logs if line["event"] == "token.exchanged"]
     assert exchanged["sealed"] is sealed
 
 

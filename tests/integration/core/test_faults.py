@@ -1,4 +1,4 @@
-"""Each fault of the network, what the learner notices of it, and what reaches the API.
+"""Network faults: their effects on the learner, and the requests that reach the API.
 
 The core runs on real sockets here; between it and the API stands a proxy that spoils them.
 """

@@ -1,4 +1,4 @@
-"""HTTP/2, where the API offers it."""
+"""HTTP/2 with an API that offers it."""
 
 import asyncio
 import datetime as dt
@@ -25,7 +25,7 @@ RECORD = SessionRecord(session_id="s-1", duration_minutes=5, overall_performance
 
 
 class Http2(asyncio.Protocol):
-    """Answers every request of one HTTP/2 connection well, unless it is told to wait."""
+    """A server that answers every request of one HTTP/2 connection, or waits on request."""
 
     connections = 0
     requests = 0

@@ -1,4 +1,4 @@
-"""An API on a real socket whose answers are odd in the ways of real services and gateways."""
+"""Odd answers of real services and gateways, from an API on a real socket."""
 
 import time
 
@@ -29,7 +29,7 @@ ODD = (
 
 
 class OddBackend(Backend):
-    """Answers leo's context oddly, or not at all, and asks for pauses."""
+    """An API that answers one learner's context oddly or not at all, and asks for pauses."""
 
     broken = False
     pauses: tuple[tuple[str, str], ...] = ()

@@ -1,4 +1,4 @@
-"""Through a proxy, or past it: each leg that leaves this machine as the variables say."""
+"""The HTTP proxy variables, for each connection that leaves the machine."""
 
 import asyncio
 import json
@@ -34,14 +34,14 @@ SECRETS = EnvironmentSecrets({"AGENT_JWT_TOKEN": "agent", "SHARED_SECRET": "shar
 
 @dataclass
 class CountingProxy:
-    """Answers every request that it has no way on, and keeps what it was asked for."""
+    """A proxy that refuses every request and records it."""
 
     port: int = 0
     asked: list[str] = field(default_factory=list)
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """The proxy's URL."""
         return f"http://127.0.0.1:{self.port}"
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

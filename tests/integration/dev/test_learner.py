@@ -211,11 +211,11 @@ def texts(heard: LessonHeard) -> list[tuple[str, str]]:
 
 
 async def test_a_lesson_goes_turn_by_turn(livekit_server: LiveKitServer, room: str) -> None:
-    """Greeting, two lines, two replies are heard, and told as they are, in that order."""
-    told: list[TranscriptSegment] = []
+    """Greeting, two lines and two replies are received and reported, in that order."""
+    segments: list[TranscriptSegment] = []
     async with tutor(livekit_server, room, "buenos días", "muy bien", "hasta luego"):
-        heard = await learner(livekit_server, room, on_heard=told.append).run()
-    assert tuple(told) == heard.transcript
+        heard = await learner(livekit_server, room, on_heard=segments.append).run()
+    assert tuple(segments) == heard.transcript
     assert texts(heard) == [
         ("conversation", "buenos días"),
         (LEARNER, "understood"),

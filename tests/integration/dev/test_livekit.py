@@ -1,4 +1,4 @@
-"""The LiveKit dev server: a real one, on loopback, gone without a trace."""
+"""The LiveKit dev server: started on loopback, and removed without a trace."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""What the API's schema allows is answered as it says, what it forbids is refused."""
+"""The dev API's conformance to its schema: valid requests answered, invalid ones refused."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ OPERATIONS = [(path, method) for path, item in APP.openapi()["paths"].items() fo
 
 
 class Tokens:
-    """The agent's JWT for the exchange, Ana's for all else."""
+    """The agent's JWT for the exchange, and Ana's for all other endpoints."""
 
     def get(self, case: Any, _context: Any) -> str:
         """Return the token that this operation needs."""
@@ -51,7 +51,7 @@ def schema() -> Any:
 
     Schemathesis takes a second to import, which the processes that run other tests do without.
     """
-    import schemathesis  # noqa: PLC0415  # as told above
+    import schemathesis  # noqa: PLC0415  # see above
     from schemathesis.checks import load_all_checks  # noqa: PLC0415  # likewise
 
     load_all_checks()

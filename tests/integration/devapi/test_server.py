@@ -1,4 +1,4 @@
-"""The dev API on a real socket: how it starts, misbehaves and ends."""
+"""The dev API on a real socket: start, faults and end."""
 
 import asyncio
 import json
@@ -139,7 +139,7 @@ async def test_latency_delays_the_answer_and_no_other(client: httpx.AsyncClient)
 
 
 async def test_events_arrive_as_they_happen(client: httpx.AsyncClient) -> None:
-    """What came before is not told again, unless the caller says what it saw last."""
+    """Earlier arrivals are not sent again, unless the caller names the last one that it has."""
     await client.post("/api/v1/rooms/join", json=JOIN | {"room_name": "before"})
     async with client.stream("GET", "/dev/events") as stream:
         await client.post("/api/v1/rooms/join", json=JOIN | {"room_name": "after"})

@@ -1,4 +1,4 @@
-"""One deployment for all tests of the host process: LiveKit, a dev API and hosts.
+"""The deployment of all tests of the host process: LiveKit, a dev API and hosts.
 
 The tutor is a third party's: a distribution of its own, built and installed beside the
 environment, that the hosts find by its entry points. It has no voice; what it does in a room
@@ -133,7 +133,7 @@ def _plain(line: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class HostProcess:
-    """A host process that runs, or has ended."""
+    """A host process, running or ended."""
 
     process: Process | ForkedHost
     log: HostLogLines
@@ -169,7 +169,7 @@ class HostProcess:
 
     @property
     def scripts(self) -> Path:
-        """Where the tutor finds its scripts and leaves what it found."""
+        """The directory of the tutor's scripts and findings."""
         return self.directory / "scripts"
 
     def script(self, room: str, *, tutor: str = "probe", **lines: object) -> None:
@@ -185,7 +185,7 @@ class HostProcess:
 
 @dataclass(frozen=True, slots=True)
 class DevApiClient:
-    """The dev API, as a test asks it."""
+    """A client of the dev API."""
 
     settings: DevApiSettings
     url: str
@@ -281,7 +281,7 @@ class SilentLearner:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """All that a test of the host process stands on."""
+    """The services of a test of the host process."""
 
     livekit: LiveKitServer
     api: DevApiClient
@@ -469,7 +469,7 @@ def write_config(
             "max_lessons": 50,
             "limits": {
                 "create_agent": 5,
-                "on_user_ready": 6,  # in which some scripts knock at the host
+                "on_user_ready": 6,  # in which some scripts connect to the host
                 "on_progress_tick": 3,
                 "on_session_end": 5,
             },

@@ -1,4 +1,4 @@
-"""A TCP proxy before LiveKit's server: it records workers' keys and can delay LiveKit's data."""
+"""A TCP proxy in front of LiveKit's server that records workers' keys and can delay data."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""Rotations of each kind of secret under running lessons, and a count of what failed."""
+"""Rotations of each kind of secret under running lessons, and the number of failures."""
 
 import os
 import secrets

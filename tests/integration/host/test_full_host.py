@@ -1,4 +1,4 @@
-"""A full host moves on, in real rooms: who waits is told so, and served when others leave."""
+"""A full host in real rooms: learners are notified that they wait, and served in turn."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -30,7 +30,7 @@ RECONNECT_TIMEOUT = 60.0
 
 @dataclass
 class Stay:
-    """What a learner saw and heard, in unix seconds."""
+    """A learner's observations, in unix seconds."""
 
     user_id: str = ""
     shown: list[float] = field(default_factory=list)
@@ -61,10 +61,10 @@ async def test_a_full_host_moves_on_when_learners_leave(
     waited = [stay for stay in stays if stay.began > began[PLACES - 1]]
     assert len(waited) == LEARNERS - PLACES
     for stay in waited:
-        told = crowded.log.find("learner.notified", user_id=stay.user_id)
+        notices = crowded.log.find("learner.notified", user_id=stay.user_id)
         aloud = crowded.log.find("learner.notified_aloud", user_id=stay.user_id)
-        assert [line["waiting"] for line in told] == [True, False], (told, aloud, stay)
-        assert len(aloud) == len(stay.shown) == len(stay.heard) == 1, (told, aloud, stay)
+        assert [line["waiting"] for line in notices] == [True, False], (notices, aloud, stay)
+        assert len(aloud) == len(stay.shown) == len(stay.heard) == 1, (notices, aloud, stay)
     for stay in stays:
         await deployment.api.until("sessions", stay.user_id, patience=PATIENCE + RECONNECT_TIMEOUT)
     await asyncio.sleep(2)  # a second record would come now
@@ -109,7 +109,7 @@ async def test_who_comes_back_to_a_full_host_is_next_in_line(
 async def test_a_machine_that_is_measured_serves_all_who_come(
     deployment: Deployment, tmp_path: Path
 ) -> None:
-    """However busy it is with something else: at the worst one after the other, and told so."""
+    """However busy it is with something else: at the worst one after the other, and notified."""
     tutors = explicit("measured")
     async with deployment.host(tmp_path, tutors, lessons={"max_lessons": "auto"}) as host:
         stays = await asyncio.gather(

@@ -1,4 +1,4 @@
-"""A tutor calls a specialist to its learner: who is there when, who has the floor, what is kept."""
+"""A handoff to a specialist in a real room: presence, the floor, and the conversation."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,14 +24,14 @@ SPECIALIST = "probe-specialist"
 
 
 def floors(tutors: list[rtc.RemoteParticipant]) -> dict[str, str | None]:
-    """Return who has the floor, by tutor, as the room is told, perhaps after the tutor came."""
-    told = (one.attributes for one in tutors)
-    return {it.get("loqua.tutor", "not told"): it.get("loqua.floor") for it in told}
+    """Return who has the floor, by tutor, from the attributes, which may follow the tutor."""
+    attributes = (one.attributes for one in tutors)
+    return {it.get("loqua.tutor", "unknown"): it.get("loqua.floor") for it in attributes}
 
 
-async def shown(learner: SilentLearner, **told: str) -> None:
-    """Wait until the room is told so who has the floor."""
-    wanted = {name.replace("_", "-"): floor for name, floor in told.items()}
+async def shown(learner: SilentLearner, **expected: str) -> None:
+    """Wait until the attributes show this floor."""
+    wanted = {name.replace("_", "-"): floor for name, floor in expected.items()}
     await learner.until(lambda tutors: floors(tutors) == wanted)
 
 
@@ -43,8 +43,12 @@ async def test_a_called_specialist_teaches_and_hands_back(
     host.script(room, calls=SPECIALIST)
     host.script(room, tutor=SPECIALIST, progress=made)
     async with deployment.visit(room) as learner:
-        told = await host.log.until("probe.handed_over", room=room)
-        assert (told["tutor"], told["focus"], told["words"]) == ("probe", "r", ["perro"])
+        handover = await host.log.until("probe.handed_over", room=room)
+        assert (handover["tutor"], handover["focus"], handover["words"]) == (
+            "probe",
+            "r",
+            ["perro"],
+        )
         await shown(learner, probe="false", probe_specialist="true")
         await host.log.until("progress.made", user_id=learner.user_id, words=30)
         host.script(room, tutor=SPECIALIST, progress=made, ends_at=1)

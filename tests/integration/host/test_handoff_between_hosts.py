@@ -1,4 +1,4 @@
-"""A tutor on one host calls a specialist that runs on another alone, and either may crash."""
+"""A handoff to a specialist on another host, with crashes of either host."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -74,8 +74,12 @@ async def test_the_report_of_a_specialist_on_another_host_returns(
     room = new_room()
     hosts.script(room, **crash)
     async with hosts.cluster.deployments[0].visit(room) as learner:
-        told = await hosts.called.running.log.until("probe.handed_over", room=room)
-        assert (told["tutor"], told["focus"], told["words"]) == ("probe", "r", ["perro"])
+        handover = await hosts.called.running.log.until("probe.handed_over", room=room)
+        assert (handover["tutor"], handover["focus"], handover["words"]) == (
+            "probe",
+            "r",
+            ["perro"],
+        )
         if crash:
             await hosts.called.running.log.until("lesson.resumed", room=room)
         who = learner.user_id

@@ -1,4 +1,4 @@
-"""The hostile set: tutors that do their worst on a real host, all at once, beside an honest one.
+"""The hostile set: misbehaving tutors on a real host, all at once, beside an honest one.
 
 host/docs/threat-model.md tells in a table what each test shows.
 """

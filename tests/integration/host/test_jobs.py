@@ -1,4 +1,4 @@
-"""Job processes on a real host: what they may do to it, to one another, and without it."""
+"""Job processes of a real host: their isolation from it and from each other."""
 
 import json
 import os
@@ -51,14 +51,14 @@ async def test_a_hostile_job_gets_nowhere(deployment: Deployment, tmp_path: Path
         room = new_room()
         host.script(room, tutor="probe-specialist", attack="all", ends_at=2)
         async with deployment.visit(room, agent_name="hostile") as learner:
-            told = await host.log.until("probe.attacked", room=room)
+            attacked = await host.log.until("probe.attacked", room=room)
             await deployment.api.until("sessions", learner.user_id)
         await host.log.until("job.log_unreadable", count=4)
         assert len(await deployment.api.arrivals("contexts", learner.user_id)) == 1
         assert not host.log.find("lesson.interrupted")
         assert not host.log.find("learner.prefetched")
         assert not (host.scripts / "ran").exists()
-    assert json.loads(told["answers"]) == GOT
+    assert json.loads(attacked["answers"]) == GOT
 
 
 async def test_a_host_whose_forkserver_dies_ends_to_be_started_again(

@@ -1,4 +1,4 @@
-"""A lesson in a real room, from the learner's entry to the record, as the guide tells it."""
+"""A lesson in a real room, from the learner's entry to the record, as in the guide."""
 
 import asyncio
 from contextlib import AbstractAsyncContextManager, AsyncExitStack

@@ -1,4 +1,4 @@
-"""What ends a lesson that nobody ends: a tutor that hangs, a learner who is silent, a stop."""
+"""Lessons ended by limits: a tutor that hangs, a silent learner, a stop."""
 
 import signal
 from collections.abc import AsyncIterator
@@ -28,7 +28,7 @@ async def limited(
 async def test_a_silent_learner_is_left_with_a_record(
     deployment: Deployment, limited: HostProcess
 ) -> None:
-    """The tutor is told first; it is not called again."""
+    """The tutor gets an event first; it is not called again."""
     async with deployment.visit(agent_name=AGENT) as learner:
         await limited.log.until("lesson.learner_silent", user_id=learner.user_id)
         await limited.log.until("lesson.recorded", user_id=learner.user_id, reason="learner_silent")

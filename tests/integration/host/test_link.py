@@ -1,4 +1,4 @@
-"""Hostile and clumsy tutors on the link of a real host, beside an honest one."""
+"""Hostile and faulty tutors on the link of a real host, beside an honest one."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

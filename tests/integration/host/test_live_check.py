@@ -1,4 +1,4 @@
-"""`loqua-host check --live`: all is well beside a host, and what is wrong has its name."""
+"""`loqua-host check --live` beside a host: no findings when all is well, and named faults."""
 
 import asyncio
 import os
@@ -58,7 +58,7 @@ async def tried_api(deployment: Deployment, directory: Path, learner: str | None
     settings = draft(config, deployment.environ()).settings
     assert settings is not None
     (await deployment.api.client.put(f"/dev/learners/{LEARNER}", json={})).raise_for_status()
-    return await examine_api(settings, read_secrets(config, deployment.environ()).kept, learner)
+    return await examine_api(settings, read_secrets(config, deployment.environ()).cache, learner)
 
 
 async def test_beside_a_host_that_runs_all_is_well_and_no_tutor_is_called(

@@ -1,4 +1,4 @@
-"""LiveKit goes away under a lesson: its tutor has not crashed."""
+"""An outage of LiveKit during a lesson, which is not a crash of the tutor."""
 
 from contextlib import AsyncExitStack
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Jobs that die, or that LiveKit ends, in real rooms: their learners get a tutor all the same."""
+"""Jobs that die or that LiveKit ends, in real rooms: their learners get a tutor again."""
 
 import asyncio
 import os
@@ -52,7 +52,7 @@ async def warm_process(host: HostProcess) -> psutil.Process:
     Plugins are inspected and the link is probed in short-lived children of the same forkserver.
     """
     async with asyncio.timeout(PATIENCE):
-        while len(found := psutil.Process(forkserver(host)).children()) != 1:  # noqa: ASYNC110  # told nowhere
+        while len(found := psutil.Process(forkserver(host)).children()) != 1:  # noqa: ASYNC110  # no event
             await asyncio.sleep(0.05)
     return found[0]
 
@@ -60,7 +60,7 @@ async def warm_process(host: HostProcess) -> psutil.Process:
 async def replaced(host: HostProcess) -> None:
     """Wait until another process gets warm, as the first has a job now."""
     async with asyncio.timeout(PATIENCE):
-        while len(psutil.Process(forkserver(host)).children()) < 2:  # noqa: ASYNC110  # told nowhere
+        while len(psutil.Process(forkserver(host)).children()) < 2:  # noqa: ASYNC110  # no event
             await asyncio.sleep(0.05)
 
 

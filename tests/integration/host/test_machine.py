@@ -1,4 +1,4 @@
-"""A real host on a machine whose directories are cleaned, and whose processes stand still."""
+"""A real host on a machine with cleaned directories and suspended processes."""
 
 import os
 import shutil

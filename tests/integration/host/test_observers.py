@@ -1,4 +1,4 @@
-"""Who only looks on is no learner, and a tutor whose identity is taken comes back."""
+"""Observers, who are not learners, and tutors whose identity another participant takes."""
 
 import pytest
 from livekit.api import AccessToken, VideoGrants

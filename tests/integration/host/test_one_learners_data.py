@@ -1,4 +1,4 @@
-"""What is wrong with one learner's data at the API is that learner's trouble alone."""
+"""Invalid data of one learner at the API, without effect on other learners."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -25,7 +25,7 @@ UNREADABLE: dict[str, Answer] = {
 
 @dataclass(slots=True)
 class Gateway:
-    """Stands before the API and spoils what it answers about one learner.
+    """A proxy before the API that spoils its answers about one learner.
 
     Attributes:
         url: Where it is.

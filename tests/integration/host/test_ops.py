@@ -1,4 +1,4 @@
-"""What a real host shows of itself while it teaches, and from its start to its end."""
+"""The ops address of a real host, from its start to its end."""
 
 import asyncio
 import contextlib

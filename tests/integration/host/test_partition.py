@@ -1,4 +1,4 @@
-"""Two hosts on one ledger, one of which is cut off from it."""
+"""Two hosts with one ledger, one of them partitioned from it."""
 
 import pytest
 from tests.bench.cluster import run_cluster

@@ -1,4 +1,4 @@
-"""A web server, firewall or ingress answers in the API's place: no lesson or record is lost."""
+"""Errors of a web server, firewall or ingress before the API, without lost lessons."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""No learner is left alone, in real rooms: returning, waiting for a place, and not called twice."""
+"""Recovery in real rooms: returning learners, waits for capacity, and no second tutor."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -39,7 +39,7 @@ async def small(
 async def test_more_learners_than_places_are_all_served_in_turn_and_none_twice(
     deployment: Deployment, small: HostProcess
 ) -> None:
-    """Who has to wait is told so, and that it is over."""
+    """Learners are notified when they have to wait, and when the wait is over."""
     async with AsyncExitStack() as stack:
         learners: list[SilentLearner] = []
         for _ in range(LEARNERS):

@@ -1,4 +1,4 @@
-"""Learners that cannot be taught: one log line that names cause and hint, and nothing else."""
+"""Refused learners: one log line with cause and hint."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

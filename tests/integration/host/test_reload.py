@@ -1,4 +1,4 @@
-"""config/ changes under a real host that teaches: one tutor's worker moves, the others stay."""
+"""Changes of config/ under a running host: one worker is replaced, the others stay."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""What a tutor does whose own connection to the room breaks."""
+"""A tutor whose own connection to the room breaks."""
 
 import pytest
 from livekit.agents.types import TOPIC_CHAT

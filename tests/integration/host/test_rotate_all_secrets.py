@@ -1,4 +1,4 @@
-"""Each kind of secret is rotated under running lessons of a real host; the bench has twenty."""
+"""Rotation of each kind of secret under running lessons of a real host."""
 
 from pathlib import Path
 

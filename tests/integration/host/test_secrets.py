@@ -1,4 +1,4 @@
-"""A tutor that looks everywhere for secrets finds its own room's token, and no other."""
+"""A tutor that searches for secrets: it finds only its own room's token."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Several learners with one tutor in a real room: whom it hears, and who it knows they are."""
+"""Several learners with one tutor in a real room: audio and identities."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -38,8 +38,8 @@ def other_participants(deployment: Deployment, room: str) -> dict[str, str]:
     }
 
 
-def heard(host: HostProcess, room: str) -> list[tuple[str, str | None]]:
-    """Return what the tutor of a room has heard, and from whom."""
+def received(host: HostProcess, room: str) -> list[tuple[str, str | None]]:
+    """Return the messages that the tutor of a room received, and from whom."""
     lines = host.log.find("probe.heard", room=room, typed=True)
     return [(line["text"], line["learner"]) for line in lines]
 
@@ -64,7 +64,7 @@ async def test_a_tutor_that_hears_everyone_is_told_who_of_them_types(
             await host.log.until("probe.heard", room=room, count=2)
             await asyncio.gather(write(first, "¿Y tú?"), write(second, "¡Hola!"))
             await host.log.until("probe.heard", room=room, count=4)
-        said = heard(host, room)
+        said = received(host, room)
         assert said[:2] == [("¿Qué tal?", second.user_id), ("Bien.", first.user_id)]
         assert set(said[2:]) == {("¿Y tú?", first.user_id), ("¡Hola!", second.user_id)}
         await first.leave()
@@ -75,7 +75,7 @@ async def test_a_tutor_that_hears_everyone_is_told_who_of_them_types(
 async def test_a_tutor_that_hears_its_learner_alone_takes_no_other_text(
     deployment: Deployment, host: HostProcess
 ) -> None:
-    """It is told of the other all the same."""
+    """It gets the other learner's name all the same."""
     async with deployment.visit() as first:
         await host.log.until("probe.ready", room=first.name)
         async with deployment.visit(first.name) as second:
@@ -84,4 +84,4 @@ async def test_a_tutor_that_hears_its_learner_alone_takes_no_other_text(
             await write(first, "Bien.")
             await host.log.until("probe.heard", room=first.name)
             await host.log.until("progress.made", user_id=first.user_id, count=3)
-    assert heard(host, first.name) == [("Bien.", first.user_id)]
+    assert received(host, first.name) == [("Bien.", first.user_id)]

@@ -1,4 +1,4 @@
-"""Two hosts with one ledger, in real rooms: either takes a lesson, and goes on with the other's."""
+"""Two hosts with one ledger, in real rooms: either runs a lesson, or resumes the other's."""
 
 import asyncio
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def ledger_url() -> Iterator[str]:
 
 
 async def teaches(hosts: list[HostProcess], event: str, user_id: str) -> HostProcess:
-    """Return the host that has told this event of a learner."""
+    """Return the host that has logged this event of a learner."""
     async with asyncio.timeout(2 * PATIENCE):
         while True:
             for host in hosts:
@@ -59,12 +59,12 @@ async def test_a_lesson_goes_on_at_the_other_host_when_one_is_killed(
             [other] = [host for host in hosts if host is not first]
             first.process.kill()
             await teaches([other], "lesson.resumed", learner.user_id)
-            told = len(first.log.find("progress.made", user_id=learner.user_id))
+            before = len(first.log.find("progress.made", user_id=learner.user_id))
             await teaches([other], "progress.made", learner.user_id)
             await learner.met()
         await deployment.api.until("sessions", learner.user_id)
         [record] = await deployment.api.arrivals("sessions", learner.user_id)
         assert record["payload"]["sessionId"] == learner.session_id
         made = [it["words"] for it in other.log.find("progress.made", user_id=learner.user_id)]
-        assert made[0] > told
+        assert made[0] > before
         assert not other.log.find("lesson.opened", user_id=learner.user_id)

@@ -1,4 +1,4 @@
-"""How a host ends: drained, with nothing left behind; or killed, with nothing lost."""
+"""The end of a host: drained without remains, or killed without losses."""
 
 import asyncio
 import os
@@ -105,7 +105,7 @@ async def test_a_drained_host_lets_lessons_end_and_stays_until_it_is_stopped(
 async def test_a_lesson_says_goodbye_before_the_drain_is_over_and_is_not_given_twice(
     deployment: Deployment, tmp_path: Path
 ) -> None:
-    """The tutor is told before; the next start has nothing to go on with, and opens nothing."""
+    """The tutor gets an event before; the next start has nothing to resume, and opens nothing."""
     tutors, lessons = explicit("goodbye"), {"drain_timeout": 20}
     async with deployment.visit(agent_name="goodbye") as learner:
         async with deployment.host(tmp_path, tutors, lessons=lessons) as host:

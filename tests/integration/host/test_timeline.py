@@ -1,4 +1,4 @@
-"""`loqua-host timeline` beside a real host: what a session tells of itself, and whom."""
+"""`loqua-host timeline` beside a real host: its output, and who may read it."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""A lesson's trace, as an OTLP receiver gets it from a real host and its job."""
+"""A lesson's trace from a real host and its job, at an OTLP receiver."""
 
 import asyncio
 import re
@@ -41,7 +41,7 @@ EXPECTED = {
 
 @dataclass(slots=True)
 class Collector:
-    """Takes spans as an OTLP collector does, and keeps them."""
+    """An OTLP collector that keeps its spans."""
 
     url: str = ""
     spans: dict[bytes, Span] = field(default_factory=dict)
@@ -151,13 +151,13 @@ async def test_a_job_is_one_trace_from_its_acceptance_to_the_delivered_record(
         assert found, f"no {name} in\n{tree}"
         for one in found:
             assert collecting.services[one.span_id] == service, f"{name} in\n{tree}"
-            # A tutor that is killed leaves spans that never ended, and are never told.
+            # A tutor that is killed leaves spans that never ended, and are never exported.
             if one.parent_span_id in spans or one.trace_id == second.trace_id:
                 assert spans[one.parent_span_id].name in parents, f"{name} in\n{tree}"
     for one in collecting.named("lesson") + collecting.named("agent_session"):
-        told = attributes(one)
-        assert told["session_id"] == learner.session_id, one.name
-        assert (told["user_id"], told["agent_id"]) == (learner.user_id, "loqua-test")
+        fields = attributes(one)
+        assert fields["session_id"] == learner.session_id, one.name
+        assert (fields["user_id"], fields["agent_id"]) == (learner.user_id, "loqua-test")
     [progress, *_] = collecting.named("api progress")
     assert attributes(progress).items() >= {"endpoint": "progress", "status": 200}.items()
     everything = "".join(str(one) for one in spans.values())

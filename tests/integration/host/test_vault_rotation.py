@@ -1,4 +1,4 @@
-"""Secrets in a real vault are rotated under a running lesson of a real host."""
+"""Rotation of secrets in a real vault during a lesson of a real host."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator

@@ -1,4 +1,4 @@
-"""Hosts that are forked for tests are children of the test, and end as a program does."""
+"""Hosts forked for tests: children of the test that end like a program."""
 
 import asyncio
 import os

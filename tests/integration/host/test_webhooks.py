@@ -1,4 +1,4 @@
-"""A real LiveKit tells a real host who comes, before it offers the job."""
+"""Webhooks of a real LiveKit server to a real host, before it offers the job."""
 
 import os
 from contextlib import AsyncExitStack

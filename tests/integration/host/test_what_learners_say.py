@@ -1,7 +1,7 @@
-"""What a learner types, is and learns stays out of all that operators see of a real host.
+"""Learners' words and data, absent from everything that operators see.
 
 Its tutor is a plugin as anybody might write it, with a model and a tool that fail quoting what they
-got; the API refuses what it is owed quoting it; everything is logged, down to the last detail.
+got; the API refuses each record and quotes it; everything is logged, down to the last detail.
 """
 
 from collections.abc import AsyncIterator
@@ -111,7 +111,7 @@ def install(directory: Path) -> Path:
 
 @asynccontextmanager
 async def echoing(api: str) -> AsyncIterator[str]:
-    """Serve the dev API as one that refuses what it is told, quoting it."""
+    """Serve the dev API with refusals that quote the request."""
     async with httpx.AsyncClient(base_url=api, timeout=PATIENCE, limits=FRESH) as client:
 
         async def serve(request: web.Request) -> web.Response:
@@ -157,7 +157,7 @@ def ledger(directory: Path) -> dict[str, str]:
 
 
 async def teach(deployment: Deployment, host: HostProcess) -> dict[str, str]:
-    """Teach a learner until all that is owed of it was refused; return what operators see."""
+    """Teach a learner until all of its records are refused; return what operators see."""
     room, user_id = new_room(), "user_quoted"
     (await deployment.api.client.put(f"/dev/learners/{user_id}", json={})).raise_for_status()
     attributes = {"user_id": user_id, "display_name": SAID, "email": SAID, "other": SAID}

@@ -97,7 +97,7 @@ async def test_a_model_that_watches_by_itself_gets_all_video(livekit_server: Liv
     tutor = await enter(livekit_server, name, "tutor")
     learner = await enter(livekit_server, name, "maria")
     camera = Camera(tutor, "maria")
-    camera.keep_on()
+    camera.subscribe_all()
     source = rtc.VideoSource(SIZE, SIZE)
     showing = asyncio.create_task(show(source))
     try:

@@ -1,4 +1,4 @@
-"""OpenAI's plugin, as hosted engines are reached by, against a server that fails in every way."""
+"""OpenAI's plugin against a server that fails in every way."""
 
 import asyncio
 import json
@@ -92,8 +92,8 @@ FAULTS: dict[str, Answer] = {
 
 def _line(content: str) -> bytes:
     choice = {"index": 0, "delta": {"content": content}, "finish_reason": None}
-    told = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
-    return f"data: {json.dumps(told | {'choices': [choice]})}\n\n".encode()
+    chunk = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    return f"data: {json.dumps(chunk | {'choices': [choice]})}\n\n".encode()
 
 
 def serving(answer: Answer, name: str) -> web.Application:
@@ -139,7 +139,7 @@ class Pair:
 
 @pytest.fixture
 async def pair(request: pytest.FixtureRequest) -> AsyncIterator[Pair]:
-    """Run a server that fails as it is told, and one that is well."""
+    """Run a server that fails as a test says, and one that works."""
     async with (
         TestServer(serving(FAULTS.get(request.param, well), "uno")) as first,
         TestServer(serving(well, "dos")) as second,
@@ -182,10 +182,10 @@ async def test_a_voice_that_fails_in_any_way_is_replaced(pair: Pair) -> None:
 @faults
 async def test_a_recogniser_that_fails_in_any_way_is_replaced(pair: Pair) -> None:
     """The utterance is heard all the same."""
-    ears = pair.build("stt", language="{language}")
+    recogniser = pair.build("stt", language="{language}")
     frame = rtc.AudioFrame(SOUND, RATE, 1, RATE)
     async with asyncio.timeout(30):
-        event = await ears.recognize(frame, conn_options=ONCE)
+        event = await recogniser.recognize(frame, conn_options=ONCE)
     assert event.alternatives[0].text == "dos"
     assert pair.served == [("stt", 1)]
 

@@ -1,4 +1,4 @@
-"""How long LiveKit's session waits for more words, with its own detectors and a synthetic voice."""
+"""The end of a turn in LiveKit's session, with its own detectors and a synthetic voice."""
 
 import asyncio
 from typing import Any, Never
@@ -21,7 +21,7 @@ _QUIET = 200
 
 
 class SpeechThenSilence(AudioInput):
-    """A microphone in front of a voice, behind which there is digital silence."""
+    """A microphone with speech, followed by digital silence."""
 
     def __init__(self) -> None:
         super().__init__(label="microphone")
@@ -48,7 +48,7 @@ class SpeechThenSilence(AudioInput):
 
 
 class FixedRecogniser(stt.STT[Never]):
-    """Hears what it is told to."""
+    """A recogniser with a given transcript."""
 
     def __init__(self, text: str) -> None:
         super().__init__(capabilities=stt.STTCapabilities(streaming=False, interim_results=False))
@@ -60,7 +60,7 @@ class FixedRecogniser(stt.STT[Never]):
 
 
 class SilentAgent(Agent):
-    """A tutor that answers nothing."""
+    """An agent that never answers."""
 
     def __init__(self) -> None:
         super().__init__(instructions="")

@@ -1,4 +1,4 @@
-"""`loqua-host records` beside a host that runs: its output, and what the host makes of it."""
+"""`loqua-host records` beside a running host: its output, and the host's reaction."""
 
 import asyncio
 import json
@@ -156,8 +156,8 @@ async def test_what_was_refused_is_listed_and_sent_again_while_the_host_runs(
         ["sess_1", "maria", "conversation", "record", "1", why],
     ]
     api.broken = False
-    status, told, _ = await command("resend", "--dead")
-    assert (status, "2 to send" in told) == (0, True)
+    status, printed, _ = await command("resend", "--dead")
+    assert (status, "2 to send" in printed) == (0, True)
     async with asyncio.timeout(30):
         while not api.records:  # noqa: ASYNC110  # the API is what is watched
             await asyncio.sleep(0.02)
@@ -167,10 +167,10 @@ async def test_what_was_refused_is_listed_and_sent_again_while_the_host_runs(
 
 
 async def test_a_lesson_is_explained(command: Command, ledger: Ledger) -> None:
-    """What is owed of it, what became of that, and why the record says what it says."""
+    """Its outbox entries, their results, and the reasons for the record's derived values."""
     assert [*await ledger.pending_lessons()] == ["lesson1"]
-    status, told, _ = await command("explain", "sess_1")
-    lesson = json.loads(told)
+    status, printed, _ = await command("explain", "sess_1")
+    lesson = json.loads(printed)
     assert status == 0
     assert lesson["reasons"] == ["first_words: words_learned_total is 3, of 1"]
     assert [entry["kind"] for entry in lesson["undelivered"]] == ["completed", "record"]
@@ -185,14 +185,14 @@ async def test_a_lesson_is_explained(command: Command, ledger: Ledger) -> None:
 async def test_an_operator_sees_and_chooses_the_region_that_teaches(
     command: Command, ledger: Ledger
 ) -> None:
-    """Beside hosts that run; one without regions is told what to set."""
+    """Beside hosts that run; one without regions gets a message with the setting."""
     status, _, errors = await command("show", group="region")
     assert (status, "set regions:" in errors) == (1, True)
     for name in ("west", "east"):
         await ledger.report_region(RegionReport(name, "west", ready=True, failover_after=None))
-    status, told, _ = await command("activate", "east", group="region")
-    assert (status, told.splitlines()[1:]) == (0, ["east: 1 ready hosts"])
-    assert told.startswith("east teaches since 20")
+    status, printed, _ = await command("activate", "east", group="region")
+    assert (status, printed.splitlines()[1:]) == (0, ["east: 1 ready hosts"])
+    assert printed.startswith("east teaches since 20")
     status, _, errors = await command("activate", "esat", group="region")
     assert (status, "no host of esat has run" in errors) == (1, True)
 
@@ -225,9 +225,9 @@ async def test_a_learner_gets_all_and_has_all_deleted(
     assert json.loads(exported)["captures"] == [part.model_dump(mode="json")]
     assert [lesson["session_id"] for lesson in lessons] == ["sess_1", "sess_2"]
     assert lessons[0]["undelivered"][1]["payload"]["session_id"] == "sess_1"
-    status, told, _ = await command("delete", "maria", "--yes")
+    status, printed, _ = await command("delete", "maria", "--yes")
     assert status == 0
-    assert told.startswith("deleted 2 lessons (1 running) and 2 undelivered entries")
+    assert printed.startswith("deleted 2 lessons (1 running) and 2 undelivered entries")
     row = LessonRow("lesson2", "sess_2", "sess_2", "maria", "room2", "conversation", "a", 0.0)
     await ledger.save_progress(row, 1.0, Progress(words_learned=9), {})
     record = SessionRecord(

@@ -1,4 +1,4 @@
-"""Hosts that are killed while they deliver; tests/bench/kill.py kills them thirty times."""
+"""Hosts killed during delivery; tests/bench/kill.py kills them thirty times."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Rows that outlive their learner's token, against the dev API through the real core."""
+"""Outbox entries older than their learner's token, against the dev API."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
@@ -73,7 +73,7 @@ async def deliver(
     *,
     honours_keys: bool = False,
 ) -> list[dict[str, object]]:
-    """Deliver what the ledger owes, and return what was logged."""
+    """Deliver the outbox, and return the log."""
     core = CoreSettings.model_validate(
         {
             "api_base_url": "http://api",
@@ -158,7 +158,7 @@ async def test_without_a_new_token_the_agents_own_jwt_creates_the_record_where_c
 ) -> None:
     """A fresh exchange is refused; then the agent's JWT, if it may; else a dead letter."""
     refused = Error(endpoint="user-token", status=status, code="NOT_IN_ROOM")
-    app.state.api.board.replace([refused])
+    app.state.api.active_faults.replace([refused])
     logs = await deliver(
         ledger, CuttableTransport(app), settings.mint_agent_jwt("loqua-tutor"), access
     )
@@ -166,8 +166,8 @@ async def test_without_a_new_token_the_agents_own_jwt_creates_the_record_where_c
     end = ("record.delivered", None) if taken else ("record.dead", status)
     assert ends == [("progress.dead", status), end]
     assert len(sessions(app)) == taken
-    told = [log["why"] for log in logs if log["event"] == "session.recorded_by_service"]
-    assert len(told) == (access == "user_then_service")
+    reasons = [log["why"] for log in logs if log["event"] == "session.recorded_by_service"]
+    assert len(reasons) == (access == "user_then_service")
 
 
 async def test_with_a_new_token_the_record_is_the_learners_own(
@@ -196,12 +196,12 @@ async def test_what_the_agents_own_jwt_is_refused_is_a_dead_letter(
 async def test_an_unclear_end_of_the_agents_own_call_is_repeated_only_where_keys_are_honoured(
     app: FastAPI, settings: DevApiSettings, ledger: Ledger, *, honoured: bool
 ) -> None:
-    """Nobody can look into the learner's history: without keys the record is set aside."""
+    """Nobody can look into the learner's history: without keys the record becomes a dead letter."""
     faults = [
         Error(endpoint="user-token", status=404, code="USER_NOT_FOUND"),
         LostAnswer(endpoint="sessions", count=1),
     ]
-    app.state.api.board.replace(faults)
+    app.state.api.active_faults.replace(faults)
     jwt = settings.mint_agent_jwt("loqua-tutor")
     logs = await deliver(ledger, CuttableTransport(app), jwt, "service", honours_keys=honoured)
     ends = [log["event"] for log in logs if log.get("row") == "record"]

@@ -1,4 +1,4 @@
-"""The ledger on Postgres as operators run it: TLS, a pool before it, a second server behind it."""
+"""The ledger on Postgres as operators run it: TLS, a connection pooler, a standby server."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""A process that is killed while its ledger gets another key; nothing it told is lost."""
+"""A process killed while it re-encrypts its ledger, without losses."""
 
 import asyncio
 import os

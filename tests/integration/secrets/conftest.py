@@ -1,4 +1,4 @@
-"""Each place that secrets may be in, as real as it can be had offline."""
+"""Each source of secrets, as real as possible offline."""
 
 import asyncio
 import datetime as dt
@@ -31,7 +31,7 @@ from loqua_host.core.secrets.settings import AzureSettings
 
 
 class Place(Protocol):
-    """A place that a test writes into and the host reads from."""
+    """A source of secrets that a test writes and the host reads."""
 
     source: SecretsSource
 
@@ -68,7 +68,7 @@ class Files:
 
 
 class Aws:
-    """AWS Secrets Manager, as moto's server plays it."""
+    """AWS Secrets Manager, emulated by moto's server."""
 
     def __init__(self) -> None:
         self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -101,7 +101,7 @@ class Aws:
 
 
 class Bao:
-    """OpenBao itself, in memory; HashiCorp's Vault speaks the same."""
+    """OpenBao, in memory; HashiCorp's Vault has the same API."""
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
@@ -144,7 +144,7 @@ class Bao:
 
 @dataclass
 class KeyVault:
-    """Azure Key Vault's REST as far as it is read: secrets by name and version, with a token."""
+    """The part of Azure Key Vault's REST API that the host reads: secrets by name and version."""
 
     secrets: dict[str, list[str]] = field(default_factory=dict)
 
@@ -192,7 +192,7 @@ class KeyVault:
 
 
 class StaticCredential:
-    """Somebody whom Azure has given a token."""
+    """A credential with a fixed token."""
 
     def get_token(self, *_scopes: str, **_options: Any) -> AccessToken:
         """Return the token."""
@@ -200,7 +200,7 @@ class StaticCredential:
 
 
 class Azure:
-    """The stand-in of Azure's REST, in a loop and thread of its own."""
+    """The fake of Azure's REST API, in a loop and thread of its own."""
 
     def __init__(self, directory: Path) -> None:
         self._vault = KeyVault()

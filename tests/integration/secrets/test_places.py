@@ -1,4 +1,4 @@
-"""Every place gives a secret and the one before, and is told apart from being out of reach."""
+"""Every source of secrets: the current and the previous value, and outages."""
 
 import json
 import threading
@@ -34,10 +34,10 @@ def test_a_secret_its_rotation_and_an_outage(place: Place) -> None:
     place.put("SHARED_SECRET", "value-three")
     assert values(place.source.fetch("SHARED_SECRET")) == ["value-three", "value-two"]
     place.stop()
-    with pytest.raises(SecretsError) as told:
+    with pytest.raises(SecretsError) as raised:
         place.source.fetch("SHARED_SECRET")
-    assert "value-" not in str(told.value)
-    assert place.source.place in str(told.value)
+    assert "value-" not in str(raised.value)
+    assert place.source.place in str(raised.value)
 
 
 HOUR = 3600.0
@@ -67,7 +67,7 @@ def test_a_vaults_token_is_renewed_before_it_ends(bao: Bao) -> None:
 
 
 class Page(BaseHTTPRequestHandler):
-    """Answers everything with a page, as a proxy may."""
+    """A server that answers every request with a page, as a proxy may."""
 
     def do_GET(self) -> None:
         """Answer with the page."""
@@ -94,9 +94,9 @@ def test_what_is_no_vault_is_a_vault_out_of_reach() -> None:
 def test_a_vault_that_refuses_is_out_of_reach(bao: Bao) -> None:
     """The token shows in no message."""
     source = bao.open("not-a-token")
-    with pytest.raises(SecretsError, match="permission denied") as told:
+    with pytest.raises(SecretsError, match="permission denied") as raised:
         source.fetch("SHARED_SECRET")
-    assert "not-a-token" not in str(told.value)
+    assert "not-a-token" not in str(raised.value)
 
 
 POLICY = 'path "secret/data/loqua/*" { capabilities = ["read"] }'

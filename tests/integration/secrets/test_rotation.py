@@ -1,4 +1,4 @@
-"""Secrets are rotated while twenty learners exchange tokens: not one exchange fails."""
+"""Rotation of secrets while twenty learners exchange tokens, without a failure."""
 
 import asyncio
 import secrets
@@ -20,7 +20,7 @@ from loqua_host.system.tasks import background
 AGENT = "loqua-test"
 LEARNERS = 20
 EXCHANGES = 4
-"""By each learner before the first rotation and after each, so that all have met it."""
+"""By each learner before the first rotation and after each, so that all have used it."""
 ROTATIONS = 2
 
 
@@ -53,7 +53,7 @@ async def keep(place: Place) -> SecretCache:
 
 
 class ReturningLearner:
-    """One who leaves and comes back all the time, with a token exchange each time."""
+    """A learner who keeps leaving and returning, with a token exchange each time."""
 
     def __init__(self, api: LoquaApi, number: int) -> None:
         self._api = api

@@ -1,4 +1,4 @@
-"""How recorded learners sound to the conversation tutor, by the speech server's own parts."""
+"""The conversation tutor's findings on recorded learners, by the speech server's functions."""
 
 import json
 from collections.abc import AsyncIterator
@@ -31,8 +31,8 @@ async def frames(sound: Samples) -> AsyncIterator[rtc.AudioFrame]:
 
 
 def recognised(whisper: Whisper, sound: Samples) -> Turn[None]:
-    """Return a recording as a turn, as the host hands it on."""
-    passage = whisper.hear(sound, "en")
+    """Return a recording as a turn, as the host passes it on."""
+    passage = whisper.transcribe(sound, "en")
     words = tuple(RecognizedWord(it.text, it.probability) for it in passage.words)
     confidence = float(np.exp(passage.log_probability))
     recognition = Recognition(confidence, words, passage.language)

@@ -1,4 +1,4 @@
-"""Whole lessons by voice, as golden files to read: `lessons`, beside this file.
+"""Whole spoken lessons, compared with golden files in `lessons`.
 
 SVOX Pico says the lines of the conversation tutor's golden lessons, the speech server's recogniser
 hears them, and the tutor answers what was heard. `uv run python -m
@@ -62,12 +62,12 @@ def whisper() -> Whisper:
 
 
 def hearing(whisper: Whisper, language: str) -> Callable[[str], LearnerUtterance]:
-    """Return what speaks a line and recognises it, as `loqua_speech.stt` hands it on."""
+    """Return what speaks a line and recognises it, as `loqua_speech.stt` passes it on."""
 
     def hear(text: str) -> LearnerUtterance:
         voice = voice_for("en" if text.startswith(_OTHER) else language)
         pcm = b"".join(synthesize(text.removeprefix(_OTHER), voice=voice))
-        passage = whisper.hear(decode(wav(pcm, rate=SPEAKING_RATE)), language)
+        passage = whisper.transcribe(decode(wav(pcm, rate=SPEAKING_RATE)), language)
         words = tuple(RecognizedWord(it.text, it.probability) for it in passage.words)
         confidence = float(np.exp(passage.log_probability))
         return LearnerUtterance(passage.text, confidence, words=words, language=passage.language)

@@ -1,4 +1,4 @@
-"""Who waits for a place is told so aloud: what is said, and what becomes of what goes wrong."""
+"""Spoken announcements for waiting learners, and the handling of their failures."""
 
 import asyncio
 from array import array
@@ -29,7 +29,7 @@ SPOKEN = Sound(rate=16_000, samples=b"\1\0" * 160)
 
 
 def waiting_notice(user_id: str = "maria") -> NotifyWaiting:
-    """Return what a learner is to be told."""
+    """Return the announcement for a learner."""
     learner = PresentLearner(user_id, user_id, f"PA_{user_id}", 0.0, 0.0)
     return NotifyWaiting(f"room-{user_id}", learner, waiting=True, tutor="tutor", aloud=True)
 

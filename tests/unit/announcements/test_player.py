@@ -1,4 +1,4 @@
-"""One process plays all announcements; what becomes of them when it does not."""
+"""The process that plays all announcements, and its failures."""
 
 import asyncio
 import socket
@@ -16,7 +16,7 @@ SPOKEN = Sound(rate=16_000, samples=b"\1\0" * 160)
 
 
 class Child:
-    """The player's process, as far as its host sees it."""
+    """The player's process, from the host's side."""
 
     def __init__(self) -> None:
         self.started = 0
@@ -31,7 +31,7 @@ class Child:
         self.socket.setblocking(False)
         return ours, self
 
-    async def heard(self) -> bytes:
+    async def read(self) -> bytes:
         """Return what the host says next, nothing at the end."""
         while self.socket.fileno() == -1 or not self.started:  # noqa: ASYNC110  # as an onlooker would
             await asyncio.sleep(0.01)
@@ -72,14 +72,14 @@ async def test_one_process_plays_all_announcements_and_one_failure_is_no_others(
     async with supervised() as tasks:
         player = Player(tasks, child.start)
         playing = [asyncio.create_task(player.play(announcement(number))) for number in range(3)]
-        heard = b""
-        while heard.count(b"\n") < len(playing):
-            heard += await child.heard()
+        sent = b""
+        while sent.count(b"\n") < len(playing):
+            sent += await child.read()
         child.answer(2)
         child.answer(0, "ConnectError")
         child.answer(1)
-        told = [await failure_of(one) for one in playing]
-    assert (told, child.started) == (["ConnectError", None, None], 1)
+        failures = [await failure_of(one) for one in playing]
+    assert (failures, child.started) == (["ConnectError", None, None], 1)
 
 
 async def test_a_process_that_ends_fails_what_it_was_told_and_the_next_has_another() -> None:
@@ -88,11 +88,11 @@ async def test_a_process_that_ends_fails_what_it_was_told_and_the_next_has_anoth
     async with supervised() as tasks:
         player = Player(tasks, child.start)
         playing = asyncio.create_task(player.play(announcement(1)))
-        await child.heard()
+        await child.read()
         child.end()
         assert "has ended" in str(await failure_of(playing))
         again = asyncio.create_task(player.play(announcement(2)))
-        await child.heard()
+        await child.read()
         child.answer(2)
         assert (await failure_of(again), child.started) == (None, 2)
 
@@ -115,10 +115,10 @@ async def test_a_process_without_work_is_let_go(monkeypatch: pytest.MonkeyPatch)
     async with supervised() as tasks:
         player = Player(tasks, child.start)
         playing = asyncio.create_task(player.play(announcement(1)))
-        await child.heard()
+        await child.read()
         child.answer(1)
         await playing
-        assert await child.heard() == b""
+        assert await child.read() == b""
 
 
 async def test_a_process_that_cannot_be_started_is_an_error_of_the_announcement() -> None:

@@ -1,4 +1,4 @@
-"""CapacityMonitor is measured in virtual time."""
+"""Virtual time for tests of capacity."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Whoever comes is let in while those who are there do not feel it."""
+"""Admission: lessons start as long as the running ones are unaffected."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""How many more lessons begin is measured: at the machine, and at the lessons that run."""
+"""Measurement of the capacity for more lessons, on the machine and in running lessons."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ GB = 10**9
 
 @dataclass
 class FakeMachine:
-    """A machine of four processors whose load a test says, in processors and bytes."""
+    """A machine of four CPUs whose load a test sets, in CPUs and bytes."""
 
     busy: float = 0.4
     memory_used: float = 2 * GB

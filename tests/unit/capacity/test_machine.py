@@ -1,4 +1,4 @@
-"""What a machine has is the kernel's word, or that of the tightest group around the process."""
+"""A machine's resources, from the kernel or from the tightest control group."""
 
 from collections.abc import Callable
 from pathlib import Path

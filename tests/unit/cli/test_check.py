@@ -1,4 +1,4 @@
-"""`loqua-host check`: what would run, and every mistake at once."""
+"""`loqua-host check`: the tutors that would run, and all mistakes at once."""
 
 import os
 import socket
@@ -110,8 +110,8 @@ def test_check_finds_of_this_machine_what_a_start_would_find(
     [problem] = refused.value.problems
     assert problem.where.endswith(spoilt)
     assert check_config(config, environ) == 1
-    told = capsys.readouterr().err
-    assert f"{problem.where}\n  {problem.what}\n  → {problem.hint}\n" in told
+    output = capsys.readouterr().err
+    assert f"{problem.where}\n  {problem.what}\n  → {problem.hint}\n" in output
 
 
 def test_staging_is_warned_and_starts(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -120,8 +120,8 @@ def test_staging_is_warned_and_starts(config: Path, capsys: pytest.CaptureFixtur
     (config / "environments").mkdir()
     (config / "environments/staging.yaml").write_text("engines: {stt: null, tts: null}")
     assert check_config(config, environ) == 0
-    told = capsys.readouterr().err
-    warned = [line.removeprefix("warning: ") for line in told.splitlines() if "warning: " in line]
+    output = capsys.readouterr().err
+    warned = [line.removeprefix("warning: ") for line in output.splitlines() if "warning: " in line]
     assert warned == ["API_BASE_URL", "LEDGER_KEY", "SHARED_SECRET", "LIVEKIT_API_SECRET"]
     configuration = Configuration(config, environ)
     _, secrets = configuration.read()
@@ -129,7 +129,7 @@ def test_staging_is_warned_and_starts(config: Path, capsys: pytest.CaptureFixtur
 
 
 def mistakes(config: Path, environ: dict[str, str], capsys: pytest.CaptureFixture[str]) -> str:
-    """Return what a configuration that does not start is told."""
+    """Return the report on a configuration that does not start."""
     assert check_config(config, environ) == 1
     return capsys.readouterr().err.replace(f"{config}/", "")
 
@@ -147,11 +147,11 @@ def test_production_without_its_file_and_engines_does_not_pass(
 ) -> None:
     """Nor does root; `run` refuses the same."""
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    told = mistakes(config, PRODUCTION, capsys)
-    assert "loqua-host run\n  would run as root" in told
-    assert "environments/production.yaml\n  does not exist" in told
-    assert "tutors/grammar.yaml: engines.stt\n  names no engine" in told
-    assert "tutors/grammar.yaml: engines.tts\n  names no engine" in told
+    output = mistakes(config, PRODUCTION, capsys)
+    assert "loqua-host run\n  would run as root" in output
+    assert "environments/production.yaml\n  does not exist" in output
+    assert "tutors/grammar.yaml: engines.stt\n  names no engine" in output
+    assert "tutors/grammar.yaml: engines.tts\n  names no engine" in output
     settings = draft(config, PRODUCTION).settings
     assert settings is not None
     with pytest.raises(ConfigError, match="would run as root"):
@@ -193,8 +193,8 @@ def test_a_port_that_another_program_has_is_reported(
         (config / "environments").mkdir()
         (config / "environments/development.yaml").write_text(f"ops: {{port: {port}}}")
         threading.Thread(target=answer, args=(other, b"no host\n")).start()
-        told = mistakes(config, ENVIRON, capsys)
-        assert f"environments/development.yaml: ops.port\n  {port} is in use" in told
+        output = mistakes(config, ENVIRON, capsys)
+        assert f"environments/development.yaml: ops.port\n  {port} is in use" in output
         threading.Thread(target=answer, args=(other, b"alive\n")).start()
         assert check_config(config, ENVIRON) == 0
 
@@ -214,9 +214,9 @@ def test_an_address_that_is_not_this_machines_is_reported(
 ) -> None:
     """Before the start fails by it."""
     (config / "host.yaml").write_text(f"ops: {{address: {address}}}\nledger: {{path: l.db}}\n")
-    told = mistakes(config, ENVIRON | {"OPS_TOKEN": "t" * 32}, capsys)
-    assert "host.yaml: ops.address\n" in told
-    assert "cannot be opened" in told
+    output = mistakes(config, ENVIRON | {"OPS_TOKEN": "t" * 32}, capsys)
+    assert "host.yaml: ops.address\n" in output
+    assert "cannot be opened" in output
 
 
 def test_a_ledger_that_cannot_be_used_is_reported(
@@ -230,8 +230,8 @@ def test_a_ledger_that_cannot_be_used_is_reported(
         (tmp_path / "notes.txt" / "l.db", "cannot be used: Not a directory"),
     ):
         (config / "host.yaml").write_text(f"ops: {{port: null}}\nledger: {{path: {path}}}\n")
-        told = mistakes(config, ENVIRON, capsys)
-        assert f"host.yaml: ledger.path\n  {path} {why}" in told
+        output = mistakes(config, ENVIRON, capsys)
+        assert f"host.yaml: ledger.path\n  {path} {why}" in output
 
 
 NOBODY = 65534

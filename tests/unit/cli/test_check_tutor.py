@@ -1,4 +1,4 @@
-"""`loqua-host check --tutor`: what an author reads."""
+"""`loqua-host check --tutor`: its output for an author."""
 
 from collections.abc import Callable
 from pathlib import Path

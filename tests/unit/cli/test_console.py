@@ -1,4 +1,4 @@
-"""`loqua-host console`: a lesson in the terminal, or one line that says why not."""
+"""`loqua-host console`: a lesson in the terminal, or one line with the reason why not."""
 
 from pathlib import Path
 

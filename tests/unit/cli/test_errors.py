@@ -1,4 +1,4 @@
-"""Commands that show something end with one line where an error has a name."""
+"""Commands that end with one line for a known error."""
 
 import pytest
 

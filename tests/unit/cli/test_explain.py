@@ -1,4 +1,4 @@
-"""`loqua-host check --explain`: each effective value, and where it came from."""
+"""`loqua-host check --explain`: each effective value and its source."""
 
 from pathlib import Path
 
@@ -130,8 +130,8 @@ def test_rules_are_explained_key_by_key(config: Path) -> None:
         key: line for key, *line in explain_config(config, ENVIRON, load_settings(config, ENVIRON))
     }
     file = str(config / "host.yaml")
-    told = {key: line for key, line in lines.items() if key.startswith("records.achievements")}
-    assert told == {
+    rows = {key: line for key, line in lines.items() if key.startswith("records.achievements")}
+    assert rows == {
         "records.achievements[0].name": ['"talker"', file],
         "records.achievements[0].when.minutes": ["5.0", file],
     }
@@ -148,13 +148,13 @@ def test_a_variable_that_decides_is_named(config: Path) -> None:
         "LOQUA_TUTORS__GRAMMAR__SETTINGS__QUESTIONS": "5",
     }
     lines = explain_config(config, ENVIRON | variables, load_settings(config, ENVIRON | variables))
-    told = {key: tuple(line) for key, *line in lines}
-    assert told["lessons.max_lessons"] == ("20", "LOQUA_LESSONS__MAX_LESSONS")
-    assert told["lessons.tick_every"] == ("20.0", f"{dotenv}: LOQUA_LESSONS__TICK_EVERY")
-    assert told["ops.port"] == ("1", "LOQUA_OPS: port")
-    assert told["ops.address"] == ('"127.0.0.1"', "default")
+    rows = {key: tuple(line) for key, *line in lines}
+    assert rows["lessons.max_lessons"] == ("20", "LOQUA_LESSONS__MAX_LESSONS")
+    assert rows["lessons.tick_every"] == ("20.0", f"{dotenv}: LOQUA_LESSONS__TICK_EVERY")
+    assert rows["ops.port"] == ("1", "LOQUA_OPS: port")
+    assert rows["ops.address"] == ('"127.0.0.1"', "default")
     key = "engines.tts.options.api_key"
-    assert told[key] == ("****", "LOQUA_ENGINES__TTS__OPTIONS__API_KEY")
-    assert told[f"tutors.grammar.{key}"] == told[key]
+    assert rows[key] == ("****", "LOQUA_ENGINES__TTS__OPTIONS__API_KEY")
+    assert rows[f"tutors.grammar.{key}"] == rows[key]
     questions = ("5", "LOQUA_TUTORS__GRAMMAR__SETTINGS__QUESTIONS")
-    assert told["tutors.grammar.settings.questions"] == questions
+    assert rows["tutors.grammar.settings.questions"] == questions

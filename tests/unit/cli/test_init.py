@@ -1,4 +1,4 @@
-"""`loqua-host init`: a config/ to begin with."""
+"""`loqua-host init`: a new config/."""
 
 from pathlib import Path
 

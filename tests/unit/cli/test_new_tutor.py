@@ -1,4 +1,4 @@
-"""`loqua-host new-tutor`: a distribution with the tutor's name, or one line that says why not."""
+"""`loqua-host new-tutor`: a new distribution, or one line with the reason why not."""
 
 import subprocess
 import sys

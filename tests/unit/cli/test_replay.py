@@ -1,4 +1,4 @@
-"""`loqua-host replay`: a capture becomes a lesson, and a test if the tutor has changed."""
+"""`loqua-host replay`: a capture as a lesson, and as a test if the tutor has changed."""
 
 from pathlib import Path
 

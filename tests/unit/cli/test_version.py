@@ -10,6 +10,6 @@ from loqua_host.cli import app
 def test_the_version_is_that_of_the_distribution() -> None:
     """Whatever else is on the command line, nothing is run."""
     for arguments in (["--version"], ["--version", "run"]):
-        told = CliRunner().invoke(app, arguments)
-        assert told.exit_code == 0
-        assert told.output == f"loqua-host {metadata.version('loqua-host')}\n"
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == 0
+        assert result.output == f"loqua-host {metadata.version('loqua-host')}\n"

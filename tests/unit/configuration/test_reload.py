@@ -1,4 +1,4 @@
-"""config/ under a running host: refused or applied whole, and only what changed is touched."""
+"""Reloads of config/ in a running host: refused or applied as a whole, with minimal changes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -35,7 +35,7 @@ GRAMMAR = {"worker_type": "explicit", "agent_name": "grammar-specialist"}
 
 @dataclass
 class WorkerlessHost:
-    """A host without workers: what they would be told is written down.
+    """A host without workers, which records the calls to them.
 
     Attributes:
         done: What became of the workers, in order.
@@ -162,10 +162,10 @@ async def test_a_configuration_that_says_the_same_is_passed_over(host: Workerles
 async def test_a_tutor_is_changed_alone(host: WorkerlessHost) -> None:
     """Its worker is replaced, and its lessons may take the drain time."""
     host.write("grammar", **GRAMMAR, max_concurrent_jobs=7)
-    [told] = await host.look()
+    [line] = await host.look()
     assert host.done == [("replace", "grammar", "tutor_changed", 60)]
-    assert (told["event"], told["changed"]) == ("config.reloaded", "grammar")
-    assert told.keys().isdisjoint({"enabled", "disabled", "keys"})
+    assert (line["event"], line["changed"]) == ("config.reloaded", "grammar")
+    assert line.keys().isdisjoint({"enabled", "disabled", "keys"})
 
 
 @pytest.mark.parametrize("how", ["enabled: false", "no file"])
@@ -174,14 +174,14 @@ async def test_a_tutor_is_disabled_alone_and_enabled_again(host: WorkerlessHost,
     file = host.write("grammar", **GRAMMAR, enabled=False)
     if how == "no file":
         file.unlink()
-    [told] = await host.look()
+    [line] = await host.look()
     assert host.done == [("drain", "grammar", "tutor_disabled", 60)]
-    assert told["disabled"] == "grammar"
+    assert line["disabled"] == "grammar"
     host.write("grammar", **GRAMMAR)
-    [told] = await host.look()
+    [line] = await host.look()
     assert host.done == [("start", "grammar")]
     assert host.built == ["grammar"]
-    assert told["enabled"] == "grammar"
+    assert line["enabled"] == "grammar"
 
 
 async def test_engines_and_limits_of_all_change_every_tutor_that_uses_them(
@@ -191,20 +191,20 @@ async def test_engines_and_limits_of_all_change_every_tutor_that_uses_them(
     host.write("grammar", **GRAMMAR, engines={"tts": {"use": "a:B"}})
     await host.look()
     host.write_host(lessons={"tutor_drain_timeout": 60}, engines={"tts": {"use": "a:C"}})
-    [told] = await host.look()
-    assert told["changed"] == "conversation"
-    assert told["keys"] == "engines.tts"
+    [line] = await host.look()
+    assert line["changed"] == "conversation"
+    assert line["keys"] == "engines.tts"
     host.write_host(lessons={"tutor_drain_timeout": 30, "limits": {"create_agent": 3}})
-    [told] = await host.look()
-    assert told["changed"] == "conversation, grammar"
+    [line] = await host.look()
+    assert line["changed"] == "conversation, grammar"
     assert host.done[0] == ("replace", "conversation", "tutor_changed", 30)
 
 
 async def test_what_no_worker_is_made_of_changes_no_tutor(host: WorkerlessHost) -> None:
     """It is adopted at once."""
     host.write_host(lessons={"tutor_drain_timeout": 60, "max_lessons": 3, "health_every": 7})
-    [told] = await host.look()
-    assert told["keys"] == "lessons.health_every, lessons.max_lessons"
+    [line] = await host.look()
+    assert line["keys"] == "lessons.health_every, lessons.max_lessons"
     assert host.done == []
     assert host.running.settings.lessons.max_lessons == 3
 
@@ -239,10 +239,10 @@ async def test_a_bad_file_changes_nothing_and_says_why(
     host.write("conversation", worker_type="automatic", max_concurrent_jobs=9)
     (host.config / file).write_text(text)
     before = host.running.settings
-    told = await host.look()
-    assert {log["event"] for log in told} == {"config.refused"}
-    assert any(why in log["why"] and file in log["why"] for log in told)
-    assert host.reload.stale_config == told[-1]["why"]
+    logs = await host.look()
+    assert {log["event"] for log in logs} == {"config.refused"}
+    assert any(why in log["why"] and file in log["why"] for log in logs)
+    assert host.reload.stale_config == logs[-1]["why"]
     assert (host.done, host.running.settings) == ([], before)
 
 
@@ -252,12 +252,12 @@ async def test_a_plugin_that_is_not_sound_refuses_the_change_as_a_bad_file_does(
     """Until it is repaired, which need not change config/."""
     host.broken["grammar"] = Problem("grammar.yaml", "its import raised", "fix the plugin")
     host.write("grammar", **GRAMMAR, max_concurrent_jobs=7)
-    [told] = await host.look()
-    assert (told["event"], host.done) == ("config.refused", [])
-    assert "fix the plugin" in told["why"]
+    [line] = await host.look()
+    assert (line["event"], host.done) == ("config.refused", [])
+    assert "fix the plugin" in line["why"]
     host.broken.clear()
-    [told] = await host.look()
-    assert told["changed"] == "grammar"
+    [line] = await host.look()
+    assert line["changed"] == "grammar"
 
 
 async def test_a_tutor_that_was_refused_at_the_start_is_hired_once_it_is_mended(
@@ -270,9 +270,9 @@ async def test_a_tutor_that_was_refused_at_the_start_is_hired_once_it_is_mended(
     assert host.done == [("start", "conversation")]
     assert "fix the plugin" in host.reload.stale_config
     host.broken.clear()
-    [told] = await host.look()
+    [line] = await host.look()
     assert host.reload.stale_config is None
-    assert (told["enabled"], host.done) == ("grammar", [("start", "grammar")])
+    assert (line["enabled"], host.done) == ("grammar", [("start", "grammar")])
 
 
 async def test_a_configuration_that_is_put_back_is_said_to_run(host: WorkerlessHost) -> None:
@@ -280,16 +280,16 @@ async def test_a_configuration_that_is_put_back_is_said_to_run(host: WorkerlessH
     file = host.write("grammar", nonsense=1)
     await host.look()
     file.write_text(yaml.safe_dump(GRAMMAR))
-    [told] = await host.look()
-    assert (told["event"], "changed" in told, host.done) == ("config.reloaded", False, [])
+    [line] = await host.look()
+    assert (line["event"], "changed" in line, host.done) == ("config.reloaded", False, [])
     assert host.reload.stale_config is None
 
 
 async def test_another_version_of_a_plugin_changes_its_tutor(host: WorkerlessHost) -> None:
     """config/ says what it said."""
     host.versions["grammar"] = "2.0"
-    [told] = await host.look()
-    assert told["changed"] == "grammar"
+    [line] = await host.look()
+    assert line["changed"] == "grammar"
 
 
 async def test_a_secret_that_is_granted_later_is_there(host: WorkerlessHost) -> None:
@@ -298,9 +298,9 @@ async def test_a_secret_that_is_granted_later_is_there(host: WorkerlessHost) -> 
     await host.look()
     assert dict(host.running.tutors["grammar"].secrets) == {"A_KEY": "granted"}
     host.write("grammar", **GRAMMAR, secrets=["A_KEY", "B_KEY"])
-    [told] = await host.look()
-    assert told["event"] == "config.refused"
-    assert "B_KEY" in told["why"]
+    [line] = await host.look()
+    assert line["event"] == "config.refused"
+    assert "B_KEY" in line["why"]
 
 
 @pytest.fixture
@@ -367,5 +367,5 @@ async def test_a_directory_that_cannot_be_watched_is_reported(
     host.config.rename(tmp_path / "moved")
     with structlog.testing.capture_logs() as logs:
         await host.reload._watch(host.due)
-    [told] = [log for log in logs if log["event"] == "config.not_watched"]
-    assert "SIGHUP" in told["hint"]
+    [line] = [log for log in logs if log["event"] == "config.not_watched"]
+    assert "SIGHUP" in line["hint"]

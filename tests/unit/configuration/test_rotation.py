@@ -1,4 +1,4 @@
-"""What the host does about keys that were rotated."""
+"""The host's reaction to rotated keys."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -29,20 +29,20 @@ GIVEN = {
 
 @dataclass
 class KeyHolders:
-    """All that follows keys, and what it was told."""
+    """The holders of keys, and the keys that they received."""
 
     secrets: HostSecrets
     directory: Path
     key: LiveKitKey
     taken: tuple[str, ...] = ("old", "new")
-    told: list[str] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
 
     async def put(self, **values: str) -> None:
         """Rotate secrets, and have the host see it."""
         for name, value in values.items():
             (self.directory / name).write_text(value)
-            await self.secrets.kept.read(name, fresh=True)
+            await self.secrets.cache.read(name, fresh=True)
 
     async def use_key(self, key: LiveKitKey) -> None:
         """Use LiveKit's key if LiveKit takes it, as rooms do."""
@@ -73,11 +73,11 @@ class KeyHolders:
 
     async def sleep(self, seconds: float) -> None:
         """Note a pause."""
-        self.told.append(f"pause of {seconds:g} s")
+        self.calls.append(f"pause of {seconds:g} s")
 
     async def reencrypt(self) -> None:
         """Encrypt again what is there."""
-        self.told.append("reencrypt")
+        self.calls.append("reencrypt")
 
 
 @dataclass
@@ -144,4 +144,4 @@ async def test_a_new_key_of_the_ledger_seals_at_once_and_the_rest_behind_the_les
         assert await follow(rotation) == ["ledger.key_changed"]
         assert await follow(rotation) == []
     assert parts.keys == ["another-" * 4, GIVEN["LEDGER_KEY"]]
-    assert parts.told == ["pause of 120 s", "reencrypt"]
+    assert parts.calls == ["pause of 120 s", "reencrypt"]

@@ -1,4 +1,4 @@
-"""The snapshot of all that tutors import: `python -m tests.unit.contract.public` writes it."""
+"""The snapshot of all that tutors import, written by `python -m tests.unit.contract.public`."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The contract that published tutors rely on, frozen for the whole of 1.x."""
+"""The contract with published tutors, frozen for the whole of 1.x."""
 
 import asyncio
 import inspect
@@ -78,8 +78,8 @@ def test_events_can_be_imported_from_where_they_are_said_to_be() -> None:
 
 def test_events_keep_their_names_and_what_they_tell() -> None:
     """A tutor's handlers go on working; a new event is a decision."""
-    told = {name: fields(getattr(loqua_host.events, name)) for name in loqua_host.events.__all__}
-    assert {name: tuple(it.name for it in its) for name, its in told.items()} == EVENTS
+    events = {name: fields(getattr(loqua_host.events, name)) for name in loqua_host.events.__all__}
+    assert {name: tuple(it.name for it in its) for name, its in events.items()} == EVENTS
 
 
 def test_the_hooks_are_the_five_of_the_contract() -> None:
@@ -92,10 +92,12 @@ def test_a_hook_keeps_its_colour_its_arguments_and_what_it_returns(name: str) ->
     """A published tutor goes on working: arguments may be added, these stay."""
     colour, arguments, returns = HOOKS[name]
     signature = inspect.signature(SPECS[name])
-    told = signature.return_annotation
+    returned = signature.return_annotation
     assert inspect.iscoroutinefunction(SPECS[name]) is (colour == "async def")
     assert tuple(signature.parameters) == arguments
-    assert returns == _short(told if isinstance(told, str) else inspect.formatannotation(told))
+    assert returns == _short(
+        returned if isinstance(returned, str) else inspect.formatannotation(returned)
+    )
 
 
 def _short(annotation: str) -> str:
@@ -192,7 +194,7 @@ async def test_the_first_reason_to_end_a_lesson_counts() -> None:
 
 
 async def test_a_call_that_says_too_much_is_refused_where_it_is_made() -> None:
-    """What a specialist is told fits a dispatch."""
+    """The handover for a specialist fits a dispatch."""
     lesson = a_lesson()
     with pytest.raises(ValueError, match="focus"):
         await lesson.call_specialist("grammar-specialist", focus="x" * 301)
@@ -220,7 +222,7 @@ class Shadow(Agent):
 
 
 async def test_a_tutor_gets_its_agent_as_the_class_that_it_is_of() -> None:
-    """One that is not there, or of another class, is told by name."""
+    """The error for a missing one, or for another class, has the name."""
     lesson = a_lesson()
     with pytest.raises(TypeError, match="there is none"):
         lesson.get_agent(Shadow)

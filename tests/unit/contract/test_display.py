@@ -1,4 +1,4 @@
-"""What a page shows of a lesson, as it is on the wire."""
+"""The data of a lesson that a page shows, in its wire format."""
 
 import json
 

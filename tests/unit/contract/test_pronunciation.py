@@ -1,4 +1,4 @@
-"""What a tutor gets from a speech server that scores pronunciation."""
+"""A tutor's client of a speech server that scores pronunciation."""
 
 import io
 import wave

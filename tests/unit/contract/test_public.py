@@ -1,4 +1,4 @@
-"""All that published tutors import, frozen for the whole of 1.x."""
+"""The names that published tutors import, frozen for the whole of 1.x."""
 
 import warnings
 

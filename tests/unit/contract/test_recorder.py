@@ -1,4 +1,4 @@
-"""Which of the learner's audio belongs to a try."""
+"""The learner's audio that belongs to an attempt."""
 
 from livekit import rtc
 

@@ -1,4 +1,4 @@
-"""What a learner says in one turn, put together across pauses."""
+"""Turns of a learner, joined across pauses."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from loqua_host.contract.turns import LEARNER_KEY, RECOGNITION_KEY, TYPED_KEY
 
 
 class TutorSpeech:
-    """What a tutor says: being said, heard out, or cut off before or after a word was heard."""
+    """A tutor's speech: in progress, played, or interrupted before or after a word was played."""
 
     def __init__(self) -> None:
         self.interrupted = False
@@ -48,37 +48,37 @@ def replied(turns: Turns[int], *, interrupted: bool, heard: bool) -> list[str]:
 def test_who_goes_on_before_the_reply_is_heard_had_only_paused() -> None:
     """The whole is judged from the notes before it, however often they pause."""
     turns = Turns[int]()
-    assert turns.hear(message("Yo"), 0) == Turn("Yo", 0, typed=False)
+    assert turns.add(message("Yo"), 0) == Turn("Yo", 0, typed=False)
     for notes, text, whole in ((1, "soy", "Yo soy"), (2, "Ana.", "Yo soy Ana.")):
         assert replied(turns, interrupted=True, heard=False) == []
-        assert turns.hear(message(text), notes) == Turn(whole, 0, typed=False)
+        assert turns.add(message(text), notes) == Turn(whole, 0, typed=False)
 
 
 @pytest.mark.parametrize("interrupted", [True, False])
 def test_who_speaks_after_the_reply_was_heard_begins_another_turn(*, interrupted: bool) -> None:
     """Also who cuts it short."""
     turns = Turns[int]()
-    turns.hear(message("Hola."), 0)
+    turns.add(message("Hola."), 0)
     assert replied(turns, interrupted=interrupted, heard=True) == ["ended"]
-    assert turns.hear(message("Adiós."), 1) == Turn("Adiós.", 1, typed=False)
+    assert turns.add(message("Adiós."), 1) == Turn("Adiós.", 1, typed=False)
 
 
 def test_what_got_no_reply_is_a_turn_of_its_own() -> None:
     """A reply of long ago says nothing about it."""
     turns = Turns[int]()
-    turns.hear(message("Hola."), 0)
+    turns.add(message("Hola."), 0)
     replied(turns, interrupted=True, heard=False)
-    turns.hear(message("Ayuda, por favor."), 1)
-    assert turns.hear(message("Gracias."), 2) == Turn("Gracias.", 2, typed=False)
+    turns.add(message("Ayuda, por favor."), 1)
+    assert turns.add(message("Gracias."), 2) == Turn("Gracias.", 2, typed=False)
 
 
 @pytest.mark.parametrize("typed_first", [True, False])
 def test_what_is_typed_is_no_part_of_what_is_said(*, typed_first: bool) -> None:
     """It is whole as it is."""
     turns = Turns[int]()
-    turns.hear(message("Hola", typed=typed_first), 0)
+    turns.add(message("Hola", typed=typed_first), 0)
     replied(turns, interrupted=True, heard=False)
-    assert turns.hear(message("Ana", typed=not typed_first), 1) == Turn(
+    assert turns.add(message("Ana", typed=not typed_first), 1) == Turn(
         "Ana", 1, typed=not typed_first
     )
 
@@ -87,26 +87,26 @@ def test_what_another_learner_says_is_a_turn_of_its_own() -> None:
     """Though they speak before the first has had their reply; who goes on has paused as ever."""
     turns = Turns[int]()
     maria, ana = (Learner(user_id=f"user_{name}", identity=name) for name in ("maria", "ana"))
-    turns.hear(message("Yo", learner=maria), 0)
+    turns.add(message("Yo", learner=maria), 0)
     replied(turns, interrupted=True, heard=False)
-    assert turns.hear(message("Hola", learner=ana), 1) == Turn("Hola", 1, False, ana)  # a field
+    assert turns.add(message("Hola", learner=ana), 1) == Turn("Hola", 1, False, ana)  # a field
     replied(turns, interrupted=True, heard=False)
     returned = ana.model_copy(update={"identity": "ana-2"})
-    assert turns.hear(message("Maria", learner=returned), 2).text == "Hola Maria"
+    assert turns.add(message("Maria", learner=returned), 2).text == "Hola Maria"
 
 
 def test_outside_a_lesson_nobody_is_known() -> None:
     """A tutor's tests need not say who speaks."""
-    assert Turns[int]().hear(message("Hola."), 0).learner is None
+    assert Turns[int]().add(message("Hola."), 0).learner is None
 
 
 def test_a_turn_is_cut_where_it_is_too_long() -> None:
     """However many pauses it has."""
     turns = Turns[int](longest=10)
-    assert turns.hear(message("x" * 100), 0).text == "x" * 10
+    assert turns.add(message("x" * 100), 0).text == "x" * 10
     replied(turns, interrupted=True, heard=False)
-    assert turns.hear(message("y"), 0).text == "x" * 10
-    assert Turns[int]().hear(ChatMessage(role="user", content=[]), 0).text == ""
+    assert turns.add(message("y"), 0).text == "x" * 10
+    assert Turns[int]().add(ChatMessage(role="user", content=[]), 0).text == ""
 
 
 def test_a_turn_says_what_the_recogniser_says_about_it() -> None:
@@ -117,9 +117,9 @@ def test_a_turn_says_what_the_recogniser_says_about_it() -> None:
     bare = message("Hola")
     bare.transcript_confidence = 0.7
 
-    assert Turns[int]().hear(marked, 0).recognition == sure
-    assert Turns[int]().hear(bare, 0).recognition == Recognition(0.7)
-    assert Turns[int]().hear(message("Hola"), 0).recognition == Recognition()
+    assert Turns[int]().add(marked, 0).recognition == sure
+    assert Turns[int]().add(bare, 0).recognition == Recognition(0.7)
+    assert Turns[int]().add(message("Hola"), 0).recognition == Recognition()
 
 
 def test_a_turn_with_a_pause_is_as_sure_as_its_least_certain_part() -> None:
@@ -128,10 +128,10 @@ def test_a_turn_with_a_pause_is_as_sure_as_its_least_certain_part() -> None:
     first.extra[RECOGNITION_KEY] = Recognition(0.9, (RecognizedWord("Me llamo"),), "es")
     second.extra[RECOGNITION_KEY] = Recognition(0.3, (RecognizedWord("Ana."),), "es")
     turns = Turns[int]()
-    turns.hear(first, 0)
+    turns.add(first, 0)
     replied(turns, interrupted=True, heard=False)
 
-    recognition = turns.hear(second, 1).recognition
+    recognition = turns.add(second, 1).recognition
 
     assert recognition.confidence == 0.3
     assert [it.text for it in recognition.words] == ["Me llamo", "Ana."]

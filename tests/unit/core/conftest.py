@@ -48,7 +48,7 @@ def jwt(**claims: object) -> str:
 
 @dataclass
 class ReceivedCall:
-    """What reached the API, and when (virtual seconds)."""
+    """A request that reached the API, and its time (virtual seconds)."""
 
     endpoint: str
     at: float
@@ -164,7 +164,7 @@ def error(status: int, code: str, message: str) -> httpx.Response:
 
 @dataclass
 class ApiUnderTest:
-    """The API, the host's clock, and what was reported; opens the core in between."""
+    """The API, the host's clock, and the reports; opens the core in between."""
 
     loqua: Loqua = field(default_factory=Loqua)
     clock: VirtualClock = field(default_factory=VirtualClock)

@@ -1,4 +1,4 @@
-"""The one object the host holds: contexts, modes, records, health."""
+"""The facade of the API: contexts, modes, records, health."""
 
 import asyncio
 
@@ -97,10 +97,10 @@ async def test_an_outage_degrades_step_by_step_and_ends(
     under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
     """Full, cache with history, cache with preferences, basic; and full again."""
-    heard: list[tuple[float, Mode]] = []
+    modes: list[tuple[float, Mode]] = []
     async with under_test.open() as api:
         loqua.token_life = 7200
-        api.subscribe(lambda _, mode: heard.append((under_test.clock.monotonic(), mode)))
+        api.subscribe(lambda _, mode: modes.append((under_test.clock.monotonic(), mode)))
         await api.lease(caller)
         whole = (await api.context(caller)).context
         loqua.down = True
@@ -118,7 +118,7 @@ async def test_an_outage_degrades_step_by_step_and_ends(
         loqua.down = False
         await asyncio.sleep(30)
         assert (await api.context(caller)).mode is Mode.FULL
-    assert [mode for _, mode in heard] == [Mode.CACHE, Mode.BASIC, Mode.FULL]
+    assert [mode for _, mode in modes] == [Mode.CACHE, Mode.BASIC, Mode.FULL]
     changes = [(line["before"], line["mode"]) for line in under_test.logged("mode.changed")]
     assert changes == [("full", "cache"), ("cache", "basic"), ("basic", "full")]
     assert [under_test.counted("mode_changes_total", mode=mode) for mode in Mode] == [1, 1, 1, 0]
@@ -128,11 +128,11 @@ async def test_a_running_lesson_hears_of_down_and_up_again(
     under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
     """Each change once, by its next call; other lessons hear nothing of it."""
-    heard: list[tuple[Caller, Mode]] = []
+    modes: list[tuple[Caller, Mode]] = []
     async with under_test.open() as api:
         await api.lease(caller)
         await api.lease(OTHER_ROOM)
-        api.subscribe(lambda who, mode: heard.append((who, mode)))
+        api.subscribe(lambda who, mode: modes.append((who, mode)))
         loqua.down = True
         for _ in range(3):
             with pytest.raises(UnreachableError):
@@ -141,7 +141,7 @@ async def test_a_running_lesson_hears_of_down_and_up_again(
         loqua.down = False
         for _ in range(3):
             await progress(api, caller)
-        assert heard == [(caller, Mode.BASIC), (caller, Mode.FULL)]
+        assert modes == [(caller, Mode.BASIC), (caller, Mode.FULL)]
 
 
 async def test_a_context_from_the_cache_does_not_pretend_that_the_api_is_back(
@@ -162,9 +162,9 @@ async def test_a_lesson_that_begins_without_the_api_gets_its_token_later(
     under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
     """Mock mode: no token, no context, no error; basic with a token, full with the context."""
-    heard: list[Mode] = []
+    modes: list[Mode] = []
     async with under_test.open() as api:
-        api.subscribe(lambda _, mode: heard.append(mode))
+        api.subscribe(lambda _, mode: modes.append(mode))
         loqua.down = True
         with pytest.raises(UnreachableError):
             await api.lease(caller)
@@ -177,9 +177,9 @@ async def test_a_lesson_that_begins_without_the_api_gets_its_token_later(
         await asyncio.sleep(30)
         await trying
         await progress(api, caller)
-        assert heard == [Mode.BASIC]
+        assert modes == [Mode.BASIC]
         assert (await api.context(caller)).mode is Mode.FULL
-        assert heard == [Mode.BASIC, Mode.FULL]
+        assert modes == [Mode.BASIC, Mode.FULL]
         api.release(caller)
         assert api.mode(caller) is not Mode.FULL
 
@@ -191,9 +191,9 @@ async def test_a_lesson_whose_context_could_not_be_loaded_is_not_full_until_it_i
     under_test: ApiUnderTest, loqua: Loqua, caller: Caller, fault: httpx.Response
 ) -> None:
     """Whatever else succeeds: progress, health, records; another's lesson is not concerned."""
-    heard: list[Mode] = []
+    modes: list[Mode] = []
     async with under_test.open(retries=0) as api:
-        api.subscribe(lambda who, mode: heard.append(mode) if who == caller else None)
+        api.subscribe(lambda who, mode: modes.append(mode) if who == caller else None)
         await api.lease(caller)
         loqua.fail("context", fault)
         assert (await api.context(caller)).mode is Mode.BASIC
@@ -209,7 +209,7 @@ async def test_a_lesson_whose_context_could_not_be_loaded_is_not_full_until_it_i
         await api.lease(other)
         assert (await api.context(other)).mode is Mode.FULL
         assert (await api.context(caller)).mode is Mode.FULL
-        assert heard == [Mode.BASIC, Mode.FULL]
+        assert modes == [Mode.BASIC, Mode.FULL]
 
 
 async def test_a_lesson_that_was_given_an_old_context_stays_in_cache_mode(

@@ -1,4 +1,4 @@
-"""The circuit breaker: when it opens, who gets out, what closes it."""
+"""The circuit breaker: when it opens, which calls pass, and when it closes."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ from loqua_host.observability.metrics import Instruments
 
 
 class ManualClock:
-    """A clock whose clock a test moves."""
+    """A clock that a test moves."""
 
     def __init__(self) -> None:
         self.time = 1.0
@@ -355,7 +355,7 @@ def test_each_change_is_reported(
 
 
 class BreakerRules(RuleBasedStateMachine):
-    """Whatever happens in whatever order, a breaker keeps its promises."""
+    """A breaker's invariants, under any sequence of events."""
 
     def __init__(self) -> None:
         super().__init__()

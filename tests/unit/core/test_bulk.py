@@ -1,4 +1,4 @@
-"""Items of many callers in one statement."""
+"""Batches of many callers' items in one statement."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""One fetch of the context serves three lives."""
+"""The context cache: one fetch, and three lifetimes."""
 
 import pytest
 from hypothesis import given
@@ -25,18 +25,18 @@ ONLY_PREFERENCES = LearnerContext(preferences=PREFERENCES)
 
 
 class CacheClock:
-    """A clock whose hands a test moves."""
+    """A clock that a test moves."""
 
     time = 1000.0
 
     def monotonic(self) -> float:
-        """Return where the hands are."""
+        """Return the time."""
         return self.time
 
     now = monotonic
 
     async def sleep(self, seconds: float) -> None:
-        """Move the hands."""
+        """Move the clock."""
         self.time += seconds
 
 
@@ -73,7 +73,7 @@ def test_its_parts_age_as_the_guide_says(
     stale: LearnerContext | None,
 ) -> None:
     """Refetched after 5 minutes; history serves to 10 minutes, preferences to an hour."""
-    cache.keep(KEY, WHOLE)
+    cache.store(KEY, WHOLE)
     clock.time += age
     assert cache.fresh(KEY) == fresh
     assert cache.stale(KEY) == stale
@@ -81,7 +81,7 @@ def test_its_parts_age_as_the_guide_says(
 
 def test_nothing_is_known_of_strangers(cache: ContextCache[tuple[str, str]]) -> None:
     """Another agent's learner is a stranger too."""
-    cache.keep(KEY, WHOLE)
+    cache.store(KEY, WHOLE)
     assert cache.fresh(("user-1", "agent-2")) is None
     assert cache.stale(("user-2", "agent-1")) is None
 
@@ -91,18 +91,18 @@ def test_what_has_changed_is_fetched_again_but_serves_an_outage(
 ) -> None:
     """After a record was created the old history is better than none."""
     cache.mark_stale(KEY)
-    cache.keep(KEY, WHOLE)
+    cache.store(KEY, WHOLE)
     cache.mark_stale(KEY)
     assert cache.fresh(KEY) is None
     assert cache.stale(KEY) == WHOLE
-    cache.keep(KEY, WHOLE)
+    cache.store(KEY, WHOLE)
     assert cache.fresh(KEY) == WHOLE
 
 
 def test_what_is_dropped_is_gone(cache: ContextCache[tuple[str, str]]) -> None:
     """A refused learner's context serves nobody."""
     cache.drop(KEY)
-    cache.keep(KEY, WHOLE)
+    cache.store(KEY, WHOLE)
     cache.drop(KEY)
     assert cache.stale(KEY) is None
 
@@ -110,11 +110,11 @@ def test_what_is_dropped_is_gone(cache: ContextCache[tuple[str, str]]) -> None:
 def test_the_oldest_fetch_makes_room(cache: ContextCache[tuple[str, str]]) -> None:
     """It is bounded; a context fetched again counts as new."""
     for user in "abc":
-        cache.keep((user, ""), WHOLE)
-    cache.keep(("a", ""), WHOLE)
-    cache.keep(("d", ""), WHOLE)
-    kept = [user for user in "abcd" if cache.fresh((user, "")) is not None]
-    assert kept == ["a", "c", "d"]
+        cache.store((user, ""), WHOLE)
+    cache.store(("a", ""), WHOLE)
+    cache.store(("d", ""), WHOLE)
+    cached = [user for user in "abcd" if cache.fresh((user, "")) is not None]
+    assert cached == ["a", "c", "d"]
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_it_never_serves_what_is_too_old_or_holds_too_much(steps: list[tuple[str
         if step == "wait":
             clock.time += 250
         elif step == "keep":
-            cache.keep(user, WHOLE)
+            cache.store(user, WHOLE)
             kept_at[user] = clock.time
         elif step == "mark_stale":
             cache.mark_stale(user)

@@ -1,4 +1,4 @@
-"""One call: what protects it, and what it ends in."""
+"""One call: its protections and its possible results."""
 
 import asyncio
 import contextlib
@@ -244,7 +244,7 @@ async def test_a_header_that_comes_twice_is_heeded_whole(
 async def test_a_429_without_a_word_holds_other_lessons_calls_of_that_endpoint(
     under_test: ApiUnderTest, loqua: Loqua
 ) -> None:
-    """Each learner's call does not knock by itself; other endpoints go on."""
+    """No learner's call retries by itself; other endpoints continue."""
     async with under_test.open() as api:
         callers = [Caller(f"user-{number}", "room", "agent") for number in range(8)]
         await asyncio.gather(*(api.lease(one) for one in callers))

@@ -1,4 +1,4 @@
-"""What the API says of a request is logged; what it quotes of it is not."""
+"""Redaction of the API's error messages."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Keys for one exchange: only they open the answer, and only for whom it was asked."""
+"""Ephemeral keys: only their owner can open the answer."""
 
 import base64
 import dataclasses

@@ -1,4 +1,4 @@
-"""Pools that no cancelled request has been in."""
+"""Connection pools without cancelled requests."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from loqua_host.core.pools import Pools
 
 
 class Made:
-    """Makes clients that tell whether they are open."""
+    """A factory of clients that report whether they are open."""
 
     def __init__(self) -> None:
         self.clients: list[httpx.AsyncClient] = []
@@ -21,7 +21,7 @@ class Made:
 
     @property
     def open(self) -> list[bool]:
-        """Which of the clients are open, in the order they were made."""
+        """The open clients, in the order of their creation."""
         return [not client.is_closed for client in self.clients]
 
 

@@ -1,4 +1,4 @@
-"""When a call is made again."""
+"""Retries of calls."""
 
 from random import Random
 

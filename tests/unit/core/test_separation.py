@@ -1,4 +1,4 @@
-"""Calls for one learner carry nothing that another's brought."""
+"""Separation of learners' calls: no header or cookie of one reaches another."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Decryption and claims: what the guide's exchange gives, and what every fault is called."""
+"""Decryption and claims of user tokens, and the causes of invalid ones."""
 
 import base64
 import json
@@ -159,7 +159,7 @@ good = encrypt(jwt(exp=EPOCH + 60), "shared-secret")
     ],
 )
 def test_every_fault_of_a_token_has_its_name(token: str, cause: TokenCause) -> None:
-    """The operator is told which of the guide's causes it is, and never shown the token."""
+    """The error names one of the guide's causes, and never contains the token."""
     with pytest.raises(TokenError) as failing:
         tokens.accept(answer(token), CALLER, [SECRET], server_now=EPOCH)
     assert cause_of(failing) == cause

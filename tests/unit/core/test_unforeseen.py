@@ -1,4 +1,4 @@
-"""Only named errors leave the core, whatever a transport, a library or a secrets port raises."""
+"""Unforeseen errors of transports, libraries and secrets ports, which leave the core by name."""
 
 import asyncio
 import ssl
@@ -25,42 +25,42 @@ from loqua_host.core.secrets import CoreSecret, Sealed, Secret
 from loqua_host.errors import ApiError, ConfigError, SecretsError, UnreachableError
 from loqua_host.testing.virtual_time import VirtualLoop
 
-TOLD = "eyJhbGciOiJub25lIn0.eyJleHAiOjF9.what-nobody-may-read"
+QUOTED = "eyJhbGciOiJub25lIn0.eyJleHAiOjF9.what-nobody-may-read"
 RECORD = SessionRecord(session_id="s", duration_minutes=1, overall_performance=Performance.GOOD)
 CALLER = Caller("user-1", "room-1", "agent")
 
 
 class OddError(Exception):
-    """What no list of types has."""
+    """An exception that no list of types contains."""
 
 
 ERRORS: list[Callable[[], Exception]] = [
-    lambda: ssl.SSLError(1, TOLD),
-    lambda: ssl.SSLCertVerificationError(TOLD),
-    lambda: ValueError(TOLD),
-    lambda: UnicodeError(TOLD),
-    lambda: UnicodeEncodeError("ascii", TOLD, 0, 1, TOLD),
-    lambda: OSError(113, TOLD),
-    lambda: RuntimeError(f"client has been closed {TOLD}"),
-    lambda: KeyError(TOLD),
-    lambda: RecursionError(TOLD),
-    lambda: AssertionError(TOLD),
-    lambda: zlib.error(TOLD),
+    lambda: ssl.SSLError(1, QUOTED),
+    lambda: ssl.SSLCertVerificationError(QUOTED),
+    lambda: ValueError(QUOTED),
+    lambda: UnicodeError(QUOTED),
+    lambda: UnicodeEncodeError("ascii", QUOTED, 0, 1, QUOTED),
+    lambda: OSError(113, QUOTED),
+    lambda: RuntimeError(f"client has been closed {QUOTED}"),
+    lambda: KeyError(QUOTED),
+    lambda: RecursionError(QUOTED),
+    lambda: AssertionError(QUOTED),
+    lambda: zlib.error(QUOTED),
     anyio.ClosedResourceError,
-    lambda: h2.exceptions.ProtocolError(TOLD),
-    lambda: hpack.HPACKError(TOLD),
-    lambda: httpx.InvalidURL(TOLD),
+    lambda: h2.exceptions.ProtocolError(QUOTED),
+    lambda: hpack.HPACKError(QUOTED),
+    lambda: httpx.InvalidURL(QUOTED),
     httpx.StreamClosed,
-    lambda: httpx.ReadError(TOLD),
-    lambda: httpx.DecodingError(TOLD),
-    lambda: TimeoutError(TOLD),
-    lambda: ExceptionGroup(TOLD, [OddError(TOLD)]),
-    lambda: OddError(TOLD),
+    lambda: httpx.ReadError(QUOTED),
+    lambda: httpx.DecodingError(QUOTED),
+    lambda: TimeoutError(QUOTED),
+    lambda: ExceptionGroup(QUOTED, [OddError(QUOTED)]),
+    lambda: OddError(QUOTED),
 ]
 
 
 class Body(httpx.AsyncByteStream):
-    """A body that breaks on its way, or when it is closed."""
+    """A body that fails while it is read, or when it is closed."""
 
     def __init__(self, error: Exception, *, on_close: bool) -> None:
         self.error = error
@@ -84,7 +84,7 @@ STEPS = {"connect": ("connect_tcp",), "send": ("connect_tcp", "send_request_head
 
 @dataclass
 class Breaking(httpx.AsyncBaseTransport):
-    """Raises an error at one point of a request; serves the API in memory otherwise.
+    """A transport that raises at one point of a request, in front of the API in memory.
 
     Attributes:
         point: `connect` or `send`, as a transport that tells what it does; `answer`, without a
@@ -121,12 +121,12 @@ def only_named() -> Iterator[None]:
         yield
     except ApiError as error:
         why = str(error)
-    assert TOLD not in why
+    assert QUOTED not in why
 
 
 @dataclass
 class Port:
-    """A secrets port that does as a test says."""
+    """A secrets port that behaves as a test sets it."""
 
     values: dict[CoreSecret, Secret] = field(
         default_factory=lambda: {
@@ -239,7 +239,7 @@ async def test_a_fault_of_our_own_is_logged_with_its_line_and_without_its_messag
     under_test: ApiUnderTest, logs: list[Any]
 ) -> None:
     """Nobody would find it otherwise, and its words may quote a JWT."""
-    transport = Breaking(under_test.loqua, KeyError(TOLD))
+    transport = Breaking(under_test.loqua, KeyError(QUOTED))
     async with opened(under_test, transport) as api:
         with pytest.raises(UnreachableError):
             await api.lease(CALLER)
@@ -247,7 +247,7 @@ async def test_a_fault_of_our_own_is_logged_with_its_line_and_without_its_messag
     assert faults
     assert {line["why"] for line in faults} == {"KeyError"}
     assert "test_unforeseen.py:" in faults[0]["at"][-1]
-    assert TOLD not in str(logs)
+    assert QUOTED not in str(logs)
 
 
 @pytest.mark.parametrize("error", [*ERRORS, lambda: SecretsError("gone"), lambda: ConfigError([])])
@@ -273,11 +273,11 @@ async def test_a_secret_that_cannot_be_read_refuses_the_start_by_name(
     under_test: ApiUnderTest,
 ) -> None:
     """Where it would be, not what it is."""
-    port = Port(error=RuntimeError(TOLD))
+    port = Port(error=RuntimeError(QUOTED))
     with pytest.raises(ConfigError, match="AGENT_JWT_TOKEN: cannot be read") as refused:
         async with opened(under_test, Breaking(under_test.loqua), port):
             pass
-    assert TOLD not in str(refused.value)
+    assert QUOTED not in str(refused.value)
 
 
 BAD = [

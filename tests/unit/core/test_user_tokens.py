@@ -1,4 +1,4 @@
-"""A token's life: exchanged once, shared, refreshed ahead, forgotten."""
+"""User tokens: exchanged once, shared, refreshed in time, then deleted."""
 
 import asyncio
 import gc

@@ -1,4 +1,4 @@
-"""What an error answer means: the API's own word, or somebody else's before it."""
+"""Classification of error responses: from the API, or from a proxy before it."""
 
 import json
 from email.utils import formatdate

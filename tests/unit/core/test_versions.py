@@ -1,4 +1,4 @@
-"""Which version is spoken, and what is made of its end."""
+"""Negotiation of the API's version, and announcements of its end."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime

@@ -1,4 +1,4 @@
-"""The wire: the guide's own examples, checks on the way out, doubt on the way in."""
+"""The wire format: the guide's own examples, validation of requests, tolerance for responses."""
 
 import json
 from typing import Any

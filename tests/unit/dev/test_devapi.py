@@ -1,4 +1,4 @@
-"""`loqua-host devapi` says all that a host needs, so that `loqua-host check` has nothing to add."""
+"""`loqua-host devapi`: its output, which satisfies `loqua-host check`."""
 
 import shutil
 import socket

@@ -1,4 +1,4 @@
-"""What the demo's lines look like on a terminal."""
+"""The demo's lines on a terminal."""
 
 import pytest
 import typer

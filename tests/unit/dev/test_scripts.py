@@ -1,4 +1,4 @@
-"""The demo's scripts: tutors that hear these lines report what the scripts expect."""
+"""The demo's scripts, compared with the tutors' reports."""
 
 from copy import deepcopy
 from dataclasses import fields
@@ -35,10 +35,10 @@ TUTORS: dict[str | None, ModuleType] = {
 }
 
 
-def arrivals(script: ScriptedLesson, *told: tuple[ExpectedRecord, Records, Records]) -> Records:
+def arrivals(script: ScriptedLesson, *reports: tuple[ExpectedRecord, Records, Records]) -> Records:
     """Return what the dev API lists after these progresses and records have arrived."""
     records: Records = {"progress": [], "sessions": []}
-    for expected, progress, session in told:
+    for expected, progress, session in reports:
         whose = {"userId": script.user_id, "sessionId": session_id(expected)}
         data = {"status": "completed", "progress": progress}
         for kind, payload in (("progress", {"data": data}), ("sessions", session)):
@@ -126,12 +126,12 @@ async def test_tutors_that_hear_the_lines_report_what_is_expected(
     scored = AsyncMock(return_value=Assessment.model_validate({"PronScore": 88}))
     monkeypatch.setattr(PronunciationTutor, "_score", scored)
     came_for = script.called or script.enters_with
-    told = []
+    reports = []
     for expected in script.records:
         own = expected.specialist or script.enters_with
         lines = script.lines if own == came_for else ()
-        told.append((expected, *as_reported(await teach(script, TUTORS[own], lines))))
-    assert mismatches(script, arrivals(script, *told)) == []
+        reports.append((expected, *as_reported(await teach(script, TUTORS[own], lines))))
+    assert mismatches(script, arrivals(script, *reports)) == []
 
 
 @pytest.mark.parametrize("script", LESSONS, ids=lambda script: script.name)
@@ -193,7 +193,7 @@ def test_the_last_progress_says_that_the_lesson_is_over() -> None:
 
 
 def test_other_learners_do_not_matter() -> None:
-    """Three lessons side by side are told apart by their learners."""
+    """The learners identify the records of three concurrent lessons."""
     together: Records = {"progress": [], "sessions": []}
     for script in LESSONS:
         for kind, arrived in as_expected(script).items():

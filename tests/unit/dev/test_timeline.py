@@ -1,4 +1,4 @@
-"""What `loqua-host timeline` prints of a session's events."""
+"""The output of `loqua-host timeline` for a session's events."""
 
 import pytest
 from livekit.protocol.agent_pb import agent_session as pb

@@ -1,4 +1,4 @@
-"""The demo takes the tutors that can run here, and says of each other one in a line why not."""
+"""The demo's choice of tutors, and one line for each that cannot run."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""The types that apps in TypeScript show lessons by are those of the Python values."""
+"""The TypeScript types of lesson topics, compared with the Python values."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the learner hears, as times: pure, so without sound or clock."""
+"""The learner's received audio, as times."""
 
 import pytest
 from hypothesis import given
@@ -8,11 +8,11 @@ from loqua_host.dev.hearing import LEARNER, Hearing, LessonHeard, Spoke, Transcr
 
 
 def hearing(*sounds: tuple[str, float, float]) -> Hearing:
-    """Return ears that settle after 1 s, wait for 10 s, and heard these sounds."""
-    ears = Hearing(on_heard=lambda _: None, settle=1.0, patience=10.0)
+    """Return a `Hearing` that settles after 1 s, waits for 10 s, and has received these sounds."""
+    received = Hearing(on_heard=lambda _: None, settle=1.0, patience=10.0)
     for sound in sounds:
-        ears.sound(*sound)
-    return ears
+        received.sound(*sound)
+    return received
 
 
 def lesson(*sounds: tuple[str, float, float]) -> LessonHeard:
@@ -22,16 +22,16 @@ def lesson(*sounds: tuple[str, float, float]) -> LessonHeard:
 
 def test_sounds_without_a_word_stop_between_them_are_one_stretch_of_speech() -> None:
     """Frames of 20 ms become speech; a longer silence divides it."""
-    heard = lesson(
+    summary = lesson(
         ("tutor", 1.0, 1.02), ("tutor", 1.02, 1.04), ("tutor", 1.2, 1.3), ("tutor", 2, 3)
     )
-    assert heard.spoke == (Spoke("tutor", 1.0, 1.3), Spoke("tutor", 2, 3))
+    assert summary.spoke == (Spoke("tutor", 1.0, 1.3), Spoke("tutor", 2, 3))
 
 
 def test_two_speakers_at_once_are_kept_apart() -> None:
     """Speaking over each other does not merge the stretches."""
-    heard = lesson(("tutor", 1, 2), (LEARNER, 1.5, 1.6), ("tutor", 2, 3))
-    assert heard.spoke == (Spoke("tutor", 1, 3), Spoke(LEARNER, 1.5, 1.6))
+    summary = lesson(("tutor", 1, 2), (LEARNER, 1.5, 1.6), ("tutor", 2, 3))
+    assert summary.spoke == (Spoke("tutor", 1, 3), Spoke(LEARNER, 1.5, 1.6))
 
 
 def test_the_greeting_is_the_first_sound_of_a_tutor() -> None:
@@ -42,11 +42,11 @@ def test_the_greeting_is_the_first_sound_of_a_tutor() -> None:
 
 def test_each_line_has_the_latency_of_its_own_reply() -> None:
     """A line without an answer has none, even if the next one is answered."""
-    heard = lesson(
+    summary = lesson(
         ("tutor", 0, 1), (LEARNER, 2, 3), ("tutor", 3.5, 5), (LEARNER, 6, 7), (LEARNER, 9, 10),
         ("tutor", 12, 13),
     )  # fmt: skip
-    assert heard.reply_latencies == (0.5, None, 2)
+    assert summary.reply_latencies == (0.5, None, 2)
 
 
 def test_a_tutor_who_starts_too_early_replied_at_once() -> None:
@@ -56,8 +56,8 @@ def test_a_tutor_who_starts_too_early_replied_at_once() -> None:
 
 def test_the_longest_gap_is_between_sounds_of_tutors() -> None:
     """Silence in which the learner spoke is conversation; the rest is the tutor's gap."""
-    heard = lesson(("tutor", 0, 1), (LEARNER, 3, 4), ("tutor", 5, 6), ("specialist", 7.5, 8))
-    assert heard.longest_gap == 1.5
+    summary = lesson(("tutor", 0, 1), (LEARNER, 3, 4), ("tutor", 5, 6), ("specialist", 7.5, 8))
+    assert summary.longest_gap == 1.5
     assert lesson(("tutor", 0, 1)).longest_gap == 0
 
 
@@ -66,11 +66,11 @@ def test_no_order_of_sounds_yields_a_negative_time(
     sounds: list[tuple[str, float, float]],
 ) -> None:
     """Whoever speaks when: latencies and gaps are never below zero, one latency a line."""
-    heard = lesson(*((who, start, start + length) for who, start, length in sounds))
-    assert heard.longest_gap >= 0
-    assert all(latency is None or latency >= 0 for latency in heard.reply_latencies)
-    lines = [spoke for spoke in heard.spoke if spoke.speaker == LEARNER]
-    assert len(heard.reply_latencies) == len(lines)
+    summary = lesson(*((who, start, start + length) for who, start, length in sounds))
+    assert summary.longest_gap >= 0
+    assert all(latency is None or latency >= 0 for latency in summary.reply_latencies)
+    lines = [spoke for spoke in summary.spoke if spoke.speaker == LEARNER]
+    assert len(summary.reply_latencies) == len(lines)
 
 
 @pytest.mark.parametrize(
@@ -93,21 +93,24 @@ def test_the_learner_waits_for_its_turn(
 
 def test_who_came_for_a_specialist_does_not_answer_the_other_tutor() -> None:
     """The conversation tutor's greeting is heard, but it is not what the learner waits for."""
-    ears = hearing(("conversation", 3, 3.75))
-    ears.answers = "grammar"
-    assert ears.still_to_wait(2.0, 4.0, busy=False, active=0.0) == 8.0
-    ears.sound("grammar", 3.5, 4.0)
-    assert ears.still_to_wait(2.0, 4.0, busy=False, active=0.0) == 1.0
-    assert [spoke.speaker for spoke in ears.summary("learner").spoke] == ["conversation", "grammar"]
+    received = hearing(("conversation", 3, 3.75))
+    received.answers = "grammar"
+    assert received.still_to_wait(2.0, 4.0, busy=False, active=0.0) == 8.0
+    received.sound("grammar", 3.5, 4.0)
+    assert received.still_to_wait(2.0, 4.0, busy=False, active=0.0) == 1.0
+    assert [spoke.speaker for spoke in received.summary("learner").spoke] == [
+        "conversation",
+        "grammar",
+    ]
 
 
 def test_a_text_is_kept_and_handed_on() -> None:
     """The callback gets the very segment that the transcript keeps."""
     handed: list[TranscriptSegment] = []
-    ears = Hearing(on_heard=handed.append, settle=1.0, patience=10.0)
-    ears.text(TranscriptSegment(1.0, "tutor", "hola"))
+    received = Hearing(on_heard=handed.append, settle=1.0, patience=10.0)
+    received.text(TranscriptSegment(1.0, "tutor", "hola"))
     assert (
         tuple(handed)
-        == ears.summary("tutor").transcript
+        == received.summary("tutor").transcript
         == (TranscriptSegment(1.0, "tutor", "hola"),)
     )

@@ -1,4 +1,4 @@
-"""The learner's voice before it reaches a room."""
+"""The learner's voice before it enters a room."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Where the LiveKit server's program comes from, tried with programs of the test's own."""
+"""The search for the LiveKit server's binary, with fake programs."""
 
 import asyncio
 from pathlib import Path

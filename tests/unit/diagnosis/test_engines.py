@@ -1,4 +1,4 @@
-"""Engines asked on a real socket, with the key that config grants."""
+"""Checks of engines on a real socket, with the key that config grants."""
 
 from collections.abc import AsyncIterator
 
@@ -45,12 +45,12 @@ def settings(**engines: object) -> HostSettings:
 async def test_each_engine_is_asked_with_its_own_key(speech: str) -> None:
     """One with the right key, one with a wrong one, one that only its plugin can reach."""
     openai = {"use": "livekit.plugins.openai:STT", "options": {"base_url": speech}}
-    told = settings(
+    configured = settings(
         stt=openai | {"secrets": {"api_key": "SPEECH_KEY"}},
         tts={"use": "livekit.plugins.openai:TTS", "options": {"base_url": speech, "api_key": "-"}},
         llm={"use": "some.plugin:LLM"},
     )
-    findings = await examine_engines(told, lambda names: dict.fromkeys(names, KEY))
+    findings = await examine_engines(configured, lambda names: dict.fromkeys(names, KEY))
     states = {one.name: one.verdict.state for one in findings}
     assert states == {
         "engine stt": CheckState.OK,

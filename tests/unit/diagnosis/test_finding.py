@@ -1,4 +1,4 @@
-"""How checks are made: in order, within a limit, and not past a gate that is shut."""
+"""The execution of checks: in order, within a limit, and stopped at a failed prerequisite."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""`check --live` starts a process as hosts start those of jobs."""
+"""The process that `check --live` starts like a job's."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What is made of what was seen: of certificates, clocks, answers, rooms, the ledger."""
+"""Verdicts on certificates, clocks, answers, rooms and the ledger."""
 
 import ssl
 from collections.abc import Callable
@@ -103,7 +103,7 @@ def test_each_outcome_of_an_exchange_says_how_far_it_came(
 
 
 def test_limits_are_read_from_the_headers() -> None:
-    """Reached, near, or not told."""
+    """Reached, near, or unknown."""
     spent = {"ratelimit-remaining": "0", "ratelimit-reset": "30"}
     assert judge_limits(ApiResponse(None, spent, 0.0)).state is CheckState.FAILED
     assert "asks to wait 30 s" in judge_limits(ApiResponse(None, spent, 0.0)).reason
@@ -179,17 +179,17 @@ def test_an_engine_is_judged_by_its_list_of_models(status: int, state: CheckStat
 
 def test_workers_are_what_the_running_host_says() -> None:
     """Registered, not registered, refused, or nobody to say so; and whether jobs start at all."""
-    told = [
+    findings = [
         {"name": "job processes", "state": "degraded", "reason": "not checked yet"},
         {"name": "worker a", "state": "ok", "reason": "registered"},
         {"name": "worker b", "state": "failed", "reason": "not registered"},
     ]
-    health = HealthReport.model_validate({"levels": [{"findings": told}]})
+    health = HealthReport.model_validate({"levels": [{"findings": findings}]})
     states = [one.verdict.state for one in examine_workers(health, ["a", "b", "c"])]
     assert states == [CheckState.OK, CheckState.OK, CheckState.FAILED, CheckState.FAILED]
     assert [one.verdict.state for one in examine_workers(None, ["a"])] == [CheckState.UNTRIED] * 2
-    told[0]["state"] = "failed"
-    health = HealthReport.model_validate({"levels": [{"findings": told}]})
+    findings[0]["state"] = "failed"
+    health = HealthReport.model_validate({"levels": [{"findings": findings}]})
     assert examine_workers(health, [])[0].verdict.state is CheckState.FAILED
 
 

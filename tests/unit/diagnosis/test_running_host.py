@@ -1,4 +1,4 @@
-"""The host that runs here, asked at its ops address."""
+"""The running host, checked at its ops address."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

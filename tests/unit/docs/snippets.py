@@ -1,4 +1,4 @@
-"""The code blocks of documents, and what makes a module of one a tutor's distribution."""
+"""The code blocks of documents, and their assembly into a tutor's distribution."""
 
 import re
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Snippet:
 
     @property
     def name(self) -> str:
-        """What a test calls it."""
+        """The name of the snippet in tests."""
         first = next(iter(self.text.splitlines()), "")[:40]
         return f"{self.document.relative_to(ROOT)}: {first}"
 

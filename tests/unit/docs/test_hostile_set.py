@@ -1,4 +1,4 @@
-"""The table of the hostile set in the threat model, beside the set itself."""
+"""The threat model's table of the hostile set, compared with the code."""
 
 import ast
 import re
@@ -29,6 +29,6 @@ def test_the_threat_model_has_a_row_for_each_hostile_tutor_and_no_other() -> Non
     """Each says what happens to its learner, to other lessons and to the host."""
     section = PAGE.read_text().partition("## The hostile set")[2].partition("\n## ")[0]
     rows = [line.split("|")[1:-1] for line in section.splitlines() if line.startswith("| `")]
-    told = [name for row in rows for name in re.findall(r"`([\w-]+)`", row[0])]
-    assert sorted(told) == sorted(AT_IMPORT | names("MISBEHAVIOUR") | names("ATTEMPTS"))
+    documented = [name for row in rows for name in re.findall(r"`([\w-]+)`", row[0])]
+    assert sorted(documented) == sorted(AT_IMPORT | names("MISBEHAVIOUR") | names("ATTEMPTS"))
     assert all(cell.strip() for row in rows for cell in row)

@@ -1,4 +1,4 @@
-"""The reference has every hook, setting, command and public name."""
+"""The reference: every hook, setting, command and public name."""
 
 import inspect
 import re

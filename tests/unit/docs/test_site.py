@@ -1,4 +1,4 @@
-"""Pages that are other files of the repository, and the links between them."""
+"""The site's pages from files outside docs/, and links between pages."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What documents show can be typed, written and run as it is shown."""
+"""The code blocks of the documents: commands, files and tutors that work as shown."""
 
 import re
 import shlex

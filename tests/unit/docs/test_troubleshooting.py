@@ -1,4 +1,4 @@
-"""Pages on symptoms: what they name is what the host logs, counts and takes."""
+"""Troubleshooting pages: their log events, metrics and settings exist."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""A lesson's surroundings in its job process, faked by hand, on virtual time."""
+"""Fakes around a lesson in its job process, on virtual time."""
 
 import asyncio
 from collections.abc import Callable
@@ -55,13 +55,13 @@ AUTHOR = "tutor_of_an_author"
 
 
 class FakeSpeech:
-    """Something that is being said; ends at a virtual second."""
+    """A speech that ends at a virtual second."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.heard = False
 
-    def add_done_callback(self, told: Callable[[Any], None]) -> None:
+    def add_done_callback(self, callback: Callable[[Any], None]) -> None:
         """Ignore the callback: nobody waits for it here."""
 
     async def wait_for_playout(self) -> None:
@@ -71,7 +71,7 @@ class FakeSpeech:
 
 
 class FakeMicrophone(AudioInput):
-    """A microphone that gives sound when a test puts some there."""
+    """A microphone with the audio that a test puts in."""
 
     def __init__(self) -> None:
         super().__init__(label="microphone")
@@ -83,7 +83,7 @@ class FakeMicrophone(AudioInput):
 
 
 class FakeLoudspeaker(AudioOutput):
-    """A loudspeaker that keeps what is played."""
+    """A loudspeaker that records its audio."""
 
     def __init__(self) -> None:
         super().__init__(label="loudspeaker", capabilities=AudioOutputCapabilities(pause=True))
@@ -105,7 +105,7 @@ class FakeLoudspeaker(AudioOutput):
 
 
 class FakeSwitches:
-    """What comes into a session or out of it."""
+    """The switches of a session's input and output."""
 
     def __init__(self, audio: AudioInput | AudioOutput) -> None:
         self.audio = audio
@@ -128,7 +128,7 @@ class FakeSwitches:
 
 
 class FakeInput:
-    """LiveKit's reader of one participant's sound."""
+    """LiveKit's reader of one participant's audio."""
 
     def __init__(self) -> None:
         self._accepted_sources = {rtc.TrackSource.SOURCE_MICROPHONE}
@@ -227,7 +227,7 @@ class FakeSession(EventEmitter[str]):
 
 
 class FakeLink:
-    """The link to the host, which records every ending unless told otherwise."""
+    """The link to the host, which records every ending by default."""
 
     def __init__(self) -> None:
         self.sent: list[Any] = []
@@ -261,7 +261,7 @@ class FakeLink:
 
 @dataclass
 class FakeHooks:
-    """A tutor's hooks; each may be given something to do instead."""
+    """A tutor's hooks, each replaceable."""
 
     called: list[str] = field(default_factory=list)
     endings: list[Ending] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Engines that do as they are told: answer, refuse, hang, break off, or talk nonsense."""
+"""Fake engines that answer, refuse, hang, break off, or return nonsense."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -102,7 +102,7 @@ FAULTS = {
 
 
 class FakeTTS(tts.TTS[Any]):
-    """Says seconds of sound, of a level that tells its engine."""
+    """A text-to-speech engine that returns seconds of audio, at a level that identifies it."""
 
     def __init__(self, does: Does, level: int = 1, *, rate: int = RATE) -> None:
         super().__init__(
@@ -132,7 +132,7 @@ class _TTSStream(tts.ChunkedStream):
 
 
 class FakeLLM(llm.LLM[Any]):
-    """Says words and calls tools."""
+    """A language model that replies and calls tools."""
 
     def __init__(self, does: Does) -> None:
         super().__init__()
@@ -163,7 +163,7 @@ CALL = FunctionToolCall(name="call_specialist", arguments="{}", call_id="1")
 
 
 class FakeSTT(stt.STT[Any]):
-    """Hears what it is told to: utterance by utterance, or a stream."""
+    """A recogniser with given transcripts, by utterance or streaming."""
 
     def __init__(self, does: Does, *, streaming: bool = False) -> None:
         super().__init__(
@@ -187,7 +187,7 @@ class FakeSTT(stt.STT[Any]):
 
 
 class _RecognizeStream(stt.RecognizeStream):
-    """Does what its engine does at each frame."""
+    """A stream that runs its engine's step at each frame."""
 
     def __init__(self, engine: FakeSTT, conn_options: APIConnectOptions) -> None:
         self._engine = engine

@@ -1,4 +1,4 @@
-"""Whom a tutor hears that listens to everyone."""
+"""The audio that a tutor with `audio_input: all` receives."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,7 +18,7 @@ MICROPHONE = rtc.TrackSource.SOURCE_MICROPHONE
 
 
 class FakeTrack(rtc.RemoteAudioTrack):
-    """A track that always sends the same loudness."""
+    """A track with a constant level."""
 
     def __init__(self, loudness: int) -> None:
         self.loudness = loudness
@@ -28,7 +28,7 @@ class FakeTrack(rtc.RemoteAudioTrack):
 
 
 class FakeStream:
-    """The sound of a track, in time."""
+    """The audio of a track, in real time."""
 
     def __init__(self, track: FakeTrack) -> None:
         self.track = track
@@ -67,25 +67,25 @@ def speak(job: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], Non
     return speak
 
 
-async def loudness(ears: MixedAudioInput) -> int:
+async def loudness(mixed: MixedAudioInput) -> int:
     """Return how loud it is once all that was said before is over."""
     for _ in range(40):
-        frame = await anext(ears)
+        frame = await anext(mixed)
     return int(frame.data[0])
 
 
 async def test_only_those_who_are_to_be_heard_are_heard_together(job: Any, speak: Any) -> None:
     """Not before they are known, and not after."""
-    ears = MixedAudioInput(job.room)
+    mixed = MixedAudioInput(job.room)
     for identity, volume in (("maria", 1), ("ana", 10), ("eve", 100)):
         speak(identity, volume)
-    ears.hear(["maria"])
-    assert await loudness(ears) == 1
-    ears.hear(["maria", "ana", "nobody"])
-    assert await loudness(ears) == 11
-    ears.hear(["ana"])
-    assert await loudness(ears) == 10
-    await ears.aclose()
+    mixed.select(["maria"])
+    assert await loudness(mixed) == 1
+    mixed.select(["maria", "ana", "nobody"])
+    assert await loudness(mixed) == 11
+    mixed.select(["ana"])
+    assert await loudness(mixed) == 10
+    await mixed.aclose()
 
 
 async def test_a_tutor_that_hears_everyone_hears_all_who_are_identified(
@@ -150,31 +150,31 @@ async def test_text_that_overtakes_its_learner_is_answered(job: Any) -> None:
 
 async def test_it_is_known_who_of_them_was_loud_and_by_which_track(job: Any, speak: Any) -> None:
     """Who is not to be heard is not measured; of two tracks it is the microphone's."""
-    ears = MixedAudioInput(job.room, clock=asyncio.get_running_loop().time)
+    mixed = MixedAudioInput(job.room, clock=asyncio.get_running_loop().time)
     began = asyncio.get_running_loop().time()
     for identity, volume in (("maria", 500), ("ana", 5_000), ("eve", 20_000), ("ana", 1)):
         speak(identity, volume)
-    ears.hear(["maria", "ana"])
-    await loudness(ears)
-    assert ears.levels.loudest(began, began + 5) == "ana"
-    ears.hear(["maria"])
-    await loudness(ears)
-    assert ears.levels.loudest(began + 3, began + 5) == "maria"
-    assert [ears.track_of(it) for it in ("maria", "ana", "nobody")] == ["TR_maria_0", None, None]
-    ears.hear(["ana"])
-    assert ears.track_of("ana") == "TR_ana_0"
-    await ears.aclose()
+    mixed.select(["maria", "ana"])
+    await loudness(mixed)
+    assert mixed.levels.loudest(began, began + 5) == "ana"
+    mixed.select(["maria"])
+    await loudness(mixed)
+    assert mixed.levels.loudest(began + 3, began + 5) == "maria"
+    assert [mixed.track_of(it) for it in ("maria", "ana", "nobody")] == ["TR_maria_0", None, None]
+    mixed.select(["ana"])
+    assert mixed.track_of("ana") == "TR_ana_0"
+    await mixed.aclose()
 
 
 async def test_who_has_no_floor_hears_nothing(job: Any, speak: Any) -> None:
     """What was said meanwhile is lost."""
-    ears = MixedAudioInput(job.room)
+    mixed = MixedAudioInput(job.room)
     speak("maria", 1)
-    ears.hear(["maria"])
-    ears.on_detached()
-    hearing = asyncio.create_task(anext(ears))
+    mixed.select(["maria"])
+    mixed.on_detached()
+    hearing = asyncio.create_task(anext(mixed))
     await asyncio.sleep(5)
     assert not hearing.done()
-    ears.on_attached()
+    mixed.on_attached()
     await hearing
-    await ears.aclose()
+    await mixed.aclose()

@@ -1,4 +1,4 @@
-"""The engines of a lesson, built as config names them."""
+"""The engines of a lesson, built from config/."""
 
 from typing import Any
 
@@ -112,17 +112,17 @@ async def test_a_list_stands_for_the_engine_that_serves() -> None:
 
 async def test_an_engine_that_cannot_be_built_is_left_out() -> None:
     """The others keep their index."""
-    told: list[tuple[str, int]] = []
+    reported: list[tuple[str, int]] = []
     voice = build(
         "tts",
         fake("tts", "no_such_thing"),
         fake("tts", "refuses"),
         fake("tts", "one_second"),
-        serves=lambda *what: told.append(what),
+        serves=lambda *what: reported.append(what),
     )
     async with voice.synthesize("Hola.") as sound:
         assert [piece async for piece in sound]
-    assert told == [("tts", 2)]
+    assert reported == [("tts", 2)]
 
 
 async def test_engines_of_which_none_can_be_built_are_an_error() -> None:

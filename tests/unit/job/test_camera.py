@@ -1,4 +1,4 @@
-"""When a tutor receives its learner's video."""
+"""The learner's video for a tutor."""
 
 import asyncio
 from types import SimpleNamespace
@@ -60,7 +60,7 @@ async def test_there_is_nothing_to_see(identity: str, publication: Publication) 
 async def test_a_model_that_watches_by_itself_gets_video_that_is_published_later() -> None:
     """The learner's alone."""
     room = room_with("maria", before := Publication(VIDEO))
-    Camera(room, "maria").keep_on()
+    Camera(room, "maria").subscribe_all()
     after, others = Publication(VIDEO), Publication(VIDEO)
     room.emit("track_published", after, SimpleNamespace(identity="maria"))
     room.emit("track_published", others, SimpleNamespace(identity="juan"))

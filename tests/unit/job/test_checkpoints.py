@@ -1,4 +1,4 @@
-"""Checkpoints: after each turn, so that a crash costs the tutor no more than the last words."""
+"""Checkpoints after each turn, so that a crash loses no more than the last words."""
 
 import asyncio
 from types import SimpleNamespace

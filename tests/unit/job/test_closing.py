@@ -1,4 +1,4 @@
-"""How a lesson's voice closes, in LiveKit's own session: within a bound, whatever holds it."""
+"""The closing of a lesson's session in LiveKit, within a time limit."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,7 +11,7 @@ from loqua_host.job.voice.session import CLOSE_SECONDS, LessonSession, close_voi
 
 
 class AgentThatDoesNotStop(Agent):
-    """A tutor's agent that does not let go, cancelled or not, until a test is over."""
+    """An agent that does not end until the test does, even when cancelled."""
 
     def __init__(self, *, heeds: bool) -> None:
         super().__init__(instructions="")
@@ -53,7 +53,7 @@ async def test_a_voice_that_does_not_let_go_is_left_to_itself(
 
 
 class Question(AgentTask[str]):
-    """Asks something that nobody ever answers."""
+    """A task that asks a question which nobody answers."""
 
     def __init__(self) -> None:
         super().__init__(instructions="")
@@ -65,7 +65,7 @@ class Question(AgentTask[str]):
 
 
 class Asking(Agent):
-    """A tutor's agent that waits for an answer to its question."""
+    """An agent that waits for an answer to its question."""
 
     def __init__(self, question: Question) -> None:
         super().__init__(instructions="")

@@ -1,4 +1,4 @@
-"""The tutor's own connection to the room: repaired, ended or lost."""
+"""The tutor's own connection to the room: reconnected, ended or lost."""
 
 import asyncio
 from typing import Any
@@ -29,7 +29,7 @@ async def test_a_connection_that_livekit_mends_costs_the_lesson_nothing_but_time
 
 
 async def test_a_learner_who_left_meanwhile_is_noticed(job: Any) -> None:
-    """No event told of it."""
+    """There was no event."""
     job.limit(reconnect_timeout=5.0)
     running = job.start()
     await asyncio.sleep(10)

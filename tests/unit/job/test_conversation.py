@@ -1,4 +1,4 @@
-"""What was said in a lesson, told on and given back."""
+"""The conversation of a lesson, sent to the host and restored."""
 
 import asyncio
 from types import SimpleNamespace
@@ -47,9 +47,9 @@ async def test_a_restored_session_and_its_agent_have_their_conversation() -> Non
     session: Any = SimpleNamespace(history=ChatContext.empty())
     agent = Agent(instructions="teach")
     await recall(session, agent, SAID)
-    told = [("assistant", "¿Qué tal?"), ("user", "Bien.")]
-    assert texts(session.history) == told
-    assert texts(agent.chat_ctx) == told
+    sentences = [("assistant", "¿Qué tal?"), ("user", "Bien.")]
+    assert texts(session.history) == sentences
+    assert texts(agent.chat_ctx) == sentences
     assert agent.instructions == "teach"
 
 

@@ -1,4 +1,4 @@
-"""What a lesson shows reaches the page of its learner, and harms nothing when it cannot."""
+"""Data for the learner's app, and failures to send it."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Recognition that begins in a pause."""
+"""Speech recognition that starts in a pause."""
 
 import asyncio
 import gc
@@ -18,7 +18,7 @@ WINDOW = 0.05
 
 
 class CountingRecogniser(stt.STT[Never]):
-    """A recogniser that hears how many windows of sound it is given, when it is let."""
+    """A recogniser that returns the number of windows of audio, when a test lets it."""
 
     def __init__(self) -> None:
         super().__init__(capabilities=stt.STTCapabilities(streaming=False, interim_results=False))
@@ -42,7 +42,7 @@ class CountingRecogniser(stt.STT[Never]):
 
 
 class Detector:
-    """A voice activity detection that detects what a test says."""
+    """A voice activity detector whose result a test sets."""
 
     def __init__(self) -> None:
         self.events: asyncio.Queue[VADEvent] = asyncio.Queue()

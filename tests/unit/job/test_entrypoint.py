@@ -1,4 +1,4 @@
-"""Where a job begins: a learner, a link, a lesson; or one line that says why not."""
+"""The start of a job: learner, link and lesson, or one log line with the reason."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -118,8 +118,8 @@ async def test_spans_are_kept_only_if_the_host_wants_them_of_this_lesson(
     provider.get_tracer("test").start_span("turn").end()
     job.room.leave("maria")
     await running
-    told = [span.name for sent in job.link.sent if isinstance(sent, Spans) for span in sent.spans]
-    assert told == ["turn"] * traced
+    names = [span.name for sent in job.link.sent if isinstance(sent, Spans) for span in sent.spans]
+    assert names == ["turn"] * traced
 
 
 async def test_what_a_job_logs_names_the_lesson_whichever_task_or_library_logs_it(

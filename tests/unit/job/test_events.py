@@ -1,4 +1,4 @@
-"""What happens in the room reaches the tutor, and no handler of it hurts the lesson."""
+"""Room events for the tutor, and failing handlers."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Failures of an agent's own code, however LiveKit calls it: told, counted, and answered.
+"""Failures of an agent's own code in LiveKit: reported, counted, and followed by an apology.
 
 The session is LiveKit's own, on real time.
 """
@@ -41,7 +41,7 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
 
 
 class ToolThenTextLLM(llm.LLM):
-    """A model that calls a tool if it has one, and says something then."""
+    """A language model that calls a tool if it has one, then replies."""
 
     def __init__(self, *tools: str, error: Exception | None = None) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class ToolThenTextStream(llm.LLMStream):
 
 
 class Talk:
-    """A session with an agent, and what came of the failures in it."""
+    """A session with an agent, and its reported failures."""
 
     def __init__(self, session: LessonSession) -> None:
         self.session = session
@@ -122,7 +122,7 @@ MARIA = Learner(user_id="maria", identity="maria")
 
 @pytest.fixture(autouse=True)
 def logs(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Look sooner than in a lesson, and see what is told."""
+    """Check sooner than in a lesson, and return the log."""
     monkeypatch.setattr(module, "POLL_SECONDS", 0.1)
     monkeypatch.setattr(module, "UNCLAIMED_SECONDS", 0.05)
     logging.getLogger().setLevel(logging.WARNING)
@@ -156,7 +156,7 @@ def logged_failures(logs: Logs) -> list[Any]:
 
 
 class Entering(Agent):
-    """Fails as it begins."""
+    """An agent that fails in `on_enter`."""
 
     async def on_enter(self) -> None:
         """Fail."""
@@ -164,7 +164,7 @@ class Entering(Agent):
 
 
 class FailingAgent(Agent):
-    """Fails at each turn of the learner's."""
+    """An agent that fails at each turn of the learner."""
 
     async def on_user_turn_completed(
         self, turn_ctx: llm.ChatContext, new_message: llm.ChatMessage
@@ -178,7 +178,7 @@ class FailingAgent(Agent):
 
 
 class Thinking(Agent):
-    """Fails where it asks the model."""
+    """An agent that fails in its `llm_node`."""
 
     async def llm_node(self, chat_ctx: Any, tools: Any, model_settings: Any) -> Any:
         """Fail at the first piece."""
@@ -188,7 +188,7 @@ class Thinking(Agent):
 
 
 class Tooled(Agent):
-    """Has tools that fail."""
+    """An agent with failing tools."""
 
     @function_tool
     async def learn(self) -> str:
@@ -204,7 +204,7 @@ class Tooled(Agent):
 async def test_a_callback_that_livekit_calls_for_a_spoken_turn(
     talk_with: Any, logs: Logs, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is told once, with the author's lines alone, counted, and the learner hears an apology."""
+    """It is counted and logged once, with the author's lines only; the learner hears an apology."""
     talk = await talk_with(FailingAgent(instructions=""))
     await talk.spoken()
     await talk.settled()
@@ -268,7 +268,7 @@ async def test_an_engine_that_fails_is_no_failure_of_the_authors(
 
 
 async def test_a_tool_that_fails(talk_with: Any, logs: Logs) -> None:
-    """It is counted; the model is told, and answers."""
+    """It is counted; the model gets it, and answers."""
     talk = await talk_with(Tooled(instructions=""), ToolThenTextLLM("learn"))
     await talk.session.run(user_input="hola")
     await talk.settled()
@@ -304,7 +304,7 @@ async def test_a_handler_of_an_event(talk_with: Any, logs: Logs, error: type[Exc
 
 @pytest.mark.parametrize("kept", [True, False])
 async def test_a_task_that_nobody_asks_for(talk_with: Any, logs: Logs, kept: bool) -> None:
-    """It is told soon, although somebody keeps it and Python would say nothing."""
+    """It is logged soon, although a reference keeps it and Python would log nothing."""
     talk = await talk_with(Agent(instructions=""))
 
     async def fail() -> None:
@@ -345,16 +345,16 @@ async def test_a_lesson_whose_agent_hears_nothing_any_more_is_given_up_at_once()
     """LiveKit does not begin that node again: no further turn would come."""
 
     class Deafened(Agent):
-        """Fails where it would hear."""
+        """An agent that fails in its `stt_node`."""
 
         async def stt_node(self, audio: Any, model_settings: Any) -> Any:
             """Fail at the first sound."""
-            raise ValueError("no ears")
+            raise ValueError("no audio")
             yield
 
     talk = Talk(LessonSession(llm=ToolThenTextLLM()))
     node = Deafened(instructions="").stt_node(None, None)
-    with pytest.raises(ValueError, match="no ears") as caught:
+    with pytest.raises(ValueError, match="no audio") as caught:
         await anext(node)
     failure = talk.author.failure(caught.value)
     assert failure is not None
@@ -375,14 +375,14 @@ async def test_a_turn_that_goes_well_begins_the_count_anew(talk_with: Any) -> No
     """An agent that fails now and then teaches on."""
 
     class Moody(Agent):
-        """Fails when it is told to."""
+        """An agent that fails when a test says so."""
 
         async def on_user_turn_completed(
             self, turn_ctx: llm.ChatContext, new_message: llm.ChatMessage
         ) -> None:
             """Fail if so."""
             if new_message.text_content == "fail":
-                raise ValueError("told to")
+                raise ValueError("on request")
 
     talk = await talk_with(Moody(instructions=""))
     for said in ("fail", "fail", "well", "fail", "fail"):
@@ -410,7 +410,7 @@ async def test_an_agent_that_fails_as_it_ends(logs: Logs) -> None:
     """The session closes, and nobody apologises any more."""
 
     class Leaving(Agent):
-        """Fails as it ends."""
+        """An agent that fails in `on_exit`."""
 
         async def on_exit(self) -> None:
             """Fail."""

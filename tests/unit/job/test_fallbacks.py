@@ -1,4 +1,4 @@
-"""Engines that fail are replaced in the middle of what they do, and served by again when well."""
+"""Failing engines, replaced in the middle of their work and restored later."""
 
 import asyncio
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ broken_off = pytest.mark.parametrize(
 
 
 class ServingEngines:
-    """Notes which engine serves, and at which second."""
+    """An observer that records which engine serves, and at which second."""
 
     def __init__(self) -> None:
         self.clock = asyncio.get_running_loop().time
@@ -266,10 +266,10 @@ async def test_an_utterance_is_heard_by_the_next_recogniser(
 ) -> None:
     """The same sound: nothing has to be said again."""
     second = FakeSTT(says("un café"))
-    ears = FallbackSTT([FakeSTT(fault), second], serving.failover(), _vad())
-    assert not ears.capabilities.streaming  # LiveKit's session finds the utterances
+    engine = FallbackSTT([FakeSTT(fault), second], serving.failover(), _vad())
+    assert not engine.capabilities.streaming  # LiveKit's session finds the utterances
     began = now()
-    event = await ears.recognize(frame(7), conn_options=ONCE)
+    event = await engine.recognize(frame(7), conn_options=ONCE)
     assert (event.alternatives[0].text, second.heard) == ("un café", [7])
     assert now() - began <= 5.1
     assert serving.served == [1]
@@ -278,13 +278,13 @@ async def test_an_utterance_is_heard_by_the_next_recogniser(
 async def test_the_first_recogniser_hears_again_once_it_is_well(serving: ServingEngines) -> None:
     """After an utterance of which nobody asks what it heard."""
     first = FakeSTT(fails)
-    ears = FallbackSTT([first, FakeSTT(says("dos"))], serving.failover(), _vad())
-    await ears.recognize(frame(), conn_options=ONCE)
+    engine = FallbackSTT([first, FakeSTT(says("dos"))], serving.failover(), _vad())
+    await engine.recognize(frame(), conn_options=ONCE)
     first.does = says("uno")
     await asyncio.sleep(10)
-    await ears.recognize(frame(), conn_options=ONCE)
+    await engine.recognize(frame(), conn_options=ONCE)
     await asyncio.sleep(0.1)
-    event = await ears.recognize(frame(), conn_options=ONCE)
+    event = await engine.recognize(frame(), conn_options=ONCE)
     assert event.alternatives[0].text == "uno"
 
 
@@ -292,10 +292,10 @@ async def test_a_recogniser_that_hears_no_word_is_replaced_when_marked_unhealthy
     serving: ServingEngines,
 ) -> None:
     """It answers, and never anything: only the lesson knows that somebody speaks."""
-    ears = FallbackSTT([FakeSTT(says("")), FakeSTT(says("dos"))], serving.failover(), _vad())
-    await ears.recognize(frame(), conn_options=ONCE)
-    ears.mark_unhealthy()
-    event = await ears.recognize(frame(), conn_options=ONCE)
+    engine = FallbackSTT([FakeSTT(says("")), FakeSTT(says("dos"))], serving.failover(), _vad())
+    await engine.recognize(frame(), conn_options=ONCE)
+    engine.mark_unhealthy()
+    event = await engine.recognize(frame(), conn_options=ONCE)
     assert event.alternatives[0].text == "dos"
 
 
@@ -304,11 +304,11 @@ def _vad() -> Any:
 
 
 class Stream:
-    """A stream of sound and the words that come of it."""
+    """A stream of audio and its transcripts."""
 
     def __init__(self, engines: Sequence[FakeSTT], serving: ServingEngines) -> None:
-        self.ears = FallbackSTT(engines, serving.failover(len(engines)), _vad())
-        self.stream = self.ears.stream(conn_options=ONCE)
+        self.engine = FallbackSTT(engines, serving.failover(len(engines)), _vad())
+        self.stream = self.engine.stream(conn_options=ONCE)
         self.words: list[str] = []
         self.read = asyncio.create_task(self._read())
 
@@ -399,7 +399,7 @@ async def test_no_error_is_logged_with_its_text(
     """Providers quote keys and what was said in them."""
     voice = FallbackTTS([FakeTTS(refuses, 1), FakeTTS(says(1.0), 2)], serving.failover())
     await spoken(voice)
-    told = capsys.readouterr().out
-    assert "engine.failed" in told
-    assert "tts[0]" in told
-    assert "sk-secret" not in told
+    output = capsys.readouterr().out
+    assert "engine.failed" in output
+    assert "tts[0]" in output
+    assert "sk-secret" not in output

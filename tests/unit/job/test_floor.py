@@ -1,4 +1,4 @@
-"""Who has the floor: the automatic tutor is silent while a specialist is there."""
+"""The floor: the automatic tutor is silent while a specialist is in the room."""
 
 import asyncio
 from typing import Any
@@ -12,7 +12,7 @@ AGENT, STANDARD, SIP = 4, 0, 3
 
 @pytest.fixture
 def changes() -> list[bool]:
-    """Return what the floor has told of its changes."""
+    """Return the reported changes of the floor."""
     return []
 
 

@@ -1,4 +1,4 @@
-"""A tutor's first words are heard, whoever speaks as it comes in."""
+"""A tutor's greeting, repeated if a learner interrupted it."""
 
 import time
 from collections.abc import AsyncIterator, Callable
@@ -17,18 +17,18 @@ MESSAGE = ChatMessage(role="user", content=["hola"])
 
 
 class Handle:
-    """Something that is said until a test ends it."""
+    """A speech that lasts until a test ends it."""
 
     def __init__(self, text: str, *, allow_interruptions: bool = True) -> None:
         self.text = text
         self.allow_interruptions = allow_interruptions
         self.interrupted = False
         self.chat_items: list[Any] = []
-        self._told: list[Callable[[Any], None]] = []
+        self._callbacks: list[Callable[[Any], None]] = []
 
-    def add_done_callback(self, told: Callable[[Any], None]) -> None:
+    def add_done_callback(self, callback: Callable[[Any], None]) -> None:
         """Call back when the speech ends."""
-        self._told.append(told)
+        self._callbacks.append(callback)
 
     def interrupt(self) -> None:
         """Cut it off."""
@@ -39,13 +39,13 @@ class Handle:
 
     def end(self) -> None:
         """Finish the speech, played or interrupted."""
-        told, self._told = self._told, []
-        for one in told:
+        callbacks, self._callbacks = self._callbacks, []
+        for one in callbacks:
             one(self)
 
 
 class OrderedSession(FakeSession):
-    """A session that says things one after the other, as a test has it."""
+    """A session that plays speeches one after the other, ended by a test."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class OrderedSession(FakeSession):
 
     @property
     def texts(self) -> list[str]:
-        """What was to be said, in order."""
+        """The texts to say, in order."""
         return [one.text for one in self.handles]
 
     def plays(self, seconds: float) -> None:

@@ -82,8 +82,8 @@ async def test_the_last_sentences_go_along(job: Any) -> None:
     calling = call(job)
     await asyncio.sleep(1)
     [message] = asked(job)
-    told = [(one.speaker, one.text) for one in message.sentences]
-    assert told == [*(("learner", str(number)) for number in range(2, 7)), ("tutor", "7")]
+    sentences = [(one.speaker, one.text) for one in message.sentences]
+    assert sentences == [*(("learner", str(number)) for number in range(2, 7)), ("tutor", "7")]
     host_says(job, HandedBack(handback=TAUGHT))
     await calling
 
@@ -179,7 +179,9 @@ async def test_the_room_is_shown_who_has_the_floor(job: Any) -> None:
     await asyncio.sleep(1)
     job.room.leave("agent-2")
     await asyncio.sleep(1)
-    shown = [told[FLOOR] for told in job.room.local_participant.shown if FLOOR in told]
+    shown = [
+        attributes[FLOOR] for attributes in job.room.local_participant.shown if FLOOR in attributes
+    ]
     assert shown == ["true", "false", "true"]
 
 

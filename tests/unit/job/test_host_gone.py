@@ -1,4 +1,4 @@
-"""What a job's process does once its host is gone, by LiveKit's own main loop."""
+"""A job process whose host has died, in LiveKit's own main loop."""
 
 import asyncio
 import socket
@@ -24,7 +24,7 @@ def livekit() -> Iterator[None]:
 
 
 class SlowEntrypoint:
-    """A job's entry point whose farewell takes a while, and has begun when the host is gone.
+    """A job's entry point with a slow shutdown that has started when the host is gone.
 
     Attributes:
         leaving: Set when the farewell begins.

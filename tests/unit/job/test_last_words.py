@@ -1,4 +1,4 @@
-"""What a learner was saying when the lesson stopped listening, in LiveKit's own session."""
+"""The learner's last words when a lesson ends, in LiveKit's own session."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -27,7 +27,7 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
 
 
 class InterimRecogniser(stt.STT):
-    """Says what was heard so far while sound comes, and what it was only after silence."""
+    """A recogniser with interim transcripts during audio, and a final one after silence."""
 
     def __init__(self, heard: str, *, final: str = "") -> None:
         capabilities = stt.STTCapabilities(streaming=True, interim_results=True)
@@ -44,7 +44,7 @@ class InterimRecogniser(stt.STT):
 
 
 class InterimStream(stt.RecognizeStream):
-    """One stream of it."""
+    """One stream of the recogniser."""
 
     async def _run(self) -> None:
         recogniser = self._stt
@@ -66,7 +66,7 @@ class InterimStream(stt.RecognizeStream):
 
 
 class TalkingMicrophone(AudioInput):
-    """A learner who talks for as long as they are heard."""
+    """A microphone with speech for as long as it is open."""
 
     def __init__(self) -> None:
         super().__init__(label="learner")
@@ -91,7 +91,7 @@ class TalkingMicrophone(AudioInput):
 
 
 class TurnCountingAgent(Agent):
-    """Counts the learner's turns."""
+    """An agent that counts the learner's turns."""
 
     def __init__(self) -> None:
         super().__init__(instructions="")
@@ -124,12 +124,12 @@ async def talk() -> AsyncIterator[Start]:
         session._opts.session_close_transcript_timeout = 0.0
         sessions.append(session)
         session.input.audio = microphone
-        told = asyncio.Event()
-        session.on("user_input_transcribed", lambda _: told.set())
+        transcribed = asyncio.Event()
+        session.on("user_input_transcribed", lambda _: transcribed.set())
         await session.start(tutor)
         await microphone.heard.wait()
         if recogniser.heard:
-            await told.wait()
+            await transcribed.wait()
         return session, tutor
 
     yield start
@@ -156,10 +156,10 @@ async def test_what_a_learner_said_before_they_left_is_a_turn_of_its_own(talk: S
     assert await (commit_turn(session) or asyncio.sleep(0)) == "una mesa para dos"
     await session.wait_for_idle()
     assert tutor.turns == ["una mesa para dos"]
-    told = asyncio.Event()
-    session.on("user_input_transcribed", lambda _: told.set())
+    transcribed = asyncio.Event()
+    session.on("user_input_transcribed", lambda _: transcribed.set())
     switch(session, on=True)
-    await told.wait()
+    await transcribed.wait()
     await take_last_words(session)
     assert tutor.turns == ["una mesa para dos"] * 2
 

@@ -1,4 +1,4 @@
-"""What the host is told of how long replies took."""
+"""The latency of replies, as the job reports it to the host."""
 
 from types import SimpleNamespace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Which participant a job takes for its learner."""
+"""The choice of a job's learner among the participants."""
 
 import asyncio
 from types import SimpleNamespace

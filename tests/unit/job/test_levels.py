@@ -1,4 +1,4 @@
-"""Who was the loudest, from the energy of each one's frames."""
+"""The loudest participant, from the energy of each one's frames."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""A learner who says nothing, and a lesson that lasts as long as it may."""
+"""Time limits of a lesson: silence and duration."""
 
 import asyncio
 from dataclasses import replace
@@ -27,7 +27,7 @@ HOUR = 3600.0
 
 
 class SettableSeconds:
-    """Seconds as a test sets them."""
+    """A number of seconds that a test sets."""
 
     now = 0.0
 
@@ -70,7 +70,7 @@ def test_a_learner_who_answers_is_asked_again_only_after_as_long_a_silence() -> 
 def test_a_lesson_is_as_long_as_the_learner_prefers_and_never_longer_than_the_longest(
     preferred: float | None, length: float
 ) -> None:
-    """It is told of its end ahead, once."""
+    """It gets one event before the end."""
     limits = limits_of(preferred=preferred)
     notice = min(NOTICE_SECONDS, length / 5)
     seen = [
@@ -95,7 +95,7 @@ def test_nobody_is_cut_off_in_mid_sentence_for_a_while() -> None:
 def test_a_lesson_says_goodbye_at_a_pause_before_its_host_has_to_be_gone(
     drain: float, due: float, latest: float
 ) -> None:
-    """Goodbye, hooks and record have the rest of the time; the tutor is told before."""
+    """Goodbye, hooks and record have the rest of the time; the tutor gets an event before."""
     clock = SettableSeconds()
     deadline = Deadline(clock)
     limits = limits_of(deadline=deadline)

@@ -1,4 +1,4 @@
-"""What a job logs, as the host gets it."""
+"""A job's log records, as the host receives them."""
 
 import logging
 import sys
@@ -76,7 +76,7 @@ async def test_libraries_in_a_job_keep_quiet(log_as_a_job: list[logging.LogRecor
 async def test_a_normal_end_of_a_session_logs_no_error_of_the_native_library(
     log_as_a_job: list[logging.LogRecord],
 ) -> None:
-    """What it calls an error then tells of nothing; its other errors are told, without values."""
+    """Its false alarms are dropped then; its other errors are logged, without values."""
     form = "%s:%s:%s - %s"  # as livekit-rtc has it (_ffi_client.py)
     native = ("livekit_ffi::cabi", 61, "livekit_ffi::cabi")
     livekit = logging.getLogger("livekit")

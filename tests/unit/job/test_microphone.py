@@ -1,4 +1,4 @@
-"""What a learner is heard by, whatever their client publishes it as."""
+"""The choice of the learner's audio track, whatever its source is."""
 
 import asyncio
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""What a language model reads where several learners speak."""
+"""Learners' names in a language model's prompt."""
 
 from livekit.agents.llm import ChatContext
 

@@ -1,4 +1,4 @@
-"""What the microphone hears of the tutor is not the learner's, whatever they repeat."""
+"""Detection of the tutor's own voice in the learner's microphone."""
 
 from collections.abc import AsyncIterator, Iterable, Iterator
 from types import SimpleNamespace
@@ -23,7 +23,7 @@ NO_SETTINGS: Any = None
 
 
 class SpeakingSession(EventEmitter[Any]):
-    """Tells who speaks, as LiveKit's session does."""
+    """A session that reports who speaks, like LiveKit's."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ def _state(kind: Any, new: str, at: float) -> Any:
 
 
 class ScriptedVoiceAgent(Agent):
-    """An agent whose recogniser hears what a test puts in, and whose voice says anything."""
+    """An agent with given transcripts, and a voice for any text."""
 
     def __init__(self, heard: list[SpeechEvent | str]) -> None:
         super().__init__(instructions="")
@@ -77,7 +77,7 @@ def final(text: str, until: float | None = None) -> SpeechEvent:
 
 
 class MenuLesson:
-    """A tutor that has said the menu, and what is heard then."""
+    """A tutor that has said the menu, and the audio after it."""
 
     def __init__(self, *heard: SpeechEvent | str) -> None:
         self.session = SpeakingSession()

@@ -1,4 +1,4 @@
-"""What the process that jobs are forked from has ready for them."""
+"""The forkserver's preloaded modules and data."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""A learner who leaves and returns: silence, a clock that stands still, and the host's word."""
+"""A learner who leaves and returns: muted tutor, stopped clock, messages from the host."""
 
 import asyncio
 from typing import Any

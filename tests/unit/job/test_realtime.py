@@ -1,4 +1,4 @@
-"""A model that hears and speaks by itself, in LiveKit's own session, with a loudspeaker."""
+"""A realtime model in LiveKit's own session, with a loudspeaker."""
 
 import asyncio
 import time
@@ -78,8 +78,8 @@ async def session(model: ScriptedRealtime) -> AsyncIterator[LessonSession]:
     await session.aclose()
 
 
-def ears(session: LessonSession) -> ScriptedRealtimeSession:
-    """Return what hears the learner."""
+def model_session(session: LessonSession) -> ScriptedRealtimeSession:
+    """Return the session of the realtime model."""
     listener = session.current_agent.realtime_llm_session
     assert isinstance(listener, ScriptedRealtimeSession)
     return listener
@@ -95,7 +95,7 @@ async def test_a_learner_who_speaks_interrupts_the_tutor(session: LessonSession)
     session.generate_reply()
     await asyncio.sleep(1)
     assert session.agent_state == "speaking"
-    ears(session).hear("Perdona.")
+    model_session(session).push_transcript("Perdona.")
     await asyncio.sleep(5)
     spoken = said(session)
     assert ("user", "Perdona.", False) in spoken
@@ -112,7 +112,7 @@ async def test_the_learners_words_are_transcribed(session: LessonSession) -> Non
             heard.append(event.transcript)
 
     session.on("user_input_transcribed", on_heard)
-    ears(session).hear("Hola.")
+    model_session(session).push_transcript("Hola.")
     assert heard == ["Hola."]
 
 

@@ -1,4 +1,4 @@
-"""What a recogniser says about a turn, marked on the message that an agent gets."""
+"""The recogniser's data on the message of a turn."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -13,7 +13,7 @@ from loqua_host.job.voice.recognitions import Recognitions
 
 
 class MarkKeepingAgent(Agent):
-    """Keeps what is marked on its turns."""
+    """An agent that records the data on its turns."""
 
     def __init__(self, transcripts: list[SpeechData]) -> None:
         super().__init__(instructions="")
@@ -29,7 +29,7 @@ class MarkKeepingAgent(Agent):
     async def on_user_turn_completed(self, turn_ctx: Any, new_message: llm.ChatMessage) -> None:
         """Keep it."""
         del turn_ctx
-        self.heard.append(Turns[None]().hear(new_message, None).recognition)
+        self.heard.append(Turns[None]().add(new_message, None).recognition)
 
 
 def transcript(text: str, confidence: float = 0.0, language: str = "es") -> SpeechData:

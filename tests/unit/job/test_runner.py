@@ -1,4 +1,4 @@
-"""One lesson in its job process: whatever ends it, it is finished once."""
+"""One lesson in its job process, finished once whatever ends it."""
 
 import asyncio
 import logging
@@ -137,7 +137,7 @@ async def test_whatever_ends_a_lesson_it_is_finished_once(
 
 
 async def test_a_learner_who_left_before_the_lesson_began_is_recorded_as_such(job: Any) -> None:
-    """As soon as the grace is over."""
+    """As soon as `reconnect_timeout` is over."""
     job.room.leave("maria")
     await job.start()
     assert job.finish.ending == Ending(reason="learner_left", seconds=0)
@@ -475,7 +475,7 @@ async def test_the_mode_follows_the_host(job: Any) -> None:
 
 
 async def test_the_time_with_a_specialist_does_not_count(job: Any) -> None:
-    """The automatic tutor steps aside, and its stopwatch stands still."""
+    """The automatic tutor gives the floor away, and its stopwatch stands still."""
     running = job.start()
     await asyncio.sleep(10)
     job.room.enter("agent-2", kind=4, lk_agent_name="grammar-expert")

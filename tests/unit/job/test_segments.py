@@ -1,4 +1,4 @@
-"""Who speaks each segment, by the events of recognisers of several kinds."""
+"""The speaker of each segment, from the events of several kinds of recognisers."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ INTERIM, FINAL = SpeechEventType.INTERIM_TRANSCRIPT, SpeechEventType.FINAL_TRANS
 
 
 class ManualRecogniser:
-    """A recogniser whose events come when a test says."""
+    """A recogniser whose events a test emits."""
 
     def __init__(self) -> None:
         self.levels = Levels()

@@ -1,4 +1,4 @@
-"""The order of a lesson, as it is documented."""
+"""The order of a lesson, compared with its documentation."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -26,8 +26,8 @@ BEGINNING = "`create_agent` · start session · take floor · `on_user_ready` ·
 HOOKS = ("create_agent", "on_user_ready", "on_progress_tick", "on_session_end")
 
 
-class Told(Steps):
-    """Steps that are written down as they are taken.
+class RecordedSteps(Steps):
+    """Steps that are recorded in order.
 
     Args:
         failing: The hook that fails.
@@ -115,9 +115,9 @@ class Told(Steps):
         """Take this step."""
         self.take("fall_silent")
 
-    async def hear_out(self) -> None:
+    async def wait_for_playout(self) -> None:
         """Take this step."""
-        self.take("hear_out")
+        self.take("wait_for_playout")
 
     async def take_last_words(self) -> None:
         """Take this step."""
@@ -150,28 +150,32 @@ class Told(Steps):
         self.take("report_connection_lost")
 
 
-DISTURBANCES: dict[str, Callable[[], Told]] = {
-    "nothing goes wrong": Told,
-    "`create_agent` fails": lambda: Told("create_agent"),
-    "`on_user_ready` fails": lambda: Told("on_user_ready"),
-    "`on_progress_tick` fails three times in a row; ticks stop": lambda: Told("on_progress_tick"),
-    "`on_session_end` fails": lambda: Told("on_session_end", ("on_user_ready", "goal_reached")),
-    "an engine fails": lambda: Told(ended_after=("on_user_ready", Reason.VOICE_LOST)),
-    "LiveKit is lost": lambda: Told(ended_after=("on_user_ready", Reason.CONNECTION_LOST)),
-    "the host is lost": lambda: Told(ended_after=("on_user_ready", Reason.HOST_LOST)),
-    "the learner is away and another one waits": lambda: Told(
+DISTURBANCES: dict[str, Callable[[], RecordedSteps]] = {
+    "nothing goes wrong": RecordedSteps,
+    "`create_agent` fails": lambda: RecordedSteps("create_agent"),
+    "`on_user_ready` fails": lambda: RecordedSteps("on_user_ready"),
+    "`on_progress_tick` fails three times in a row; ticks stop": lambda: RecordedSteps(
+        "on_progress_tick"
+    ),
+    "`on_session_end` fails": lambda: RecordedSteps(
+        "on_session_end", ("on_user_ready", "goal_reached")
+    ),
+    "an engine fails": lambda: RecordedSteps(ended_after=("on_user_ready", Reason.VOICE_LOST)),
+    "LiveKit is lost": lambda: RecordedSteps(ended_after=("on_user_ready", Reason.CONNECTION_LOST)),
+    "the host is lost": lambda: RecordedSteps(ended_after=("on_user_ready", Reason.HOST_LOST)),
+    "the learner is away and another one waits": lambda: RecordedSteps(
         ended_after=("on_user_ready", Reason.CAPACITY_NEEDED)
     ),
 }
 
 
 @pytest.fixture
-def run() -> Callable[[Told], Coroutine[Any, Any, Told]]:
+def run() -> Callable[[RecordedSteps], Coroutine[Any, Any, RecordedSteps]]:
     """Return what runs a lesson to its end."""
 
-    async def run(told: Told) -> Told:
-        await run_lesson(told, failing_ticks=3)
-        return told
+    async def run(steps: RecordedSteps) -> RecordedSteps:
+        await run_lesson(steps, failing_ticks=3)
+        return steps
 
     return run
 
@@ -194,8 +198,8 @@ def shown(taken: list[str]) -> str:
 @pytest.mark.parametrize("disturbance", DISTURBANCES)
 async def test_the_manual_shows_the_order_that_a_lesson_has(run: Any, disturbance: str) -> None:
     """Step by step, whatever goes wrong."""
-    told = await run(DISTURBANCES[disturbance]())
-    assert documented("what happens")[disturbance] == shown(told.taken)
+    steps = await run(DISTURBANCES[disturbance]())
+    assert documented("what happens")[disturbance] == shown(steps.taken)
 
 
 def test_the_manual_shows_each_of_these_and_no_other() -> None:
@@ -204,11 +208,11 @@ def test_the_manual_shows_each_of_these_and_no_other() -> None:
 
 
 def test_the_manual_shows_each_reason_and_what_becomes_of_the_lesson() -> None:
-    """As authors meet them in `ending.reason`, and operators in logs."""
-    told = {f"`{it}`": f"{REASONS[it]} | {after_lesson(it)}" for it in Reason}
+    """As authors see them in `ending.reason`, and operators in logs."""
+    documented = {f"`{it}`": f"{REASONS[it]} | {after_lesson(it)}" for it in Reason}
     rows = MANUAL.split("| reason |", 1)[1].splitlines()[2:]
     cells = [row.strip("| ").split(" | ", 1) for row in rows[: rows.index("")]]
-    assert dict(cells) == told
+    assert dict(cells) == documented
 
 
 @pytest.mark.parametrize("reason", ["goal_reached", "host_stopping", "learner_left"])
@@ -219,35 +223,35 @@ def test_a_reason_of_anybodys_else_is_recorded(reason: str) -> None:
 
 async def test_a_failed_report_is_delivered_as_none(run: Any) -> None:
     """The host then makes the record from the last progress."""
-    told = await run(Told("on_session_end", ("on_user_ready", "goal_reached")))
-    assert told.delivered == [(None, False)]
+    steps = await run(RecordedSteps("on_session_end", ("on_user_ready", "goal_reached")))
+    assert steps.delivered == [(None, False)]
 
 
 async def test_a_tutor_that_makes_room_reports_as_if_its_learner_had_left(run: Any) -> None:
     """And another job may go on with the lesson."""
-    told = await run(Told(ended_after=("on_user_ready", Reason.CAPACITY_NEEDED)))
-    assert [it.reason for it in told.endings] == ["learner_left"]
-    assert told.delivered == [(REPORTED, True)]
+    steps = await run(RecordedSteps(ended_after=("on_user_ready", Reason.CAPACITY_NEEDED)))
+    assert [it.reason for it in steps.endings] == ["learner_left"]
+    assert steps.delivered == [(REPORTED, True)]
 
 
 async def test_a_failure_that_nobody_foresaw_is_recorded_and_comes_to_light(run: Any) -> None:
     """In a step of the host's own."""
-    told = Told()
-    told.take_floor = None  # type: ignore[assignment, method-assign]  # what cannot be called
+    steps = RecordedSteps()
+    steps.take_floor = None  # type: ignore[assignment, method-assign]  # what cannot be called
     with pytest.raises(ExceptionGroup):
-        await run(told)
-    assert [it.reason for it in told.endings] == ["job_failed"]
+        await run(steps)
+    assert [it.reason for it in steps.endings] == ["job_failed"]
 
 
 async def test_a_cancelled_job_leaves_the_room_before_anything_else(run: Any) -> None:
     """And leaves the lesson to another."""
-    told = Told(ended_after=("never", ""))
-    running = asyncio.create_task(run(told))
+    steps = RecordedSteps(ended_after=("never", ""))
+    running = asyncio.create_task(run(steps))
     await asyncio.sleep(35)
-    told.taken.clear()
+    steps.taken.clear()
     running.cancel()
     await asyncio.wait({running})
-    assert told.taken == [
+    assert steps.taken == [
         *("leave_room", "stop_watching", "fall_silent", "take_last_words", "send_checkpoint"),
         "report_connection_lost",
     ]

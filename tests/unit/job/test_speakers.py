@@ -1,4 +1,4 @@
-"""Whose words a tutor gets, in LiveKit's own session: messages, transcripts, the model's prompt."""
+"""Speakers in LiveKit's own session: messages, transcripts, and the model's prompt."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ WORDS = SpeechEventType.FINAL_TRANSCRIPT
 
 
 class RecordingLLM(llm.LLM):
-    """A model that keeps what it is asked."""
+    """A language model that records its prompts."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class RecordingLLM(llm.LLM):
 
 
 class RecordingLLMStream(llm.LLMStream):
-    """Its answer."""
+    """A reply of the model."""
 
     async def _run(self) -> None:
         delta = llm.ChoiceDelta(role="assistant", content="Hola.")
@@ -51,7 +51,7 @@ class RecordingLLMStream(llm.LLMStream):
 
 
 class TurnKeepingAgent(Agent):
-    """Keeps the turns that it gets; answers itself, or leaves that to the model."""
+    """An agent that records its turns, and answers itself or leaves that to the model."""
 
     def __init__(self, *, answers: bool = False, **options: Any) -> None:
         super().__init__(instructions="", **options)
@@ -65,7 +65,7 @@ class TurnKeepingAgent(Agent):
         new_message: llm.ChatMessage,
     ) -> None:
         """Take a turn."""
-        self.turns.append(self._put_together.hear(new_message, None))
+        self.turns.append(self._put_together.add(new_message, None))
         if self._answers:
             raise StopResponse
 
@@ -77,7 +77,7 @@ class TurnKeepingAgent(Agent):
 
 
 class SpeakersSession:
-    """A lesson's session, its speakers, and those who speak there."""
+    """A lesson's session with its speakers."""
 
     def __init__(self, *, everyone: bool) -> None:
         self.now = 0.0
@@ -95,12 +95,12 @@ class SpeakersSession:
             session=self.session,
         )
         self.speakers = Speakers(self.lesson, self.levels)
-        self.speakers.hear([MARIA])
+        self.speakers.update([MARIA])
 
     def enter(self, learner: Learner) -> None:
         """Enter another learner into the room."""
         self.lesson.others = (*self.lesson.others, learner)
-        self.speakers.hear([learner])
+        self.speakers.update([learner])
 
     async def speaks(self, identity: str, text: str, *, dated: bool = True) -> None:
         """Speak as somebody in the room, from the moment the words are recognised."""
@@ -175,7 +175,7 @@ async def test_words_of_one_who_has_left_stay_theirs(start: Any) -> None:
     room = await start(tutor := TurnKeepingAgent(answers=True))
     room.enter(ANA)
     room.lesson.others = ()
-    room.speakers.hear([MARIA])
+    room.speakers.update([MARIA])
     await room.speaks("ana", "adiós")
     assert [turn.learner for turn in tutor.turns] == [ANA]
 
@@ -227,7 +227,7 @@ async def test_a_model_can_tell_several_learners_apart(start: Any) -> None:
 
 @pytest.mark.parametrize("everyone", [True, False])
 async def test_a_model_reads_one_learners_words_as_they_are(start: Any, *, everyone: bool) -> None:
-    """Where there is one, there is nobody to be told from."""
+    """With a single learner, names distinguish nobody."""
     room = await start(TurnKeepingAgent(), everyone=everyone)
     await room.speaks("maria", "Me llamo Maria.")
     assert room.mind.asked == [["Me llamo Maria."]]
@@ -239,13 +239,13 @@ async def test_what_was_said_is_told_on_with_who_said_it(start: Any) -> None:
     room.enter(ANA)
     await room.speaks("ana", "Hola.")
     await room.speaks("maria", "¡Hola, Ana!")
-    told = last_sentences(room.session, 4)
-    said = [(it.learner, it.text) for it in told if it.speaker == "learner"]
+    sentences = last_sentences(room.session, 4)
+    said = [(it.learner, it.text) for it in sentences if it.speaker == "learner"]
     assert said == [("user_ana", "Hola."), ("user_maria", "¡Hola, Ana!")]
-    assert {it.learner for it in told if it.speaker == "tutor"} == {""}
+    assert {it.learner for it in sentences if it.speaker == "tutor"} == {""}
     restored, agent = LessonSession(), Agent(instructions="")
-    await recall(restored, agent, told)
-    assert last_sentences(restored, 4) == told
+    await recall(restored, agent, sentences)
+    assert last_sentences(restored, 4) == sentences
     assert [learner_of(it) for it in agent.chat_ctx.messages()].count(None) == 2
 
 

@@ -1,4 +1,4 @@
-"""What the host is told in passing."""
+"""Metrics and spans that a job sends to the host."""
 
 import asyncio
 from typing import Any
@@ -29,8 +29,8 @@ async def test_a_hook_is_reported_with_when_it_began(job: Any) -> None:
     await asyncio.sleep(3)
     job.telemetry.time_hook("on_user_ready", 2.0, failed=False)
     await job.telemetry.flush()
-    [told] = job.link.sent
-    assert (told.after, told.seconds) == (pytest.approx(1.0), 2.0)
+    [message] = job.link.sent
+    assert (message.after, message.seconds) == (pytest.approx(1.0), 2.0)
 
 
 async def test_spans_go_after_the_rest_and_once(job: Any) -> None:

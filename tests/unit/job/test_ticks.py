@@ -1,4 +1,4 @@
-"""Progress ticks and the time they tell."""
+"""Progress ticks and their times."""
 
 import asyncio
 from itertools import count
@@ -22,7 +22,7 @@ def fail(*_: object) -> None:
 
 
 class Ticking:
-    """The steps of a tick, as a job takes them."""
+    """The steps of a tick in a job."""
 
     def __init__(self, job: Any) -> None:
         self._job = job
@@ -151,7 +151,7 @@ async def test_a_lost_host_fails_no_tick(job: Any, ticking: Any) -> None:
 
 @given(st.lists(st.tuples(st.sampled_from(["run", "pause"]), st.integers(0, 100_000))))
 def test_the_stopwatch_counts_exactly_while_it_runs(steps: list[tuple[str, int]]) -> None:
-    """However often it is told the same twice."""
+    """However often the same value is reported."""
     now, expected, runs = 0.0, 0.0, False
     watch = Stopwatch(lambda: now)
     for step, seconds in steps:

@@ -1,4 +1,4 @@
-"""The timeline that a job sends of its session, in development."""
+"""The timeline of a session, sent by its job in development."""
 
 import asyncio
 from types import SimpleNamespace
@@ -12,7 +12,7 @@ from loqua_host.livekit_internals import TIMELINE_TOPIC, TIMELINE_WATCHER, send_
 
 
 class RefusingRoom:
-    """A room that keeps what is sent, and refuses to take anything."""
+    """A room that records what it is sent, or refuses it."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[pb.AgentSessionMessage, dict[str, Any]]] = []

@@ -1,4 +1,4 @@
-"""One TLS context for all engines of a lesson, and for them alone."""
+"""The one TLS context of a lesson's engines."""
 
 import os
 import ssl

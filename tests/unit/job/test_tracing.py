@@ -1,4 +1,4 @@
-"""The spans of a job, as the host is told of them."""
+"""A job's spans, as the host receives them."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def tracer(spans: SpanBuffer) -> Tracer:
 
 
 def take_spans(spans: SpanBuffer) -> list[JobSpan]:
-    """Return all that is to be told now."""
+    """Return all spans to send now."""
     return [span for message in spans.drain() for span in message.spans]
 
 
@@ -47,7 +47,7 @@ def test_a_span_keeps_its_parent(spans: SpanBuffer, tracer: Tracer) -> None:
 def test_what_is_below_livekit_s_own_span_of_the_job_is_below_the_host_s(
     spans: SpanBuffer, tracer: Tracer
 ) -> None:
-    """LiveKit's ends after the link, so that it is never told."""
+    """LiveKit's ends after the link, so it is never sent."""
     job = tracer.start_span(JOB)
     tracer.start_span("room_connect", set_span_in_context(job)).end()
     [connect] = take_spans(spans)

@@ -1,4 +1,4 @@
-"""The tutor's track: in the room before there is a lesson, and gone with the job."""
+"""The tutor's audio track: published before the lesson, unpublished with the job."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -14,7 +14,7 @@ from loqua_host.job.voice.track import published_track
 
 
 class UnsubscribedOutput:
-    """LiveKit's audio output, to whose track nobody has subscribed."""
+    """LiveKit's audio output with a track that has no subscriber."""
 
     def __init__(self, room: Any, **options: Any) -> None:
         assert options["sample_rate"]
@@ -35,7 +35,7 @@ class UnsubscribedOutput:
 
 
 class UnpublishableTrack(UnsubscribedOutput):
-    """A track that LiveKit refuses."""
+    """A track that LiveKit refuses to publish."""
 
     async def start(self) -> None:
         """Fail."""
@@ -43,7 +43,7 @@ class UnpublishableTrack(UnsubscribedOutput):
 
 
 class AnnouncingRoom(rtc.EventEmitter[str]):
-    """A room that announces a track when told to."""
+    """A room that announces a track when a test says so."""
 
     def announce(self) -> None:
         """Announce the track, as LiveKit's server has it."""

@@ -1,4 +1,4 @@
-"""Whose name what is recognised bears in the room."""
+"""The participant under whose identity a transcript is published."""
 
 import asyncio
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ TRACKS = {"maria": "TR_maria", "ana": "TR_ana"}
 
 
 class FakeOutput:
-    """LiveKit's writer of transcripts in a participant's name."""
+    """LiveKit's publisher of a participant's transcripts."""
 
     written: list[tuple[str, str | None, str]]
 

@@ -1,4 +1,4 @@
-"""How long a learner's silence is waited for, by what was said."""
+"""The wait for a learner to continue, by the words so far."""
 
 from types import SimpleNamespace
 from typing import Any

@@ -1,4 +1,4 @@
-"""A voice that is stuck says nothing of it: it is seen by what goes in and comes out."""
+"""Detection of a stuck voice session by its input and output."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -36,7 +36,7 @@ NO_SETTINGS: Any = None
 
 
 class FakeDetector(EventEmitter[str]):
-    """A voice activity detector that looks at sound when a test has it do so."""
+    """A voice activity detector that processes audio when a test says so."""
 
     def look(self) -> None:
         """Emit LiveKit's metric, which comes every second."""
@@ -51,7 +51,7 @@ class FakeDetector(EventEmitter[str]):
 
 
 class VitalsSession(FakeSession):
-    """A session whose parts a test moves by hand."""
+    """A session whose state a test sets."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class VitalsSession(FakeSession):
 
 
 class EngineAgent(Agent):
-    """An agent with an engine that a test answers for, and a recogniser likewise."""
+    """An agent with an engine and a recogniser whose results a test sets."""
 
     def __init__(self) -> None:
         super().__init__(instructions="")
@@ -97,7 +97,7 @@ class EngineAgent(Agent):
 
 
 class LateLoopClock:
-    """The loop's clock, ahead of it by what a test says: the loop was late."""
+    """The loop's clock plus a delay of the loop that a test sets."""
 
     skipped = 0.0
 
@@ -107,7 +107,7 @@ class LateLoopClock:
 
 
 class WatchedSession:
-    """A session that has started, watched."""
+    """A session that has started and is watched."""
 
     def __init__(self) -> None:
         self.session = VitalsSession()

@@ -1,4 +1,4 @@
-"""The engines of a lesson, as config names them."""
+"""The voice session of a lesson and its engines."""
 
 import asyncio
 import contextlib
@@ -37,7 +37,7 @@ async def test_a_learner_who_hesitates_has_to_sound_more_finished_than_a_native_
 
 
 class OneClipTTS:
-    """A text-to-speech engine that gives one piece of sound."""
+    """A text-to-speech engine with one clip of audio."""
 
     @contextlib.asynccontextmanager
     async def synthesize(self, text: str) -> AsyncIterator[AsyncIterator[Any]]:
@@ -50,7 +50,7 @@ class OneClipTTS:
 
 
 class Mumbling(Agent):
-    """An agent with a way of its own to make sound."""
+    """An agent with a `tts_node` of its own."""
 
     async def tts_node(self, text: Any, model_settings: Any) -> Any:  # noqa: ARG002  # as LiveKit has it
         """Fail."""
@@ -59,7 +59,7 @@ class Mumbling(Agent):
 
 
 class SayingSession:
-    """A session that remembers what it was given to say."""
+    """A session that records the texts that it is to say."""
 
     def __init__(self, agent: Agent) -> None:
         self.current_agent = agent

@@ -1,4 +1,4 @@
-"""A job's event loop that the tutor's code blocks is freed, on real time and by real signals."""
+"""Interruption of a tutor's blocking code, on real time and with real signals."""
 
 import asyncio
 import re
@@ -81,10 +81,10 @@ async def test_code_of_the_tutor_that_blocks_is_ended(block: Callable[[], None])
             await on_progress_tick()
         await asyncio.sleep(0.1)
     assert time.monotonic() - began < LONG / 2
-    [told] = [log for log in logs if log["event"] == "job.hung"]
-    assert "on_progress_tick" in told["exception"]
-    assert f"in {block.__name__}\n" in told["exception"]
-    assert told["exception"].startswith('Stack (most recent call last):\n  File "')
+    [line] = [log for log in logs if log["event"] == "job.hung"]
+    assert "on_progress_tick" in line["exception"]
+    assert f"in {block.__name__}\n" in line["exception"]
+    assert line["exception"].startswith('Stack (most recent call last):\n  File "')
 
 
 async def test_code_that_no_signal_reaches_is_named() -> None:
@@ -97,8 +97,8 @@ async def test_code_that_no_signal_reaches_is_named() -> None:
     with structlog.testing.capture_logs() as logs, mine().guarding():
         signal.signal(signal.SIGALRM, signal.SIG_IGN)  # as code in C does for as long as it runs
         block()
-    [told] = [log for log in logs if log["event"] == "job.hung"]
-    assert "in block\n" in told["exception"]
+    [line] = [log for log in logs if log["event"] == "job.hung"]
+    assert "in block\n" in line["exception"]
 
 
 async def test_other_code_that_blocks_is_left_alone() -> None:

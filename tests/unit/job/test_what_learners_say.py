@@ -1,4 +1,4 @@
-"""What learners say stays out of logs and traces, by whatever way LiveKit handles it.
+"""Learners' words, absent from logs and traces in all of LiveKit's code paths.
 
 The session is LiveKit's own, the log and the spans go the way that a job sends them to the host,
 and everything is logged, down to the last detail.
@@ -46,7 +46,7 @@ AT_ONCE = APIConnectOptions(max_retry=0)
 
 
 class Sent:
-    """What a job sends to the host of its log and its spans."""
+    """The log records and spans that a job sends to the host."""
 
     def __init__(self) -> None:
         self.records: list[bytes] = []
@@ -96,7 +96,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sent]:
 
 
 class QuotingLLM(llm.LLM):
-    """A model that calls tools with what it was told, answers with it, or fails quoting it."""
+    """A model that calls tools with the learner's words, repeats them, or fails quoting them."""
 
     def __init__(self, *tools: str, fails: bool = False) -> None:
         super().__init__()
@@ -109,7 +109,7 @@ class QuotingLLM(llm.LLM):
 
 
 class QuotingLLMStream(llm.LLMStream):
-    """One answer of that model."""
+    """A reply of the model."""
 
     async def _run(self) -> None:
         mind = self._llm
@@ -129,7 +129,7 @@ class QuotingLLMStream(llm.LLMStream):
 
 
 class ToolAgent(Agent):
-    """An agent with a tool that does what a test wants."""
+    """An agent with a tool whose function a test sets."""
 
     def __init__(self, learn: Callable[[str], object]) -> None:
         super().__init__(instructions=f"The learner's name is {SAID}.")
@@ -292,18 +292,18 @@ WAYS = (
 async def test_other_ways_into_a_log(
     sent: Sent, capfd: pytest.CaptureFixture[str], way: Callable[[], Any]
 ) -> None:
-    """Each is told of, on the log and not on stderr."""
+    """Each is logged, and not written to stderr."""
     asyncio.get_running_loop().set_exception_handler(None)
     if asyncio.iscoroutine(coroutine := way()):
         await coroutine
     assert_unsaid(sent)
     assert sent.records
-    told = capfd.readouterr()
-    assert told.out + told.err == ""
+    output = capfd.readouterr()
+    assert output.out + output.err == ""
 
 
 async def test_a_hook_that_raises_what_the_learner_said(sent: Sent, job: Any) -> None:
-    """The error's type, the place and the constant words are told."""
+    """The log has the error's type, the place and the constant words."""
 
     class Hooks:
         def on_user_ready(self, **_: object) -> list[object]:

@@ -1,4 +1,4 @@
-"""The fields of custom resources that config/kubernetes uses, as their projects publish them.
+"""Models of the custom resources that config/kubernetes uses.
 
 KEDA 2.20, https://keda.sh/docs/2.20/reference/scaledobject-spec/; Prometheus Operator,
 https://prometheus-operator.dev/docs/api-reference/api/. A field that is not listed is refused.
@@ -24,7 +24,7 @@ class Metadata(Strict):
 
 
 class Target(Strict):
-    """What is scaled."""
+    """The target of the scaling."""
 
     api_version: str
     kind: str
@@ -55,7 +55,7 @@ class Behavior(Strict):
 
 
 class AutoscalerConfig(Strict):
-    """What KEDA passes on to the HorizontalPodAutoscaler."""
+    """KEDA's settings of the HorizontalPodAutoscaler."""
 
     behavior: Behavior
 
@@ -67,7 +67,7 @@ class Advanced(Strict):
 
 
 class Fallback(Strict):
-    """What holds while a trigger fails; for the metric type AverageValue only."""
+    """The replicas while a trigger fails; for the metric type AverageValue only."""
 
     failure_threshold: int = Field(ge=0)
     replicas: int = Field(ge=0)
@@ -121,13 +121,13 @@ class SecretKey(Strict):
 
 
 class Authority(Strict):
-    """Where the authority's certificate is."""
+    """The location of the certificate authority's certificate."""
 
     secret: SecretKey
 
 
 class TlsConfig(Strict):
-    """How Prometheus checks the certificate."""
+    """Prometheus' verification of the certificate."""
 
     ca: Authority
     server_name: str
@@ -140,7 +140,7 @@ class Authorization(Strict):
 
 
 class PodMetricsEndpoint(Strict):
-    """Where the metrics of a pod are."""
+    """The address of a pod's metrics."""
 
     port: str
     path: str
@@ -151,7 +151,7 @@ class PodMetricsEndpoint(Strict):
 
 
 class LabelSelector(Strict):
-    """Which pods."""
+    """A selector of pods."""
 
     match_labels: dict[str, str] = Field(min_length=1)
 

@@ -1,4 +1,4 @@
-"""The manifests of an overlay, as kustomize builds them."""
+"""The manifests of an overlay, built by kustomize."""
 
 import subprocess
 import sysconfig

@@ -1,4 +1,4 @@
-"""How many pods KEDA asks for."""
+"""The number of pods that KEDA requests."""
 
 import shutil
 import subprocess

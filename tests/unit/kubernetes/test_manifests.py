@@ -1,4 +1,4 @@
-"""What config/kubernetes deploys."""
+"""The manifests of config/kubernetes."""
 
 import json
 import re

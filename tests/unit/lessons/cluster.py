@@ -1,4 +1,4 @@
-"""Hosts that share a ledger, in rooms, with learners and jobs, on virtual time.
+"""Hosts that share a ledger, with rooms, learners and jobs, on virtual time.
 
 What the hosts do is real: lessons, reconciler, handoffs, recovery, and the ledger's own statements
 in SQLite's memory. LiveKit, the API and the jobs are not.
@@ -77,16 +77,16 @@ NAMES = {tutor.agent_name: name for name, tutor in TUTORS.items()}
 
 
 class SimulatedLink:
-    """The link to a job, which a test answers for."""
+    """A link to a job, with the messages that a test sends."""
 
     def __init__(self, job: JobRef) -> None:
         self.job = job
         self.inbox = asyncio.Queue[Any]()
-        self.told: list[Any] = []
+        self.sent: list[Any] = []
 
     async def send(self, message: Any) -> None:
         """Send a message to the job."""
-        self.told.append(message)
+        self.sent.append(message)
 
     async def receive(self) -> Any:
         """Receive from the job; None after its end."""
@@ -121,8 +121,8 @@ class SimulatedJob:
 
     @property
     def answers(self) -> list[Any]:
-        """What became of its calls."""
-        return [it for it in self.link.told if isinstance(it, HandedBack | HandoffRefused)]
+        """The answers to its calls."""
+        return [it for it in self.link.sent if isinstance(it, HandedBack | HandoffRefused)]
 
     @property
     def waits(self) -> bool:
@@ -148,7 +148,7 @@ class ObservedLessons(Lessons):
 
 
 class OwnTutors(Mapping[str, RunningTutor]):
-    """The enabled tutors but for one."""
+    """The enabled tutors except one."""
 
     def __init__(self, enabled: Mapping[str, RunningTutor], but: str | None) -> None:
         self._enabled, self._but = enabled, but
@@ -169,7 +169,7 @@ class OwnTutors(Mapping[str, RunningTutor]):
 
 
 class SimulatedHost:
-    """A host: what a killed one still had to do does not happen."""
+    """A host; a killed one does not finish its remaining work."""
 
     def __init__(self, cluster: "SimulatedCluster", name: str, but: str | None = None) -> None:
         self.name, self.cluster = name, cluster
@@ -210,7 +210,7 @@ class SimulatedHost:
 
     write_with_retry = write
 
-    async def keep(self) -> None:
+    async def maintain(self) -> None:
         """Renew the lease and take over what dead hosts left."""
         await recover(self.services)
 
@@ -228,7 +228,7 @@ class SimulatedHost:
         return [job for job in self.cluster.jobs.values() if job.host is self]
 
     def wake(self, lesson: str | None = None) -> None:
-        """Deliver what is owed, at once."""
+        """Deliver the outbox at once."""
 
     async def wait_delivered(self, lesson: str) -> None:
         """Wait until it is delivered, which it is."""
@@ -256,7 +256,7 @@ class SimulatedHost:
         return [it for it in before if it.agent_name == agent_name]
 
     async def dispatch(self, room: str, dispatch: Dispatch) -> None:
-        """Dispatch for the host, which owes it to somebody or was asked."""
+        """Dispatch for the host, for a learner without a tutor or for a call."""
         await self._live()
         tutor = NAMES[dispatch.agent_name]
         called = self.dispatch_state._called[room, tutor].identity
@@ -349,7 +349,7 @@ class SimulatedCluster:
         """Start a host, as after a crash: with nothing but the ledger, and without one tutor."""
         host = SimulatedHost(self, f"{name}{next(self.numbers)}", but)
         await host.write(lambda db: renew_lease(db, host.name))
-        await host.keep()
+        await host.maintain()
         self.hosts[name] = host
 
     async def kill(self, name: str, *, agents_stay: bool) -> None:
@@ -399,7 +399,7 @@ class SimulatedCluster:
         while (left := end - self.now()) > 0:
             await asyncio.sleep(min(left, LEASE / 3))
             for host in list(self.hosts.values()):
-                await host.keep()
+                await host.maintain()
         for (room, agent), at in list(self.dead_agents.items()):
             if at <= self.now():
                 del self.dead_agents[room, agent]
@@ -431,7 +431,7 @@ class SimulatedCluster:
     async def answer_hosts(self) -> None:
         """Leave or finish lessons whose learner is away when the host requests it."""
         for job in [job for job in self.teaching if job.away_since is not None]:
-            if isinstance(job.link.told[-1], StepOut):
+            if isinstance(job.link.sent[-1], StepOut):
                 await self._step_out(job)
             elif job.away_since and self.monotonic() - job.away_since >= RECONNECT_TIMEOUT:
                 await self.finish(job)
@@ -440,7 +440,7 @@ class SimulatedCluster:
     async def _step_out(self, job: SimulatedJob) -> None:
         job.send_to_host(SteppedOut(ending=Ending(reason="learner_left", seconds=0.0)))
         await idle()
-        assert isinstance(job.link.told[-1], Recorded)
+        assert isinstance(job.link.sent[-1], Recorded)
         self._leave(job)
         job.send_to_host(None)
         await idle()
@@ -462,8 +462,10 @@ class SimulatedCluster:
     def _close_if_empty(self, room: str) -> None:
         """Close a room in which nobody but agents is, unless one of them waits for its learner."""
         jobs = [job for job in self.jobs.values() if job.ref.room == room]
-        kept = any(job.away_since is not None for job in jobs)
-        if not kept and all(one.kind == "agent" for one in self.people.get(room, {}).values()):
+        waited_for = any(job.away_since is not None for job in jobs)
+        if not waited_for and all(
+            one.kind == "agent" for one in self.people.get(room, {}).values()
+        ):
             for job in jobs:
                 self._leave(job)
             self.people.pop(room, None)
@@ -504,7 +506,7 @@ class SimulatedCluster:
         job.host.create_task(job.host.lessons.serve(job.link))  # type: ignore[arg-type]  # a fake
         job.send_to_host(Join(identity=seen))
         await idle()
-        match job.link.told[0]:
+        match job.link.sent[0]:
             case Welcome(learner=welcomed, called=called):
                 job.calls = int(called)
                 job.learner, job.since = people[welcomed.identity], self.now()
@@ -529,7 +531,7 @@ class SimulatedCluster:
         assert job.learner is not None
         job.send_to_host(Finish(ending=Ending(reason="done", seconds=0.0)))
         await idle()
-        assert isinstance(job.link.told[-1], Recorded)
+        assert isinstance(job.link.sent[-1], Recorded)
         self.settle(job.ref.room, job.learner.sid, job.ref.tutor, "done")
         self._leave(job)
 

@@ -14,7 +14,7 @@ __all__ = ["FakeLoqua"]
 
 @dataclass
 class FakeLoqua:
-    """A Loqua API in memory: counts leases, keeps what arrives, fails as it is told to.
+    """A Loqua API in memory: counts leases, stores arrivals, fails when a test says so.
 
     Attributes:
         held: Leases per caller.

@@ -1,4 +1,4 @@
-"""A host's lessons over a real link and ledger, with a job and an API faked by hand."""
+"""A host's lessons over a real link and ledger, with a fake job and API."""
 
 import asyncio
 from collections.abc import Callable
@@ -31,11 +31,11 @@ __all__ = [
     "always",
     "authorise",
     "finish",
-    "hear",
     "join",
     "learner",
     "made",
     "make_services",
+    "receive",
     "until",
 ]
 
@@ -80,7 +80,7 @@ def learner(user_id: str = "maria", identity: str = "", **changes: Any) -> Parti
 
 @dataclass
 class FakeRooms:
-    """LiveKit's rooms: who is in which."""
+    """LiveKit's rooms and their participants."""
 
     inside: dict[str, list[Participant]] = field(default_factory=dict)
     failing: RoomsError | None = None
@@ -94,7 +94,7 @@ class FakeRooms:
 
 @dataclass
 class HostUnderTest:
-    """A host's lessons with all that is around them."""
+    """A host's lessons with their collaborators."""
 
     lessons: Lessons
     services: Services
@@ -122,7 +122,7 @@ class HostUnderTest:
         return open_link(self.link.path, f"{job.job_id} {job.room} {job.tutor}")
 
     async def delivered(self) -> None:
-        """Wait until nothing is owed and every lease is back."""
+        """Wait until the outbox is empty and every lease is back."""
         async with asyncio.timeout(30):
             await self.services.delivery.wait_idle()
         await until(lambda: not any(self.loqua.held.values()))
@@ -143,10 +143,10 @@ Opened = Callable[..., Any]
 async def join(link: HostLink, identity: str = "maria") -> Any:
     """Join and get the host's answer."""
     await link.send(Join(identity=identity))
-    return await hear(link)
+    return await receive(link)
 
 
-async def hear(link: HostLink) -> Any:
+async def receive(link: HostLink) -> Any:
     """Return the host's next message in time."""
     async with asyncio.timeout(30):
         return await link.receive()

@@ -1,8 +1,8 @@
-"""Lessons with a specialist that a tutor called, as the tutor hears of them."""
+"""Lessons during a handoff, as the calling tutor sees them."""
 
 from typing import Any
 
-from tests.unit.lessons.host_under_test import HostUnderTest, finish, hear, join, made, until
+from tests.unit.lessons.host_under_test import HostUnderTest, finish, join, made, receive, until
 
 from loqua_host.contract.handoff import Handback, HandoffRequest
 from loqua_host.contract.records import Ending, LessonReport, Progress
@@ -19,7 +19,7 @@ CALL = CallSpecialist(agent_name="grammar-expert", request=HandoffRequest(focus=
 
 async def hear_handback(link: HostLink) -> Handback:
     """Return what became of a call, past whatever else the host says."""
-    answer = await hear(link)
+    answer = await receive(link)
     assert isinstance(answer, HandedBack)
     return answer.handback
 
@@ -40,7 +40,7 @@ async def test_a_caller_hears_what_the_specialist_reported(host: HostUnderTest, 
             topics_covered=("articles",), progress=Progress(words_learned=3)
         )
         await caller.send(finish())
-        assert await hear(caller) == Recorded()
+        assert await receive(caller) == Recorded()
     await host.delivered()
     assert welcome.session_id == "sess_1.grammar-expert"
     assert {record.session_id for record in host.loqua.records} == {"sess_1", welcome.session_id}
@@ -61,7 +61,7 @@ async def test_a_caller_hears_that_the_specialist_crashed_for_good(host: HostUnd
 
 
 async def test_a_caller_hears_that_the_specialist_could_not_teach(host: HostUnderTest) -> None:
-    """A hook of its failed, which the learner was told."""
+    """A hook of its failed, and the learner heard an apology."""
     async with host.job() as caller, host.job(GRAMMAR) as specialist:
         await join(caller)
         await caller.send(CALL)
@@ -96,5 +96,5 @@ async def test_a_caller_that_ends_leaves_its_specialist_teaching(host: HostUnder
             await caller.send(finish())
             await until(lambda: not host.dispatch_state.asked("room"))
         await specialist.send(finish())
-        assert await hear(specialist) == Recorded()
+        assert await receive(specialist) == Recorded()
     await host.delivered()

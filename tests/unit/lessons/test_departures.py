@@ -1,4 +1,4 @@
-"""Lessons whose worker leaves."""
+"""Lessons of a draining worker."""
 
 import asyncio
 import contextlib
@@ -9,9 +9,9 @@ from tests.unit.lessons.host_under_test import (
     STOPPING,
     HostUnderTest,
     finish,
-    hear,
     join,
     learner,
+    receive,
     until,
 )
 
@@ -31,17 +31,17 @@ async def test_lessons_hear_when_their_worker_leaves_also_one_that_just_begins(
         await second.send(Join(identity="maria"))
         await until(lambda: not host.lessons._waiting)
         await host.leave(JOB, grammar)
-        assert 590 < (await hear(first)).seconds <= 600
+        assert 590 < (await receive(first)).seconds <= 600
         host.loqua.gates["lease"].set()
-        assert isinstance(await hear(second), Welcome)
-        told = await hear(second)
-        assert (told.reason, 590 < told.seconds <= 600) == (STOPPING, True)
+        assert isinstance(await receive(second), Welcome)
+        message = await receive(second)
+        assert (message.reason, 590 < message.seconds <= 600) == (STOPPING, True)
         await second.send(finish())
-        assert await hear(second) == Recorded()
+        assert await receive(second) == Recorded()
     async with host.job(later) as third:
         await join(third)
         await third.send(finish())
-        assert await hear(third) == Recorded()
+        assert await receive(third) == Recorded()
 
 
 async def test_a_lesson_without_time_for_a_goodbye_is_cut_off_and_resumed(
@@ -52,7 +52,7 @@ async def test_a_lesson_without_time_for_a_goodbye_is_cut_off_and_resumed(
         first = await join(link)
         await host.leave(JOB, within=3, reason="tutor_changed")
         await host.lessons.cut_off([JOB.job_id])
-        assert await hear(link) is None
+        assert await receive(link) is None
     await until(lambda: host.dispatch_state.interrupted("room"))
     async with host.job(JobRef("job2", "room", "conversation")) as link:
         again = await join(link)
@@ -65,9 +65,9 @@ async def test_a_lesson_that_another_host_has_resumed_is_cut_off_alone(host: Hos
         await join(link)
         await join(other)
         await host.lessons.leave("room", "conversation")
-        assert await hear(link) is None
+        assert await receive(link) is None
         await other.send(finish())
-        assert await hear(other) == Recorded()
+        assert await receive(other) == Recorded()
 
 
 async def test_who_was_told_goodbye_because_a_worker_leaves_gets_no_second_lesson(
@@ -78,9 +78,9 @@ async def test_who_was_told_goodbye_because_a_worker_leaves_gets_no_second_lesso
     async with host.job() as link:
         await join(link)
         await host.leave(JOB, reason="tutor_changed")
-        assert (await hear(link)).reason == "tutor_changed"
+        assert (await receive(link)).reason == "tutor_changed"
         await link.send(finish())
-        assert await hear(link) == Recorded()
+        assert await receive(link) == Recorded()
     await host.delivered()
     assert ("PA_1", "conversation") in await host.services.ledger.closed_entries("room")
     assert len(host.loqua.records) == 1
@@ -115,7 +115,7 @@ async def test_jobs_that_wait_for_their_learner_are_sent_away(
         if early:
             await until(lambda: host.lessons._waiting)
             await host.leave(JOB)
-        refused = await hear(link)
+        refused = await receive(link)
         assert (refused.cause, refused.language) == ("host_stopping", None)
         with contextlib.suppress(LinkError):
             await link.send(Join(identity="maria"))

@@ -1,4 +1,4 @@
-"""Who stands ahead of whom for a place."""
+"""The order of learners who wait for capacity."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a dispatch tells its job, and which dispatches are wanted for good."""
+"""The metadata of dispatches, and which dispatches stay."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -27,7 +27,7 @@ LOST = LessonRow("l1", "v1", "v1", "maria", "room", "grammar", "agent", 0.0)
 
 @dataclass
 class FakeLiveKit:
-    """A room with a learner, its dispatches and a ledger that grants everything."""
+    """A room with a learner, its dispatches, and a ledger that grants every claim."""
 
     dispatches: list[Dispatch] = field(default_factory=list)
     sent: list[Dispatch] = field(default_factory=list)
@@ -76,7 +76,7 @@ class FakeLiveKit:
 
 
 class FakeLessons:
-    """A host without lessons that run."""
+    """A host without running lessons."""
 
     def see(self, *_: object) -> None:
         """Observe a room."""
@@ -94,7 +94,7 @@ class FakeLessons:
 
 @dataclass
 class ReconcilerUnderTest:
-    """A reconciler with all that is around it."""
+    """A reconciler with its collaborators."""
 
     livekit: FakeLiveKit
     dispatch_state: DispatchState

@@ -1,14 +1,14 @@
-"""Which engines serve lessons, and how well: told, kept for the record, begun with by others."""
+"""The engines that serve a lesson: reported, recorded, and used by later lessons."""
 
 from typing import Any
 
 import pytest
 import structlog
-from tests.unit.lessons.host_under_test import HostUnderTest, finish, hear, join, made, until
+from tests.unit.lessons.host_under_test import HostUnderTest, finish, join, made, receive, until
 
 from loqua_host.lessons.engines import first_engines
 from loqua_host.lessons.live_lesson import LiveLesson
-from loqua_host.lessons.stored_state import engines_used, keep, kept_state, use_engine
+from loqua_host.lessons.stored_state import add_engine, build_state, engines_used, tutor_state
 from loqua_host.link.messages import EngineKind, EngineServes, Late, Recorded
 from loqua_host.link.server import JobRef
 
@@ -34,7 +34,7 @@ async def test_a_switch_is_reported_and_the_record_says_what_served(host: HostUn
             await link.send(serves(1, "stt"))
             await until(lambda: live(host).engines == {"tts": 0, "stt": 1})
             await link.send(finish())
-            assert await hear(link) == Recorded()
+            assert await receive(link) == Recorded()
     switched = [
         (one["log_level"], one["kind"], one["index"], one["to"])
         for one in logs
@@ -70,10 +70,10 @@ async def test_a_lesson_that_crashed_still_knows_what_served_it(
 
 def test_a_tutors_own_notes_say_nothing_of_engines() -> None:
     """Whatever it writes into its state."""
-    state = keep(use_engine({}, "llm", 2), {"loqua.engines": "none", "mine": 1}, ())
+    state = build_state(add_engine({}, "llm", 2), {"loqua.engines": "none", "mine": 1}, ())
     assert engines_used(state) == ("engines.llm: [2] served",)
-    assert kept_state(state) == {"mine": 1}
-    assert engines_used(keep({}, {"loqua.engines": "none"}, ())) == ()
+    assert tutor_state(state) == {"mine": 1}
+    assert engines_used(build_state({}, {"loqua.engines": "none"}, ())) == ()
 
 
 @pytest.mark.parametrize(
@@ -102,5 +102,5 @@ async def test_a_lesson_that_is_late_is_known_by_how_much(host: HostUnderTest) -
         await link.send(Late(seconds=0.7))
         await until(lambda: host.lessons.late() == [0.7])
         await link.send(finish())
-        assert await hear(link) == Recorded()
+        assert await receive(link) == Recorded()
     await until(lambda: host.lessons.late() == [])

@@ -1,4 +1,4 @@
-"""Whose place a waiting learner gets while that place's own learner is away: pure decisions."""
+"""Capacity of absent learners for waiting ones: pure decisions."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -129,7 +129,7 @@ def test_a_specialist_who_is_asked_for_takes_no_absent_learners_slot() -> None:
 
 
 def test_whom_another_host_may_serve_takes_no_slot_before_it_had_the_time() -> None:
-    """Nobody is told to wait before that, either."""
+    """Nobody is notified of a wait before that, either."""
     late = NOW - 10 + DISPATCH_GRACE + 5
     assert todo(left(), waiting(), now=late - 0.1, others=5.0) == []
     assert stepping_out(todo(left(), waiting(), now=late, others=5.0))
@@ -156,7 +156,7 @@ def test_who_comes_back_to_a_full_host_waits_for_the_next_absent_learners_slot()
 
 
 def test_other_learners_in_the_room_get_neither_the_lesson_nor_its_tutor() -> None:
-    """Until the grace of the learner who left is over; others' rooms are served meanwhile."""
+    """Until the reconnect timeout of the learner who left; other rooms are served meanwhile."""
     here = waiting().learners
     room = replace(left(), learners=here, wanted=RUNNING)
     assert stepping_out(todo(room, waiting("li"))) == [("maria", "li")]

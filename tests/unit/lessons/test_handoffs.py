@@ -1,4 +1,4 @@
-"""Handoffs in the host: asked, come and over, with a reconciler and rooms faked by hand."""
+"""Handoffs in the host, with a fake reconciler and fake rooms."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -38,7 +38,7 @@ TUTORS = {
 
 
 class HandoffRooms:
-    """LiveKit's rooms: what was taken back."""
+    """LiveKit's rooms, with the deleted dispatches."""
 
     def __init__(self) -> None:
         self.withdrawn: list[tuple[str, str]] = []
@@ -53,7 +53,7 @@ class HandoffRooms:
 
 
 class HandoffLedger:
-    """The ledger: which specialist the lesson has called."""
+    """The ledger, with the specialist that the lesson has called."""
 
     def __init__(self) -> None:
         self.called: str | None = None
@@ -71,7 +71,7 @@ class HandoffLedger:
 
 
 class HandoffsUnderTest:
-    """Handoffs with all that is around them."""
+    """Handoffs with their collaborators."""
 
     def __init__(self, wall: Any, tasks: asyncio.TaskGroup) -> None:
         self.wall = wall
@@ -103,7 +103,7 @@ async def host(wall: Any) -> AsyncIterator[HandoffsUnderTest]:
 
 
 async def test_a_specialist_is_asked_for_until_it_has_taught(host: HandoffsUnderTest) -> None:
-    """With what it is to know; its caller is told what it reported."""
+    """With the handover; its caller gets its report."""
     asking = await host.begin()
     [(tutor, asked)] = host.dispatch_state.asked("room").items()
     assert (tutor, asked.user_id) == ("grammar", "maria")
@@ -182,7 +182,7 @@ async def test_a_host_that_stops_calls_nobody(host: HandoffsUnderTest) -> None:
 
 
 async def test_a_specialist_calls_nobody(host: HandoffsUnderTest) -> None:
-    """Only the automatic tutor steps aside."""
+    """Only the automatic tutor gives the floor away."""
     answer = await host.handoffs.hand_off(replace(ROW, tutor="grammar"), CALL)
     assert isinstance(answer, HandoffRefused)
 
@@ -220,7 +220,7 @@ async def test_a_specialist_of_another_host_is_called_and_its_report_comes_by_th
 async def test_a_specialist_of_another_host_that_does_not_come_is_called_off(
     host: HandoffsUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By its agent name, which the other host has told."""
+    """By its agent name, which the other host has written to the ledger."""
     monkeypatch.setattr(module, "COME_SECONDS", 0.01)
     host.dispatch_state.elsewhere = {"verbs": "verb-expert"}
     call = CALL.model_copy(update={"agent_name": "verb-expert"})
@@ -312,7 +312,7 @@ async def test_a_specialist_on_this_host_is_not_over_while_it_is_brought_back(
 
 
 async def test_a_tutor_may_ask_again_the_moment_it_is_over(host: HandoffsUnderTest) -> None:
-    """Before the first call has been told of its end."""
+    """Before the first call has its result."""
     first = await host.begin()
     host.dispatch_state.on_taught(JOB)
     host.dispatch_state.on_over(JOB)

@@ -1,4 +1,4 @@
-"""Hosts that share a ledger, in a model of all that goes wrong with rooms, learners and jobs."""
+"""Hosts that share a ledger, in a model of all faults of rooms, learners and jobs."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -29,8 +29,8 @@ from loqua_host.rooms.rooms import Dispatch
 from loqua_host.testing.virtual_time import VirtualLoop
 
 LONGEST = 120.0
-"""Seconds after which whatever is owed has come about, once nothing goes wrong: leases and calls
-run out, the dead leave their rooms, learners are given up."""
+"""Seconds without faults after which every learner is served and every record delivered: leases and
+calls expire, dead tutors leave their rooms, learners are given up."""
 
 TAUGHT = Handback(outcome="taught", report=LessonReport())
 
@@ -40,10 +40,10 @@ hosts = st.sampled_from(["east", "west"])
 
 
 class RoomsAndLearners(RuleBasedStateMachine):
-    """Learners come and go, jobs teach and crash, dispatches get lost, hosts die and come back.
+    """Learners come and go, jobs run and crash, dispatches get lost, hosts die and restart.
 
-    Whatever happened: once nothing more goes wrong, each who is owed a tutor is taught in turn, and
-    each tutor that called a specialist has heard what became of it.
+    Once the faults end, each learner without a tutor is taught in turn, and each tutor that called
+    a specialist has the result.
     """
 
     def __init__(self) -> None:
@@ -103,7 +103,7 @@ class RoomsAndLearners(RuleBasedStateMachine):
     @precondition(lambda self: self.callers)
     @rule(data=st.data())
     def tutor_calls_specialist(self, data: st.DataObject) -> None:
-        """A tutor calls the specialist to its learner, and steps aside."""
+        """A tutor calls the specialist to its learner, and gives the floor away."""
         self.run(self.cluster.ask(data.draw(st.sampled_from(self.callers))))
 
     @precondition(lambda self: self.callers)
@@ -182,7 +182,7 @@ class RoomsAndLearners(RuleBasedStateMachine):
 
     @rule(name=hosts)
     def host_stops(self, name: str) -> None:
-        """A host is told to stop; told so again, it is gone at once."""
+        """A host gets SIGTERM; after a second one, it is gone at once."""
         host = self.cluster.hosts.get(name)
         if host is not None:
             self.run(
@@ -253,7 +253,7 @@ class RoomsAndLearners(RuleBasedStateMachine):
         """List what is not yet as it should be."""
         cluster = self.cluster
         taught = sorted((job.ref.room, job.ref.tutor) for job in cluster.teaching)
-        told = [one for room in cluster.people.values() for one in room.values()]
+        participants = [one for room in cluster.people.values() for one in room.values()]
         return [
             *self._alone(),
             *(() if taught == cluster.open() else [("open", taught, cluster.open())]),
@@ -263,7 +263,7 @@ class RoomsAndLearners(RuleBasedStateMachine):
                 for room in host.dispatch_state.interrupted_rooms()
             ),
             *(job.ref for job in cluster.teaching if job.waits and not self._specialist(job)),
-            *(one.identity for one in told if one.attributes.get(WAITING)),
+            *(one.identity for one in participants if one.attributes.get(WAITING)),
         ]
 
     def _specialist(self, caller: SimulatedJob) -> SimulatedJob | None:
@@ -272,7 +272,7 @@ class RoomsAndLearners(RuleBasedStateMachine):
         return next(found, None)
 
     def _alone(self) -> list[tuple[str, str, str]]:
-        """List who is owed a tutor and has none."""
+        """List the learners who should have a tutor and have none."""
         cluster = self.cluster
         alone = []
         for room, people in cluster.people.items():

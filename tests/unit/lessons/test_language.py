@@ -1,4 +1,4 @@
-"""Languages, as the API and learners' settings name them."""
+"""Language names of the API and of learners' settings."""
 
 import langcodes
 import pytest

@@ -1,10 +1,10 @@
-"""Whose a lesson is, and who else is in its room."""
+"""The learner of a lesson, and other participants in the room."""
 
 import asyncio
 
 import pytest
 import structlog
-from tests.unit.lessons.host_under_test import JOB, HostUnderTest, finish, hear, join, learner
+from tests.unit.lessons.host_under_test import JOB, HostUnderTest, finish, join, learner, receive
 
 from loqua_host.link.messages import Join, Others, Recorded, Refused, Returned, Welcome, WrapUp
 from loqua_host.link.server import JobRef
@@ -23,13 +23,13 @@ async def test_a_job_that_another_host_called_is_for_the_learner_whose_lesson_is
         async with host.job(JobRef(f"job{number}", "room", "conversation")) as link:
             taught.append((await join(link, "maria")).learner.user_id)
             await link.send(finish())
-            assert await hear(link) == Recorded()
+            assert await receive(link) == Recorded()
     assert taught == ["maria", "ana", "maria"]
 
 
 @pytest.mark.parametrize("identity", ["maria", "ana"])
 async def test_a_room_has_no_second_tutor_of_a_kind(host: HostUnderTest, identity: str) -> None:
-    """Two dispatches may both be served; the second job goes without a word, whomever it met."""
+    """Two dispatches may both be served; the second job leaves without a word."""
     host.rooms.inside["room"].append(learner("ana"))
     async with host.job() as first:
         await join(first)
@@ -38,7 +38,7 @@ async def test_a_room_has_no_second_tutor_of_a_kind(host: HostUnderTest, identit
         assert isinstance(refused, Refused)
         assert (refused.cause, refused.language) == ("already_taught", None)
         await first.send(finish())
-        assert await hear(first) == Recorded()
+        assert await receive(first) == Recorded()
 
 
 async def test_of_two_tutors_that_join_together_one_teaches(host: HostUnderTest) -> None:
@@ -59,12 +59,12 @@ async def test_a_learner_who_returns_is_known_by_another_identity_too(host: Host
         await link.send(Join(identity="ana"))
         await link.send(Join(identity="nobody"))
         await link.send(Join(identity="m2"))
-        assert isinstance(await hear(link), Others)
-        returned = await hear(link)
+        assert isinstance(await receive(link), Others)
+        returned = await receive(link)
         assert isinstance(returned, Returned)
         assert returned.learner.identity == "m2"
         await link.send(finish())
-        assert await hear(link) == Recorded()
+        assert await receive(link) == Recorded()
     assert await host.services.ledger.closed_entries("room") == {("PA_2", "conversation")}
 
 
@@ -78,9 +78,9 @@ async def test_a_learner_who_returns_does_not_wait_for_the_ledger(
         await join(link)
         host.rooms.inside["room"] = [learner("maria", "m2", sid="PA_2")]
         await link.send(Join(identity="m2"))
-        assert isinstance(await hear(link), Returned)
+        assert isinstance(await receive(link), Returned)
         await link.send(finish())
-        assert await hear(link) == Recorded()
+        assert await receive(link) == Recorded()
 
 
 async def test_a_tutor_is_told_of_others_and_of_them_only(host: HostUnderTest) -> None:
@@ -100,14 +100,14 @@ async def test_a_tutor_is_told_of_others_and_of_them_only(host: HostUnderTest) -
         host.lessons.see("elsewhere", [me, ana])
         host.lessons.see("room", [me, ana, *strangers])
         host.lessons.see("room", [me, ana])
-        told = await hear(link)
-        [other] = told.others
+        message = await receive(link)
+        [other] = message.others
         assert (other.user_id, other.identity, other.attributes) == ("ana", "a1", {})
-        assert told.entries == ("PA_ana",)
+        assert message.entries == ("PA_ana",)
         host.lessons.see("room", [me, learner("ana", "a1", sid="PA_ana_again")])
-        assert (await hear(link)).entries == ("PA_ana_again",)
+        assert (await receive(link)).entries == ("PA_ana_again",)
         host.lessons.see("room", [me])
-        assert await hear(link) == Others(others=(), entries=())
+        assert await receive(link) == Others(others=(), entries=())
 
 
 @pytest.mark.parametrize("told_by", ["host", "job"])
@@ -125,10 +125,10 @@ async def test_a_learner_who_becomes_another_loses_the_lesson(
                 await link.send(Join(identity="maria"))
             else:
                 host.lessons.see("room", changed)
-            assert await hear(link) == WrapUp(reason="user_id_changed")
+            assert await receive(link) == WrapUp(reason="user_id_changed")
             host.lessons.see("room", changed)
             await link.send(finish())
-            assert await hear(link) == Recorded()
+            assert await receive(link) == Recorded()
     assert [log["event"] for log in logs].count("security.user_id_changed") == 1
     assert ("PA_1", "conversation") in host.dispatch_state.closed_entries("room")
 

@@ -1,4 +1,4 @@
-"""Lessons in the host, over a real link and ledger, with a job and an API faked by hand."""
+"""Lessons in the host, over a real link and ledger, with a fake job and API."""
 
 import asyncio
 from typing import Any
@@ -12,9 +12,9 @@ from tests.unit.lessons.host_under_test import (
     Opened,
     always,
     finish,
-    hear,
     join,
     made,
+    receive,
     until,
 )
 
@@ -45,7 +45,7 @@ async def test_a_lesson_goes_from_welcome_to_record(host: HostUnderTest, wall: A
         await link.send(made(60, words_learned=2))
         report = LessonReport(progress=Progress(words_learned=5), topics_covered=("food",))
         await link.send(finish(report, seconds=90))
-        assert await hear(link) == Recorded()
+        assert await receive(link) == Recorded()
     await host.delivered()
     [record] = host.loqua.records
     assert (record.session_id, record.duration_minutes) == ("sess_1", 1.5)
@@ -79,7 +79,7 @@ async def test_the_api_is_told_of_a_failure_before_the_first_tick(
         async with host.job() as link:
             await join(link)
             await link.send(Finish(ending=Ending(reason=reason, seconds=0), report=None))
-            assert await hear(link) == Recorded()
+            assert await receive(link) == Recorded()
         await host.delivered()
     assert host.loqua.arrived == [("failed", "sess_1"), ("record", "sess_1")]
     assert host.loqua.sent["sess_1"] == [Progress()]
@@ -120,10 +120,10 @@ async def test_a_lesson_begins_without_the_api_and_learns_of_its_return(
         await until(lambda: host.loqua.held.get(MARIA))
         [listener] = host.loqua.listeners
         listener(MARIA, Mode.FULL)
-        assert await hear(link) == ContextLoaded(context=host.loqua.remembers)
-        assert await hear(link) == ModeChanged(mode=Mode.FULL)
+        assert await receive(link) == ContextLoaded(context=host.loqua.remembers)
+        assert await receive(link) == ModeChanged(mode=Mode.FULL)
         await link.send(finish())
-        assert await hear(link) == Recorded()
+        assert await receive(link) == Recorded()
     await host.delivered()
     assert host.loqua.leased == 1
 
@@ -136,9 +136,9 @@ async def test_a_lesson_that_began_without_its_context_is_given_it_once_it_can_b
     async with open_host(lessons={"health_every": 0.01}) as host, host.job() as link:
         assert (await join(link)).mode is Mode.BASIC
         loqua.mode = Mode.FULL
-        assert await hear(link) == ContextLoaded(context=loqua.remembers)
+        assert await receive(link) == ContextLoaded(context=loqua.remembers)
         await link.send(finish())
-        assert await hear(link) == Recorded()
+        assert await receive(link) == Recorded()
 
 
 async def test_a_lesson_without_the_api_releases_nothing_that_is_not_its_own(
@@ -152,7 +152,7 @@ async def test_a_lesson_without_the_api_releases_nothing_that_is_not_its_own(
     async with host.job() as link:
         await join(link, "maria")
         await link.send(finish())
-        await hear(link)
+        await receive(link)
     host.lessons.begin(JobRef("other", "room", "conversation"))
     async with host.job(JobRef("other", "room", "conversation")):
         pass
@@ -170,9 +170,11 @@ async def test_falling_progress_is_refused_and_the_last_good_one_kept(
         wall.seconds += 60
         await link.send(made(30, words_learned=7))
         await link.send(made(31, words_learned=3))
-        assert await hear(link) == ProgressRefused(why="progress.words_learned: fell from 7 to 3")
+        assert await receive(link) == ProgressRefused(
+            why="progress.words_learned: fell from 7 to 3"
+        )
         await link.send(finish(LessonReport(progress=Progress(words_learned=1))))
-        assert await hear(link) == Recorded()
+        assert await receive(link) == Recorded()
     await host.delivered()
     assert {progress.words_learned for progress in host.loqua.sent["sess_1"]} == {7}
 
@@ -187,7 +189,7 @@ async def test_the_time_taught_is_no_less_than_told_before_and_no_more_than_pass
         wall.seconds += 60
         await link.send(made(30))
         await link.send(finish(seconds=claimed))
-        assert await hear(link) == Recorded()
+        assert await receive(link) == Recorded()
     await host.delivered()
     assert host.loqua.records[0].duration_minutes == minutes
 
@@ -205,7 +207,7 @@ async def test_a_clock_that_is_set_in_a_lesson_changes_nothing_of_what_was_taugh
         wall.step = step
         wall.seconds += 30
         await link.send(finish(seconds=1000))
-        assert await hear(link) == Recorded()
+        assert await receive(link) == Recorded()
     await host.delivered()
     assert host.loqua.records[0].duration_minutes == 1.5
 
@@ -216,7 +218,7 @@ async def test_a_lesson_of_thirty_hours_is_recorded(host: HostUnderTest, wall: A
         await join(link)
         wall.seconds += 30 * 3600
         await link.send(finish(seconds=30 * 3600))
-        assert await hear(link) == Recorded()
+        assert await receive(link) == Recorded()
     await host.delivered()
     assert host.loqua.records[0].duration_minutes == 1440
 
@@ -226,7 +228,7 @@ async def test_a_job_that_does_not_join_first_is_refused(host: HostUnderTest) ->
     with structlog.testing.capture_logs() as logs:
         async with host.job() as link:
             await link.send(finish())
-            assert await hear(link) is None
+            assert await receive(link) is None
     assert "link.refused" in [log["event"] for log in logs]
     assert await host.services.ledger.pending_lessons() == {}
 
@@ -237,7 +239,7 @@ async def test_a_second_join_changes_nothing(host: HostUnderTest) -> None:
         await join(link)
         await link.send(Join(identity="ana"))
         await link.send(finish())
-        assert await hear(link) == Recorded()
+        assert await receive(link) == Recorded()
 
 
 async def test_one_failing_lesson_leaves_the_others_alone(host: HostUnderTest) -> None:
@@ -251,14 +253,14 @@ async def test_one_failing_lesson_leaves_the_others_alone(host: HostUnderTest) -
             await bad._socket.send_bytes(b"\0")
         await honest.send(made(words_learned=1))
         await honest.send(finish())
-        assert await hear(honest) == Recorded()
+        assert await receive(honest) == Recorded()
     await host.give_up()
     await host.delivered()
     assert len(host.loqua.records) == 2
 
 
 async def test_the_language_of_a_learner_without_a_slot_is_known(host: HostUnderTest) -> None:
-    """What they learn, or the tutor's own; nothing is opened, leased or settled by asking."""
+    """What they learn, or the tutor's own; asking opens, leases and closes nothing."""
     assert await host.lessons.language_for("room", "conversation", "maria") == "es"
     assert await host.lessons.language_for("room", "conversation", "nobody") == "it"
     await host.delivered()

@@ -1,4 +1,4 @@
-"""Jobs that were accepted and bring nobody: their learners get another tutor."""
+"""Accepted jobs that never join, whose learners get another tutor."""
 
 import asyncio
 

@@ -1,11 +1,19 @@
-"""What lessons count, as they begin, go on, are lost, refused and end."""
+"""Metrics of lessons: starts, interruptions, refusals and ends."""
 
 import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.unit.lessons.host_under_test import JOB, HostUnderTest, always, finish, hear, join, until
+from tests.unit.lessons.host_under_test import (
+    JOB,
+    HostUnderTest,
+    always,
+    finish,
+    join,
+    receive,
+    until,
+)
 
 from loqua_host.contract.records import Ending, LessonReport, Progress
 from loqua_host.errors import RefusedError, UnreachableError
@@ -29,7 +37,7 @@ AGAIN = JobRef("job2", "room", "conversation")
 
 @pytest.fixture
 def counted(instruments: Instruments) -> Counted:
-    """Return what reads a metric, of the tutor `conversation` unless told otherwise."""
+    """Return what reads a metric, of the tutor `conversation` by default."""
     instruments.add_tutors(["conversation"])
 
     def read(name: str, tutor: str | None = "conversation", **labels: str) -> float:
@@ -91,10 +99,10 @@ async def test_a_learner_who_stayed_away_is_no_lost_tutor(
     async with host.job() as link:
         welcome = await join(link)
         await host.lessons.step_out(welcome.lesson, wall.monotonic())
-        assert await hear(link) == StepOut()
+        assert await receive(link) == StepOut()
         ending = Ending(reason="learner_left", seconds=0)
         await link.send(SteppedOut(ending=ending, report=None))
-        assert await hear(link) == Recorded()
+        assert await receive(link) == Recorded()
     await until(lambda: host.dispatch_state.interrupted("room"))
     wall.seconds += 60
     async with host.job(AGAIN) as link:
@@ -107,13 +115,13 @@ async def test_a_learner_who_stayed_away_is_no_lost_tutor(
 async def test_an_ended_lesson_counts_with_its_time_and_what_was_achieved(
     host: HostUnderTest, wall: Any, counted: Counted
 ) -> None:
-    """With the outcome that the API is told."""
+    """With the outcome that the API gets."""
     report = LessonReport(achievements=("first_words",), progress=Progress(words_learned=3))
     async with host.job() as link:
         await join(link)
         wall.seconds += 100
         await link.send(finish(report, seconds=60))
-        assert await hear(link) == Recorded()
+        assert await receive(link) == Recorded()
     await until(lambda: counted("lessons_ended_total", outcome="completed") == 1)
     assert counted("lesson_engagement_seconds_sum") == 60
     assert counted("lesson_objectives_total") == 1
@@ -124,7 +132,7 @@ async def test_a_lesson_that_failed_achieved_nothing(host: HostUnderTest, counte
     async with host.job() as link:
         await join(link)
         await link.send(Finish(ending=Ending(reason="hook_failed", seconds=0), report=None))
-        assert await hear(link) == Recorded()
+        assert await receive(link) == Recorded()
     host.rooms.inside["room"][0].attributes["sessionId"] = "sess_2"
     async with host.job(AGAIN) as link:
         await join(link)
@@ -177,7 +185,7 @@ async def test_a_refused_lesson_is_counted_by_its_cause(
 async def test_a_lesson_that_began_without_the_api_and_is_refused_by_it_later_counts_as_both(
     host: HostUnderTest, counted: Counted
 ) -> None:
-    """Its learner is told in the middle of it."""
+    """Its learner is notified in the middle of it."""
     back = host.loqua.gates["lease_patiently"] = asyncio.Event()
     host.loqua.failing = always("lease", UnreachableError("user-token", "down"))
     async with host.job() as link:
@@ -186,5 +194,5 @@ async def test_a_lesson_that_began_without_the_api_and_is_refused_by_it_later_co
         refusal = RefusedError("user-token", "no", status=403)
         host.loqua.failing = always("lease_patiently", refusal)
         back.set()
-        assert isinstance(await hear(link), WrapUp)
+        assert isinstance(await receive(link), WrapUp)
     assert counted("lessons_refused_total", None, cause="user-token_refused") == 1

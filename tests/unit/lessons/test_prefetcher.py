@@ -1,4 +1,4 @@
-"""What is done for a lesson before its job joins."""
+"""Prefetching for a lesson before its job joins."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,9 +9,9 @@ from tests.unit.lessons.host_under_test import (
     MARIA,
     HostUnderTest,
     finish,
-    hear,
     join,
     learner,
+    receive,
     until,
 )
 
@@ -69,7 +69,7 @@ async def test_a_prefetched_lesson_is_prepared_once_for_the_job_that_comes(
     async with host.job() as link:
         assert isinstance(await join(link), Welcome)
         await link.send(finish())
-        assert await hear(link) == Recorded()
+        assert await receive(link) == Recorded()
     await host.delivered()
     assert host.loqua.leased == 1
 
@@ -85,7 +85,7 @@ async def test_a_lesson_prefetched_in_vain_is_released(
 
 
 async def test_a_foresight_that_failed_is_made_good_by_the_job(host: HostUnderTest) -> None:
-    """LiveKit told of the learner before it listed them."""
+    """LiveKit sent the webhook before it listed the learner."""
     inside = host.rooms.inside.pop("room")
     host.lessons.prefetch("room", "conversation", "maria")
     await asyncio.sleep(0)
@@ -102,6 +102,6 @@ async def test_the_job_sees_another_learner_than_was_prepared_for(host: HostUnde
         welcome = await join(link, "maria")
         assert welcome.learner.user_id == "maria"
         await link.send(finish())
-        await hear(link)
+        await receive(link)
     await host.delivered()
     assert host.loqua.leased == 2

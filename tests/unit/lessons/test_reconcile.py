@@ -1,4 +1,4 @@
-"""What learners are owed, decided on what is seen: sentences first, then whatever may be."""
+"""Decisions of the reconciler on snapshots: examples, then properties."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -118,7 +118,7 @@ ASKED = {"grammar": Ask("maria", NOW)}
 
 
 def test_a_specialist_who_is_asked_for_is_called_at_once() -> None:
-    """No grace, and whatever was settled: the learner's tutor wants it now."""
+    """At once, even after a closed lesson: the learner's tutor wants it now."""
     new = (present(seen_at=NOW),)
     closed_entries = frozenset({("PA_maria", "grammar")})
     room = snapshot(learners=new, wanted=frozenset(), asked=ASKED, closed_entries=closed_entries)
@@ -195,7 +195,7 @@ def test_a_lost_lesson_waits_for_its_learner_for_the_grace_and_is_closed_then() 
 
 
 def test_a_lost_lesson_waits_for_its_learner_from_when_there_is_a_room_to_enter() -> None:
-    """LiveKit may have been away for longer than the grace."""
+    """LiveKit may have been away for longer than `reconnect_timeout`."""
     back = snapshot(learners=(), interrupted=(lost(since=NOW - 90),), since=NOW)
     assert todo(back, now=NOW + RECONNECT_TIMEOUT) == []
     assert len(todo(back, now=NOW + RECONNECT_TIMEOUT + 1)) == 1
@@ -227,7 +227,7 @@ def test_a_lesson_whose_tutor_runs_here_no_more_is_closed() -> None:
 
 
 def test_nobody_but_its_learner_is_brought_the_tutor_of_a_lost_lesson() -> None:
-    """Until the grace is over."""
+    """Until the timeout is over."""
     other = snapshot(learners=(present("ana"),), interrupted=(lost(),))
     assert todo(other) == []
     assert todo(other, now=NOW + RECONNECT_TIMEOUT + 1) == [Close(lost(), "learner_left")]
@@ -357,7 +357,7 @@ def test_whatever_is_seen_nobody_gets_a_tutor_without_need(
 def test_whatever_is_seen_nobody_waits_while_there_are_slots(
     seen: list[RoomSnapshot],
 ) -> None:
-    """Each who is owed a tutor has it, has it coming or stands behind another in the room."""
+    """Each learner has a tutor, a dispatched tutor, or waits behind another in the room."""
     actions = decide(
         seen, Capacity(99, {"tutor": 99, "grammar": 99}), NOW + RECONNECT_TIMEOUT, RECONNECT_TIMEOUT
     )
@@ -376,7 +376,7 @@ def test_whatever_is_seen_nobody_waits_while_there_are_slots(
 def test_deciding_again_on_what_was_done_does_nothing_twice(
     seen: list[RoomSnapshot], free: Capacity
 ) -> None:
-    """Calls are on their way, closed lessons gone, learners told."""
+    """Calls are on their way, closed lessons gone, learners notified."""
     done = decide(seen, free, NOW, RECONNECT_TIMEOUT)
     assert decide(seen, free, NOW, RECONNECT_TIMEOUT) == done
     after = [_after(one, done) for one in seen]

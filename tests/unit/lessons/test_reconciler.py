@@ -1,4 +1,4 @@
-"""What the reconciler does on its own, sentence by sentence; test_hosts has all of it at once."""
+"""The reconciler's actions, one by one; test_hosts covers them all together."""
 
 import asyncio
 from dataclasses import replace
@@ -307,7 +307,7 @@ async def test_a_host_that_stops_looks_on_and_calls_nobody(
 async def test_no_lesson_is_given_up_for_the_time_in_which_livekit_was_away(
     cluster: SimulatedCluster, host: SimulatedHost, wall: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its learner could not come back; when LiveKit answers, the grace begins."""
+    """Its learner could not come back; when LiveKit answers, the timeout begins."""
     for clock in (host.dispatch_state, host.reconciler):
         monkeypatch.setattr(clock, "_monotonic", wall.monotonic)
     row = await host.ledger.open_lesson(LOST, "")
@@ -386,7 +386,7 @@ async def test_who_finds_a_slot_at_another_host_is_not_asked_to_wait(
 ) -> None:
     """Hosts look one after the other; the first has none."""
     await cluster.start("west")
-    await host.keep()
+    await host.maintain()
     host.reconciler._capacity = lambda: Capacity(0, {"tutor": 0, "grammar": 0})
     for one in cluster.hosts.values():
         one.reconciler._seen["one", cluster.people["one"]["maria"].sid] = (
@@ -427,7 +427,7 @@ async def _nothing(_room: str) -> LeaseClaims:
 async def test_a_room_that_trips_the_host_up_keeps_no_other_from_being_served(
     cluster: SimulatedCluster, host: SimulatedHost, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    """Whether it is asked, seen or acted on; it is told, without the error's own words."""
+    """In reading, deciding or acting; it is logged, without the error's own words."""
     cluster.enter("two", "leo")
     cluster.offers.clear()
     before = getattr(host.reconciler, step)
@@ -518,7 +518,7 @@ async def test_of_very_many_quiet_rooms_a_few_are_read_and_at_once_those_of_webh
 async def test_a_tutor_that_is_enabled_has_all_rooms_read(
     cluster: SimulatedCluster, host: SimulatedHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Learners in any of them may be owed it."""
+    """A learner in any of them may wait for it."""
     rooms = {f"quiet-{number:03}" for number in range(10 * QUIET_AT_ONCE)}
     for room in rooms:
         cluster.people[room] = {}

@@ -1,4 +1,4 @@
-"""Recovery: a living host takes over what a dead one left, and gives up what another took."""
+"""Recovery: takeover from a dead host, and lessons lost to another host."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from tests.unit.lessons.host_under_test import make_services
 from loqua_host.contract.records import Progress
 from loqua_host.errors import LedgerError
 from loqua_host.lessons.dispatch_state import DispatchState
-from loqua_host.lessons.recovery import keep_lease, recover
+from loqua_host.lessons.recovery import maintain_lease, recover
 from loqua_host.lessons.services import Services
 from loqua_host.link.server import JobRef
 from loqua_host.observability.metrics import Instruments
@@ -131,7 +131,7 @@ async def test_a_lease_is_renewed_well_before_it_ends_and_however_often_that_fai
 
     services = make_services(ledger=Failing(), dispatch_state=dispatch_state, tutors={}, clock=wall)
     with structlog.testing.capture_logs() as logs:
-        keeping = asyncio.create_task(keep_lease(services))
+        keeping = asyncio.create_task(maintain_lease(services))
         async with asyncio.timeout(30):
             await renewed.wait()
         keeping.cancel()

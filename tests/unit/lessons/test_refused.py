@@ -11,9 +11,9 @@ from tests.unit.lessons.host_under_test import (
     Opened,
     always,
     finish,
-    hear,
     join,
     learner,
+    receive,
 )
 
 from loqua_host.core import Caller
@@ -77,14 +77,14 @@ REFUSALS = {
 async def test_a_refused_lesson_ends_politely_with_one_line_and_no_lease(
     host: HostUnderTest, inside: Any, failing: Any, cause: str
 ) -> None:
-    """The job is told the cause and what to say; nothing is recorded."""
+    """The job gets the cause and the message; nothing is recorded."""
     host.rooms.inside = inside or host.rooms.inside
     host.loqua.failing = failing or host.loqua.failing
     host.lessons.begin(JOB)
     with structlog.testing.capture_logs() as logs:
         async with host.job() as link:
             refused = await join(link)
-            assert await hear(link) is None
+            assert await receive(link) is None
     assert isinstance(refused, Refused)
     assert (refused.cause, refused.language) == (cause, "it")
     assert [log["cause"] for log in logs if log["event"] == "lesson.refused"] == [cause]
@@ -105,7 +105,7 @@ async def test_a_mistake_of_the_hosts_own_ends_one_lesson_and_no_other(
         async with host.job() as link:
             assert await join(link) is None
         await honest.send(finish())
-        assert await hear(honest) == Recorded()
+        assert await receive(honest) == Recorded()
     assert "a mistake" not in caplog.text
 
 
@@ -170,7 +170,7 @@ async def test_a_refusal_during_the_lesson_ends_it_politely(
     async with open_host(lessons={"health_every": 0.01}) as host, host.job() as link:
         assert isinstance(await join(link), Welcome)
         late.set()
-        assert await hear(link) == WrapUp(reason=f"{method}_refused")
+        assert await receive(link) == WrapUp(reason=f"{method}_refused")
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ async def test_a_refused_learner_is_settled_for_this_entry(host: HostUnderTest) 
         await join(second)
         assert host.dispatch_state.closed_entries("room") == frozenset()
         await first.send(finish())
-        await hear(first)
+        await receive(first)
     host.loqua.failing = always("lease", RefusedError("user-token", "no", status=403))
     async with host.job(JobRef("job3", "room", "conversation")) as third:
         await join(third)

@@ -1,4 +1,4 @@
-"""A host stands by while the other region teaches."""
+"""A host on standby while the other region is active."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +22,7 @@ AFTER = 60.0
 
 
 class RegionLedger:
-    """A ledger that says which region teaches."""
+    """A ledger that names the active region."""
 
     def __init__(self) -> None:
         self.active = WEST

@@ -1,4 +1,4 @@
-"""Lessons that are gone on with after a crash, or given up."""
+"""Lessons resumed after a crash, or given up."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,10 +10,10 @@ from tests.unit.lessons.host_under_test import (
     HostUnderTest,
     Opened,
     finish,
-    hear,
     join,
     learner,
     made,
+    receive,
     until,
 )
 
@@ -71,7 +71,7 @@ async def test_a_tutor_that_comes_back_goes_on_where_the_lesson_was(
     async with host.job(JobRef("job2", "room", "conversation")) as link:
         again = await join(link)
         await link.send(finish(LessonReport(progress=Progress(words_learned=5)), seconds=50))
-        assert await hear(link) == Recorded()
+        assert await receive(link) == Recorded()
     await host.delivered()
     assert (again.lesson, again.session_id) == (first.lesson, first.session_id)
     assert (again.resumed, again.seconds, again.state) == (True, 45, {"scene": 1})
@@ -97,7 +97,7 @@ async def test_a_checkpoint_without_progress_is_kept_and_the_api_hears_nothing_o
         again = await join(link)
         assert (again.state, again.turns, again.progress) == ({"card": 2}, SAID[:1], None)
         await link.send(finish())
-        assert await hear(link) == Recorded()
+        assert await receive(link) == Recorded()
     await host.delivered()
     assert [kind for kind, _ in host.loqua.arrived] == ["record"]
 
@@ -119,7 +119,7 @@ async def test_a_resumed_lesson_lasts_as_long_as_its_parts_together(
         await join(link)
         wall.seconds += 30
         await link.send(finish(seconds=1000))
-        assert await hear(link) == Recorded()
+        assert await receive(link) == Recorded()
     await host.delivered()
     assert host.loqua.records[0].duration_minutes == 1.5
 
@@ -213,7 +213,7 @@ async def test_a_dispatch_that_is_served_late_or_twice_begins_nothing_after_a_cr
         welcome = await join(link)
         assert (welcome.resumed, welcome.session_id) == (False, "sess_1.conversation")
         await link.send(finish())
-        await hear(link)
+        await receive(link)
 
 
 AWAY = SteppedOut(
@@ -230,9 +230,9 @@ async def step_out(host: HostUnderTest, wall: Any) -> None:
         await link.send(made(45, words_learned=3))
         [row] = host.lessons.running("room")
         await host.lessons.step_out(row.id, wall.monotonic() - 8)
-        assert await hear(link) == StepOut()
+        assert await receive(link) == StepOut()
         await link.send(AWAY)
-        assert await hear(link) == Recorded()
+        assert await receive(link) == Recorded()
         assert host.lessons.running("room") == []
     await until(lambda: host.dispatch_state.interrupted("room"))
 
@@ -251,7 +251,7 @@ async def test_a_lesson_that_was_stepped_out_of_goes_on_when_its_learner_returns
         assert (again.resumed, again.seconds, again.state) == (True, 50, {"scene": 1})
         assert again.progress == Progress(words_learned=5)
         await link.send(finish(LessonReport(topics_covered=("work",)), seconds=55))
-        assert await hear(link) == Recorded()
+        assert await receive(link) == Recorded()
     await host.delivered()
     [record] = host.loqua.records
     assert (record.session_id, record.topics_covered) == ("sess_1", ("work",))
@@ -268,8 +268,8 @@ async def test_a_learner_who_does_not_return_has_the_record_that_the_tutor_left(
     [record] = host.loqua.records
     assert (record.topics_covered, record.duration_minutes) == (("food",), 0.83)
     assert ("completed", "sess_1") in host.loqua.arrived
-    [told] = [line for line in logs if line["event"] == "lesson.recorded"]
-    assert (told["reason"], told["outcome"]) == ("learner_left", "completed")
+    [recorded] = [line for line in logs if line["event"] == "lesson.recorded"]
+    assert (recorded["reason"], recorded["outcome"]) == ("learner_left", "completed")
     assert "lesson.given_up" not in [line["event"] for line in logs]
 
 
@@ -312,6 +312,6 @@ async def test_a_learner_who_returned_as_the_lesson_ended_is_not_called_for_agai
         host.rooms.inside["room"] = [learner(sid="PA_2")]
         await link.send(Join(identity="maria"))
         await link.send(finish())
-        while await hear(link) != Recorded():
+        while await receive(link) != Recorded():
             pass
     assert await ledger.closed_entries("room") == {("PA_2", "conversation")}

@@ -1,4 +1,4 @@
-"""Which rooms are read: all of a few, of very many those in which something happens."""
+"""The choice of rooms to read: all of a few, the active ones of very many."""
 
 from collections.abc import Callable
 

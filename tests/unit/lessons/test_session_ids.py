@@ -1,8 +1,8 @@
-"""The session id of a lesson, as its learner brings it."""
+"""The session id of a lesson, from its learner."""
 
 import pytest
 import structlog
-from tests.unit.lessons.host_under_test import MARIA, HostUnderTest, finish, hear, join, learner
+from tests.unit.lessons.host_under_test import MARIA, HostUnderTest, finish, join, learner, receive
 
 from loqua_host.contract.records import Progress
 from loqua_host.core import wire
@@ -20,7 +20,7 @@ async def test_two_tutors_of_one_visit_have_records_of_their_own(host: HostUnder
         assert (welcome.agent_id, welcome.secrets) == ("loqua-grammar", {})
         for link in (first, second):
             await link.send(finish())
-            assert await hear(link) == Recorded()
+            assert await receive(link) == Recorded()
     await host.delivered()
     assert len(host.loqua.records) == 2
 
@@ -51,7 +51,7 @@ async def test_a_session_id_of_any_form_reaches_the_api_unchanged(
             assert (await join(link)).session_id == expected
             await link.send(Checkpoint(seconds=1, progress=Progress()))
             await link.send(finish())
-            assert await hear(link) == Recorded()
+            assert await receive(link) == Recorded()
         await host.delivered()
         assert host.loqua.records[-1].session_id == expected
         assert expected in host.loqua.sent

@@ -1,4 +1,4 @@
-"""Traces: one a job, with what host and job do for its lesson, linked where that is resumed."""
+"""Traces: one for each job, linked from a resumed lesson to the one before."""
 
 import logging
 import os
@@ -17,9 +17,9 @@ from tests.unit.lessons.host_under_test import (
     Opened,
     always,
     finish,
-    hear,
     join,
     made,
+    receive,
     until,
 )
 
@@ -39,7 +39,7 @@ IDS = {"agent_id": "loqua-tutor", "session_id": "sess_1", "user_id": "maria"}
 
 
 class Exporter(SpanExporter):
-    """Stands for OTLP's, and keeps what it gets."""
+    """An OTLP exporter that records spans."""
 
     made: "list[Exporter]"
 
@@ -75,7 +75,7 @@ def providers(monkeypatch: pytest.MonkeyPatch) -> list[TracerProvider]:
 
 
 class Exported:
-    """What has been exported."""
+    """The exported spans."""
 
     def __init__(self, provider: Any) -> None:
         self._provider = provider
@@ -119,7 +119,7 @@ async def teach(host: HostUnderTest, *spans: JobSpan, job: JobRef = JOB) -> Any:
         welcome = await join(link)
         await link.send(Spans(spans=spans))
         await link.send(finish())
-        assert await hear(link) == Recorded()
+        assert await receive(link) == Recorded()
     await host.delivered()
     return welcome
 
@@ -222,7 +222,7 @@ async def test_a_lesson_that_is_prefetched_begins_its_trace_then(
 async def test_the_trace_of_a_lesson_prefetched_in_vain_ends(
     host: HostUnderTest, exported: Exported, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was done for it is told all the same."""
+    """The spans of its work are exported all the same."""
     monkeypatch.setattr(prefetcher, "PREFETCH_SECONDS", 0.01)
     host.lessons.prefetch("room", "conversation", "maria")
     await until(lambda: exported.named(LESSON))
@@ -289,14 +289,14 @@ async def test_what_a_job_has_in_its_spans_is_not_exported_unless_it_is_a_name_o
 
 
 async def test_without_a_collector_nothing_is_traced(host: HostUnderTest) -> None:
-    """It costs a lesson nothing, and its job is told so."""
+    """It costs a lesson nothing, and its job knows that tracing is off."""
     with open_traces({}) as traced:
         welcome = await teach(host, job_span("turn", 1))
     assert (traced, welcome.traced, Exporter.made) == (False, False, [])
 
 
 @pytest.mark.parametrize(
-    ("sampler", "share", "is_kept"),
+    ("sampler", "share", "is_sampled"),
     [
         ("always_on", "", True),
         ("always_off", "", False),
@@ -306,19 +306,19 @@ async def test_without_a_collector_nothing_is_traced(host: HostUnderTest) -> Non
     ],
 )
 async def test_a_job_is_sampled_whole_or_not_at_all(
-    host: HostUnderTest, providers: list[TracerProvider], sampler: str, share: str, is_kept: bool
+    host: HostUnderTest, providers: list[TracerProvider], sampler: str, share: str, is_sampled: bool
 ) -> None:
     """As OpenTelemetry's variables say; what is delivered for it later goes with it."""
     environ = {"OTEL_TRACES_SAMPLER": sampler, "OTEL_TRACES_SAMPLER_ARG": share}
     with open_traces(ENDPOINT | {name: value for name, value in environ.items() if value}):
         exported = Exported(providers[0])
         welcome = await teach(host, job_span("turn", 1))
-        if is_kept:
+        if is_sampled:
             await until(lambda: exported.named(LESSON))
         names = {span.name for span in exported.spans}
-    assert welcome.traced is is_kept
-    kept = {LESSON, "turn", "learner verification", "ledger open_lesson", "delivery record"}
-    assert kept <= names if is_kept else names == set()
+    assert welcome.traced is is_sampled
+    expected = {LESSON, "turn", "learner verification", "ledger open_lesson", "delivery record"}
+    assert expected <= names if is_sampled else names == set()
 
 
 def test_only_what_is_done_for_a_lesson_is_traced(exported: Exported) -> None:

@@ -1,4 +1,4 @@
-"""Who waits for a tutor, as operators are told."""
+"""The waits of learners, as operators see them."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Webhooks: used where they help, and never more than the host has places for."""
+"""Prefetching by webhooks, within the host's capacity."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -28,7 +28,7 @@ COMING = ("room", "conversation", "maria")
 
 @dataclass
 class EventsUnderTest:
-    """What events are about, and what came of them."""
+    """A handler of webhook events, and their effects."""
 
     events: WebhookEvents = field(init=False)
     dispatch_state: DispatchState = field(default_factory=lambda: DispatchState(lambda: 1000.0))

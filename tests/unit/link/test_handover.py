@@ -1,4 +1,4 @@
-"""A handover as the metadata of a dispatch, which anybody with LiveKit's key may have written."""
+"""A handover as the metadata of a dispatch, which anyone with LiveKit's key can write."""
 
 import pytest
 from hypothesis import given

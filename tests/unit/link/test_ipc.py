@@ -1,4 +1,4 @@
-"""What LiveKit carries from a job to the host is data, whatever the job sends."""
+"""LiveKit's messages from a job to the host, parsed as data only."""
 
 import asyncio
 import contextlib
@@ -68,7 +68,7 @@ def livekit() -> Iterator[None]:
 
 
 class RecordHandler(logging.Handler):
-    """Keeps the records that reach the host's root logger."""
+    """A handler that stores the records of the host's root logger."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class RecordHandler(logging.Handler):
 
 
 @pytest.fixture
-def heard() -> Iterator[RecordHandler]:
+def records() -> Iterator[RecordHandler]:
     """Yield the records that reach the host's root logger."""
     handler, root = RecordHandler(), logging.getLogger()
     root.addHandler(handler)
@@ -123,7 +123,7 @@ def sent(msg: str = "word.learned", **fields: Any) -> bytes:
 
 
 class Hostile:
-    """Runs a command where it is unpickled."""
+    """An object that runs a command when it is unpickled."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark
@@ -153,7 +153,7 @@ def test_livekit_runs_what_a_job_logs_where_nobody_stops_it(tmp_path: Path) -> N
 @pytest.mark.parametrize("wrap", [lambda bad: bad, lambda bad: {"msg": bad}, lambda bad: [bad]])
 def test_a_job_cannot_run_code_in_the_host_by_what_it_logs(
     job: socket.socket,
-    heard: RecordHandler,
+    records: RecordHandler,
     tmp_path: Path,
     wrap: Callable[[Any], Any],
 ) -> None:
@@ -161,14 +161,14 @@ def test_a_job_cannot_run_code_in_the_host_by_what_it_logs(
     mark = tmp_path / "ran"
     job.sendall(frame(pickle.dumps(wrap(Hostile(mark)))))
     job.sendall(frame(sent("later", user_id="maria")))
-    assert heard.next().msg == UNREADABLE
-    later = vars(heard.next())
+    assert records.next().msg == UNREADABLE
+    later = vars(records.next())
     assert (later["msg"], later["user_id"]) == ("later", "maria")
     assert not mark.exists()
 
 
 def test_what_a_job_logs_reaches_the_host_by_livekits_own_handler(
-    job: socket.socket, heard: RecordHandler
+    job: socket.socket, records: RecordHandler
 ) -> None:
     """Both ends are LiveKit's; only what stands for pickle is ours."""
     both = log_queue.pickle  # type: ignore[attr-defined]
@@ -182,14 +182,14 @@ def test_what_a_job_logs_reaches_the_host_by_livekits_own_handler(
     handler.emit(record)
     handler.close()
     handler.thread.join()
-    told = heard.next()
-    assert told.getMessage() == "a b\nValueError: of the tutor"
-    assert vars(told)["where"] == "here"
-    assert told.levelname == "ERROR"
+    relayed = records.next()
+    assert relayed.getMessage() == "a b\nValueError: of the tutor"
+    assert vars(relayed)["where"] == "here"
+    assert relayed.levelname == "ERROR"
 
 
 def test_a_job_is_not_listened_to_after_a_frame_beyond_all_measure(
-    job: socket.socket, heard: RecordHandler
+    job: socket.socket, records: RecordHandler
 ) -> None:
     """The host keeps no gigabytes for it."""
     job.sendall(frame(sent("first")))
@@ -197,13 +197,13 @@ def test_a_job_is_not_listened_to_after_a_frame_beyond_all_measure(
     with contextlib.suppress(BrokenPipeError):  # the host may have hung up by now
         job.sendall(b" " * 1000)
         job.sendall(frame(sent("last")))
-    assert heard.next().msg == "first"
+    assert records.next().msg == "first"
     job.shutdown(socket.SHUT_WR)
-    assert heard.no_more
+    assert records.no_more
 
 
 def test_a_job_that_logs_without_end_waits_and_the_host_does_not(
-    job: socket.socket, heard: RecordHandler
+    job: socket.socket, records: RecordHandler
 ) -> None:
     """What is beyond the burst comes at the host's pace."""
     text = "m" * (MAX_FRAME_BYTES // 2)
@@ -213,7 +213,7 @@ def test_a_job_that_logs_without_end_waits_and_the_host_does_not(
         job.sendall(frame(sent(text)))
     job.sendall(frame(sent("m" * beyond)))
     job.sendall(frame(sent("last")))
-    while heard.next().msg != "last":
+    while records.next().msg != "last":
         pass
     assert time.monotonic() - began > 0.4
 

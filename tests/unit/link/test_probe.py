@@ -1,4 +1,4 @@
-"""What every lesson needs, tried: a process like a job's, and the host that it reaches."""
+"""The probe: a process like a job's that connects to the host."""
 
 import json
 import os
@@ -16,7 +16,7 @@ SCRIPT = """
     from loqua_host.system.process import start_forkserver
     from loqua_host.system.sockets import listen_unnamed
 
-    async def told(probe, seconds=60):
+    async def reaches(probe, seconds=60):
         try:
             async with asyncio.timeout(seconds):
                 await probe.run()
@@ -32,13 +32,13 @@ SCRIPT = """
             probe = JobProbe(handle)
             async with serve_link(listener, authorise=None, serve=None):
                 shutil.rmtree(os.environ["TMPDIR"])
-                found["serves"] = await told(probe)
+                found["serves"] = await reaches(probe)
                 pid = forkserver._forkserver._forkserver_pid
                 os.kill(pid, signal.SIGSTOP)
-                found["stopped"] = [await told(probe, 0.3), await told(probe, 0.3)]
+                found["stopped"] = [await reaches(probe, 0.3), await reaches(probe, 0.3)]
                 os.kill(pid, signal.SIGCONT)
-                found["goes on"] = [await told(probe), await told(probe)]
-            found["closed"] = await told(probe)
+                found["continues"] = [await reaches(probe), await reaches(probe)]
+            found["closed"] = await reaches(probe)
         print(json.dumps(found))
 
     if __name__ == "__main__":
@@ -67,5 +67,5 @@ def test_a_job_is_started_and_reaches_the_host_whatever_became_of_directories(
     found = json.loads(output.stdout)
     assert found["serves"] == "ok"
     assert found["stopped"] == ["hangs", "hangs"]
-    assert found["goes on"] == ["ok", "ok"]
+    assert found["continues"] == ["ok", "ok"]
     assert "does not reach the host" in found["closed"]

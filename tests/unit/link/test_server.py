@@ -1,4 +1,4 @@
-"""The link: what a job may send, what it gets for anything else, and whom that hurts."""
+"""The link: valid messages of a job, and the consequences of invalid ones."""
 
 import asyncio
 import contextlib
@@ -42,7 +42,7 @@ from loqua_host.link.server import (
     serve_link,
 )
 
-Attend = Callable[[JobLink], Awaitable[None]]
+Serve = Callable[[JobLink], Awaitable[None]]
 
 
 @asynccontextmanager
@@ -67,7 +67,7 @@ def authorise(token: str, _pid: int) -> JobRef:
 
 
 class RecordingServer:
-    """Attends links by taking what comes, and says `Recorded` to a `Finish`."""
+    """A server of links that stores messages, and answers a `Finish` with `Recorded`."""
 
     def __init__(self) -> None:
         self.messages: dict[str, list[object]] = {}
@@ -75,32 +75,32 @@ class RecordingServer:
 
     async def serve(self, link: JobLink) -> None:
         """Take all messages of a link."""
-        heard = self.messages[link.job.job_id] = []
+        received = self.messages[link.job.job_id] = []
         ended = self.ended.setdefault(link.job.job_id, asyncio.Event())
         while (message := await link.receive()) is not None:
-            heard.append(message)
+            received.append(message)
             if isinstance(message, Finish):
                 await link.send(Recorded())
         ended.set()
 
     async def end_of(self, job: str) -> list[object]:
-        """Wait for the end of a link; get what it brought."""
+        """Wait for the end of a link; return its messages."""
         async with asyncio.timeout(30):
             await self.ended.setdefault(job, asyncio.Event()).wait()
         return self.messages[job]
 
 
 @pytest.fixture
-def heard() -> RecordingServer:
-    """Return what attends links."""
+def recorder() -> RecordingServer:
+    """Return a server of links."""
     return RecordingServer()
 
 
 @pytest.fixture
-async def path(tmp_path: Path, heard: RecordingServer) -> AsyncIterator[Path]:
+async def path(tmp_path: Path, recorder: RecordingServer) -> AsyncIterator[Path]:
     """Yield the socket of a server."""
     path = tmp_path / "host.sock"
-    async with serve_at(path, authorise=authorise, serve=heard.serve):
+    async with serve_at(path, authorise=authorise, serve=recorder.serve):
         yield path
 
 
@@ -123,7 +123,7 @@ async def refusal(ws: aiohttp.ClientWebSocketResponse) -> str:
     return ProgressRefused.model_validate_json(await ws.receive_str(timeout=30)).why
 
 
-async def test_messages_arrive_and_are_answered(path: Path, heard: RecordingServer) -> None:
+async def test_messages_arrive_and_are_answered(path: Path, recorder: RecordingServer) -> None:
     """From joining to the record."""
     finish = Finish(ending=Ending(reason="done", seconds=1))
     async with open_link(str(path), "token-1") as link:
@@ -131,21 +131,23 @@ async def test_messages_arrive_and_are_answered(path: Path, heard: RecordingServ
         await link.send(Checkpoint(seconds=1, progress=Progress(), state={"scene": [1, None]}))
         await link.send(finish)
         assert await link.receive() == Recorded()
-    joined, progress, finished = await heard.end_of("1")
+    joined, progress, finished = await recorder.end_of("1")
     assert joined == Join(identity="maria")
     assert isinstance(progress, Checkpoint)
     assert finished == finish
 
 
-async def test_another_jobs_token_is_refused_and_logged(path: Path, heard: RecordingServer) -> None:
-    """The job is told that it is not taken; the token is in no log."""
+async def test_another_jobs_token_is_refused_and_logged(
+    path: Path, recorder: RecordingServer
+) -> None:
+    """The job gets a refusal; the token is in no log."""
     with structlog.testing.capture_logs() as logs, pytest.raises(LinkError, match="403"):
         async with open_link(str(path), "stolen"):
             pass
     [log] = logs
     assert (log["event"], log["pid"]) == ("link.refused", os.getpid())
     assert "stolen" not in str(log)
-    assert heard.messages == {}
+    assert recorder.messages == {}
 
 
 async def test_the_process_behind_the_socket_is_reported_by_the_kernel(tmp_path: Path) -> None:
@@ -166,7 +168,7 @@ async def test_the_process_behind_the_socket_is_reported_by_the_kernel(tmp_path:
 
 
 async def test_a_second_connection_is_refused_and_the_first_unharmed(
-    path: Path, heard: RecordingServer
+    path: Path, recorder: RecordingServer
 ) -> None:
     """One job, one link."""
     async with open_link(str(path), "token-1") as first:
@@ -177,21 +179,21 @@ async def test_a_second_connection_is_refused_and_the_first_unharmed(
         assert [log["event"] for log in logs] == ["link.refused"]
         await first.send(Finish(ending=Ending(reason="done", seconds=1)))
         assert await first.receive() == Recorded()
-    assert len(await heard.end_of("1")) == 2
+    assert len(await recorder.end_of("1")) == 2
 
 
 async def test_a_job_whose_link_has_ended_may_connect_again(
-    path: Path, heard: RecordingServer
+    path: Path, recorder: RecordingServer
 ) -> None:
     """Its place is free as soon as its lesson is closed."""
     async with open_link(str(path), "token-1") as link:
         await link.send(Join(identity="maria"))
-    assert len(await heard.end_of("1")) == 1
-    heard.ended.clear()
+    assert len(await recorder.end_of("1")) == 1
+    recorder.ended.clear()
     async with asyncio.timeout(30):
         while not await joined_again(path):  # noqa: ASYNC110  # a place is freed for nobody to hear
             await asyncio.sleep(0.01)
-    assert len(await heard.end_of("1")) == 1
+    assert len(await recorder.end_of("1")) == 1
 
 
 async def joined_again(path: Path) -> bool:
@@ -238,19 +240,19 @@ PROGRESS = {
 
 @pytest.mark.parametrize("text", MALFORMED.values(), ids=MALFORMED)
 async def test_a_malformed_message_is_refused_and_the_link_goes_on(
-    path: Path, heard: RecordingServer, text: str
+    path: Path, recorder: RecordingServer, text: str
 ) -> None:
-    """The job is told why, and the next good message counts."""
+    """The job gets the reason, and the next valid message counts."""
     async with raw(path, "1") as ws:
         await ws.send_str(text)
         assert await refusal(ws)
         await ws.send_str(JOIN)
-    assert await heard.end_of("1") == [Join(identity="maria")]
+    assert await recorder.end_of("1") == [Join(identity="maria")]
 
 
 @pytest.mark.parametrize(("field", "value", "named"), PROGRESS.values(), ids=PROGRESS)
 async def test_progress_out_of_range_is_refused_with_the_fields_name(
-    path: Path, heard: RecordingServer, field: str, value: str, named: str
+    path: Path, recorder: RecordingServer, field: str, value: str, named: str
 ) -> None:
     """Named to the job and in the log, without the value."""
     parts = {"type": '"checkpoint"', "seconds": "1", "progress": "{}", field: value}
@@ -259,48 +261,48 @@ async def test_progress_out_of_range_is_refused_with_the_fields_name(
         async with raw(path, "1") as ws:
             await ws.send_str(message)
             why = await refusal(ws)
-        await heard.end_of("1")
+        await recorder.end_of("1")
     assert named in why
     assert len(why) <= 500
     assert [log["why"] for log in logs if log["event"] == "link.message_refused"] == [why]
 
 
-async def test_binary_messages_are_refused(path: Path, heard: RecordingServer) -> None:
+async def test_binary_messages_are_refused(path: Path, recorder: RecordingServer) -> None:
     """JSON or not: links take text."""
     async with raw(path, "1") as ws:
         await ws.send_bytes(JOIN.encode())
         assert "not text" in await refusal(ws)
         await ws.ping(b"are you there?")
         await ws.send_str(JOIN)
-    assert await heard.end_of("1") == [Join(identity="maria")]
+    assert await recorder.end_of("1") == [Join(identity="maria")]
 
 
 async def test_an_oversized_message_ends_its_link_and_no_other(
-    path: Path, heard: RecordingServer
+    path: Path, recorder: RecordingServer
 ) -> None:
     """One log line; the honest job's link goes on."""
     with structlog.testing.capture_logs() as logs:
         async with raw(path, "honest") as honest, raw(path, "greedy") as greedy:
             with contextlib.suppress(ConnectionError):
                 await greedy.send_str("x" * (MAX_MESSAGE_BYTES + 1))
-            assert await heard.end_of("greedy") == []
+            assert await recorder.end_of("greedy") == []
             await honest.send_str(JOIN)
-        assert await heard.end_of("honest") == [Join(identity="maria")]
+        assert await recorder.end_of("honest") == [Join(identity="maria")]
     [log] = [log for log in logs if log["event"] == "link.refused"]
     assert "size" in log["why"]
 
 
-async def test_text_that_is_not_utf8_ends_its_link(path: Path, heard: RecordingServer) -> None:
+async def test_text_that_is_not_utf8_ends_its_link(path: Path, recorder: RecordingServer) -> None:
     """As WebSockets have it; the lesson ends as one whose job is gone."""
     with structlog.testing.capture_logs() as logs:
         async with raw(path, "1") as ws:
             await ws.send_frame(b"\xff\xfe", aiohttp.WSMsgType.TEXT)
-            assert await heard.end_of("1") == []
+            assert await recorder.end_of("1") == []
     assert "link.refused" in [log["event"] for log in logs]
 
 
 async def test_a_job_that_only_sends_nonsense_is_hung_up_on(
-    path: Path, heard: RecordingServer
+    path: Path, recorder: RecordingServer
 ) -> None:
     """Good messages in between do not buy it more nonsense."""
     with structlog.testing.capture_logs() as logs:
@@ -309,12 +311,12 @@ async def test_a_job_that_only_sends_nonsense_is_hung_up_on(
                 await ws.send_str("nonsense")
                 await ws.send_str("nonsense")
                 await ws.send_str(JOIN)
-            await heard.end_of("1")
-    assert len(heard.messages["1"]) == MAX_MALFORMED // 2 - 1
+            await recorder.end_of("1")
+    assert len(recorder.messages["1"]) == MAX_MALFORMED // 2 - 1
     assert "link.closed" in [log["event"] for log in logs]
 
 
-async def test_a_flood_is_read_slowly_and_said_once(path: Path, heard: RecordingServer) -> None:
+async def test_a_flood_is_read_slowly_and_said_once(path: Path, recorder: RecordingServer) -> None:
     """The honest job beside it is heard at once, and the flood is not kept in memory."""
     clock = asyncio.get_running_loop().time
     with structlog.testing.capture_logs() as logs:
@@ -324,9 +326,9 @@ async def test_a_flood_is_read_slowly_and_said_once(path: Path, heard: Recording
                 await flood.send_str(JOIN)
             await honest.send_str(JOIN)
             async with asyncio.timeout(30):
-                while not heard.messages.get("honest"):  # noqa: ASYNC110  # the point is how soon
+                while not recorder.messages.get("honest"):  # noqa: ASYNC110  # the point is how soon
                     await asyncio.sleep(0.01)
-            read = len(heard.messages["flood"])
+            read = len(recorder.messages["flood"])
             assert read <= (clock() - began + 2) * MESSAGES_PER_SECOND
     assert [log["event"] for log in logs].count("link.flooding") == 1
 
@@ -381,12 +383,12 @@ async def test_a_lesson_that_fails_in_the_host_frees_its_link_and_harms_no_other
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The job sees the host gone; another's link goes on; the error's words stay unsaid."""
-    heard = RecordingServer()
+    recorder = RecordingServer()
 
     async def serve(link: JobLink) -> None:
         if link.job.job_id == "bad":
             raise RuntimeError("a mistake in the host")
-        await heard.serve(link)
+        await recorder.serve(link)
 
     path = tmp_path / "s"
     with structlog.testing.capture_logs() as logs:
@@ -395,14 +397,14 @@ async def test_a_lesson_that_fails_in_the_host_frees_its_link_and_harms_no_other
                 async with open_link(str(path), "token-bad") as bad:
                     assert await bad.receive() is None
             await good.send_str(JOIN)
-    assert await heard.end_of("good") == [Join(identity="maria")]
+    assert await recorder.end_of("good") == [Join(identity="maria")]
     caught = [line for line in logs if line["event"] == "error.caught"]
     assert [(line["why"], line["job_id"]) for line in caught] == [("RuntimeError", "bad")] * 2
     assert "a mistake" not in str(logs) + caplog.text
 
 
 async def test_lessons_are_closed_before_the_servers_end_is_over(tmp_path: Path) -> None:
-    """Every serve hears that its job is gone, and has the time to write its record."""
+    """Each lesson gets the end of its link, and has time to write its record."""
     closed: list[str] = []
     joined = asyncio.Event()
 
@@ -434,7 +436,7 @@ async def test_a_host_that_is_not_there_is_a_link_error(tmp_path: Path) -> None:
 
 
 async def test_a_job_whose_host_is_gone_cannot_send(tmp_path: Path) -> None:
-    """It hears None, then LinkError."""
+    """It receives None, then LinkError."""
     path = tmp_path / "s"
     server = serve_at(path, authorise=authorise, serve=RecordingServer().serve)
     await server.__aenter__()
@@ -467,7 +469,7 @@ def test_the_longest_report_fits_into_a_message() -> None:
 
 
 def test_a_tutor_cannot_pass_by_the_checks_of_its_own_progress() -> None:
-    """What pydantic was told not to validate is validated before it is sent."""
+    """A message built without validation is validated before it is sent."""
     wrong = Progress.model_construct(words_learned=-5)
     with pytest.raises(ValidationError, match="words_learned"):
         Checkpoint(seconds=1, progress=wrong)
@@ -510,7 +512,7 @@ asyncio.run(main())
 
 
 async def test_a_job_whose_event_loop_stands_still_is_killed(
-    path: Path, heard: RecordingServer, monkeypatch: pytest.MonkeyPatch
+    path: Path, recorder: RecordingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It cannot say farewell: that is a crash like any other."""
     monkeypatch.setattr(server, "ALIVE_SECONDS", 0.5)  # of which it may be silent for five
@@ -518,12 +520,12 @@ async def test_a_job_whose_event_loop_stands_still_is_killed(
         job = await asyncio.create_subprocess_exec(sys.executable, "-c", BLOCKED, str(path))
         async with asyncio.timeout(60):
             assert await job.wait() == -signal.SIGKILL
-    assert await heard.end_of("1") == [Join(identity="maria")]
+    assert await recorder.end_of("1") == [Join(identity="maria")]
     assert "job.hung" in [log["event"] for log in logs]
 
 
 async def test_a_job_that_has_nothing_to_say_stays_alive(
-    path: Path, heard: RecordingServer, monkeypatch: pytest.MonkeyPatch
+    path: Path, recorder: RecordingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its link says so for it."""
     monkeypatch.setattr(client, "ALIVE_SECONDS", 0.1)
@@ -532,4 +534,4 @@ async def test_a_job_that_has_nothing_to_say_stays_alive(
         await asyncio.sleep(2 * server.MAX_SILENCES * 0.2)
         await link.send(Finish(ending=Ending(reason="done", seconds=1)))
         assert await link.receive() == Recorded()
-    assert len(await heard.end_of("1")) == 1
+    assert len(await recorder.end_of("1")) == 1

@@ -1,4 +1,4 @@
-"""Spans as data: a job's spans are exportable and carry nothing that was said."""
+"""Spans as data: exportable, and without learners' words."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""An operator drains the host at its ops address."""
+"""A drain that an operator requests at the ops address."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -82,7 +82,7 @@ async def test_a_host_without_a_token_is_not_drained(
 async def test_a_drain_from_the_command_line_waits_for_the_lessons(
     ops: Client, drain: Drain
 ) -> None:
-    """For as long as it is told to; the host drains on."""
+    """For the given time; the host continues to drain."""
     host = RunningHost(OpsSettings(port=ops.port), [TOKEN])
     assert await host.drain(0) is False
     await drain.requested.wait()

@@ -65,7 +65,7 @@ def test_a_loop_that_lags_is_reported_with_its_lag(lag: float, state: HealthStat
 
 
 @pytest.mark.parametrize(
-    ("waits", "state", "told"),
+    ("waits", "state", "expected"),
     [
         ((), HealthState.OK, "nobody waits for a tutor"),
         ((4.0,), HealthState.OK, "1 learner waits for a tutor, the longest for 4 s"),
@@ -73,12 +73,12 @@ def test_a_loop_that_lags_is_reported_with_its_lag(lag: float, state: HealthStat
     ],
 )
 def test_a_learner_who_waits_too_long_is_reported_and_keeps_none_away(
-    waits: tuple[float, ...], state: HealthState, told: str
+    waits: tuple[float, ...], state: HealthState, expected: str
 ) -> None:
     """Others may well find a tutor."""
     seen = replace(WELL, waiting=tuple(Wait("grammar", seconds) for seconds in waits))
     found = finding(seen, 1, "learners")
-    assert (found.state, found.reason) == (state, told)
+    assert (found.state, found.reason) == (state, expected)
     assert assess(seen).ready
 
 
@@ -99,7 +99,7 @@ def test_a_lesson_that_a_fallback_serves_is_a_worry_and_keeps_none_away() -> Non
 
 
 def test_a_record_that_is_overdue_is_a_worry() -> None:
-    """One that has just come to be owed is not."""
+    """A new entry is not."""
     for age, state in ((200.0, HealthState.OK), (720.0, HealthState.DEGRADED)):
         backlog = Backlog(records=3, progress=0, dead=0, oldest=UNIX - age)
         found = finding(replace(WELL, backlog=backlog), 4, "outbox")
@@ -227,24 +227,26 @@ def test_an_endpoint_is_judged_by_its_last_outcome_and_its_breaker(
 def test_an_agent_jwt_that_expires_is_reported_ahead(
     left: float | None, state: HealthState
 ) -> None:
-    """A week ahead, unless told otherwise."""
+    """A week ahead, by default."""
     assert finding(replace(WELL, agent_jwt_left=left), 3, "AGENT_JWT_TOKEN").state is state
 
 
 @pytest.mark.parametrize(
-    ("sunset", "told"),
+    ("sunset", "expected"),
     [
         pytest.param(None, "which this host speaks", id="without a date"),
         pytest.param(86_400.0 * 40, "it ends in 40 days", id="ahead"),
         pytest.param(-86_400.0, "it ended 1 days ago", id="past"),
     ],
 )
-def test_the_end_of_the_api_s_version_is_reported_ahead(sunset: float | None, told: str) -> None:
+def test_the_end_of_the_api_s_version_is_reported_ahead(
+    sunset: float | None, expected: str
+) -> None:
     """While the host still speaks it."""
     ending = VersionStatus("v1", deprecated=True, sunset=sunset and WELL.unix + sunset)
     found = finding(replace(WELL, api_version=ending), 3, "API version")
     assert found.state is HealthState.DEGRADED
-    assert found.reason.endswith(told)
+    assert found.reason.endswith(expected)
 
 
 def test_the_api_s_own_database_is_what_its_health_endpoint_says() -> None:

@@ -1,4 +1,4 @@
-"""The last hour, as sparklines show it."""
+"""The last hour, for sparklines."""
 
 import asyncio
 from typing import Any
@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loqua_host.lessons.metrics import StageTotal
-from loqua_host.ops.history import INTERVAL, KEPT, History, Sample, StageLatency, summarise
+from loqua_host.ops.history import INTERVAL, MAX_SAMPLES, History, Sample, StageLatency, summarise
 
 
 class HistoryClock:
-    """A clock whose sleeps pass at once, some of them late; it stops after a number of them."""
+    """A clock whose sleeps return at once, some of them late; it stops after some of them."""
 
     def __init__(self, sleeps: int, *, late: float = 0.0) -> None:
         self.seconds = 100.0
@@ -69,10 +69,12 @@ async def test_after_a_standstill_samples_do_not_come_in_a_burst() -> None:
 
 async def test_memory_is_bounded_to_one_hour() -> None:
     """The oldest makes room."""
-    history = await record((Sample(lessons=n) for n in range(2 * KEPT)), HistoryClock(KEPT + 50))
+    history = await record(
+        (Sample(lessons=n) for n in range(2 * MAX_SAMPLES)), HistoryClock(MAX_SAMPLES + 50)
+    )
     hour = history.hours().host
-    assert len(hour.lessons) == KEPT - 1 == 3600 / INTERVAL
-    assert hour.lessons[-1] == KEPT + 50
+    assert len(hour.lessons) == MAX_SAMPLES - 1 == 3600 / INTERVAL
+    assert hour.lessons[-1] == MAX_SAMPLES + 50
 
 
 def test_counters_are_shown_by_interval_and_gauges_as_they_were() -> None:

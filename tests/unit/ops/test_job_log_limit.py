@@ -1,4 +1,4 @@
-"""The limit on what a job logs."""
+"""The limit on a job's log output."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""Logs: one line a happening, in the guide's format, that no participant can forge."""
+"""Logs: one line per event in the guide's format, which no participant can forge."""
 
 import io
 import json
@@ -26,7 +26,7 @@ Lines = Callable[[], list[str]]
 
 
 class LogClock:
-    """A clock that stands until it is told."""
+    """A clock that a test moves."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -259,7 +259,7 @@ def test_what_has_not_repeated_for_a_minute_is_reported_as_new(
 
 
 def test_lessons_and_causes_do_not_hide_one_another(log_to: Callable[[str], Lines]) -> None:
-    """Each has a line of its own, bound or named, and so has what is only told."""
+    """Each has a line of its own, bound or named, and so have lines without one."""
     lines = log_to("text")
     log = structlog.get_logger()
     for number in range(20):
@@ -295,7 +295,7 @@ def test_a_library_s_numbers_make_no_other_warning(log_to: Callable[[str], Lines
 def test_no_more_is_remembered_than_there_is_room_for(
     log_to: Callable[[str], Lines],
 ) -> None:
-    """What is forgotten early is told with its count so far."""
+    """An entry that is dropped early is logged with its count so far."""
     lines = log_to("text")
     log = structlog.get_logger()
     for _ in range(7):

@@ -1,4 +1,4 @@
-"""Alerts, runbooks, dashboard and definitions: they speak of what is exposed, and they work."""
+"""Alerts, runbooks, dashboard and definitions, compared with the exposed metrics."""
 
 import json
 import re

@@ -8,7 +8,7 @@ import pytest
 import structlog
 
 from loqua_host.ops.logs import configure_logs
-from loqua_host.ops.recent_errors import KEPT, RecentErrors
+from loqua_host.ops.recent_errors import MAX_ERRORS, RecentErrors
 
 
 @pytest.fixture
@@ -25,14 +25,14 @@ def log(errors: RecentErrors, level: str, event: str, **fields: object) -> None:
 
 def test_the_last_are_kept_without_the_learner(errors: RecentErrors) -> None:
     """The newest of them, with ids that the reason quotes left out; what is no trouble is not."""
-    for number in range(KEPT + 5):
+    for number in range(MAX_ERRORS + 5):
         log(errors, "warning", "noise", why=str(number))
     log(errors, "info", "fine")
     log(errors, "error", "lesson.refused", why="maria may not", user_id="maria")
     newest, *others = errors.newest_first()
     assert (newest.at, newest.level, newest.event) == (100.0, "error", "lesson.refused")
     assert newest.why == "[user_id] may not"
-    assert [one.why for one in others] == [str(n) for n in range(KEPT + 4, 5, -1)]
+    assert [one.why for one in others] == [str(n) for n in range(MAX_ERRORS + 4, 5, -1)]
 
 
 def test_each_names_the_endpoint_or_the_tutor_it_is_about(errors: RecentErrors) -> None:
@@ -51,20 +51,20 @@ def test_each_has_its_remedy_and_its_tutor_without_the_learner(errors: RecentErr
 
 def test_all_are_counted_also_those_that_are_no_longer_kept(errors: RecentErrors) -> None:
     """For the rate of the last hour."""
-    for number in range(KEPT + 5):
+    for number in range(MAX_ERRORS + 5):
         log(errors, "warning", "noise", why=str(number))
     log(errors, "info", "fine")
     log(errors, "error", "worker.failed", tutor="grammar")
-    assert errors.totals == {"": KEPT + 5, "grammar": 1}
+    assert errors.totals == {"": MAX_ERRORS + 5, "grammar": 1}
 
 
 def test_one_that_happens_again_is_counted_and_drives_out_no_other(errors: RecentErrors) -> None:
     """Whoever may reach the ops address can have one be said as often as they like."""
     log(errors, "error", "ledger.failed", why="disk full")
-    for _ in range(KEPT + 5):
+    for _ in range(MAX_ERRORS + 5):
         log(errors, "warning", "webhook.refused", why="not signed")
     assert [(one.event, one.times) for one in errors.newest_first()] == [
-        ("webhook.refused", KEPT + 5),
+        ("webhook.refused", MAX_ERRORS + 5),
         ("ledger.failed", 1),
     ]
 

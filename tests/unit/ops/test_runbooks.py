@@ -1,4 +1,4 @@
-"""Runbooks: whoever is woken finds what it means, what to type, and what to do."""
+"""Runbooks: meaning, commands and remedy for each alert."""
 
 import re
 from pathlib import Path

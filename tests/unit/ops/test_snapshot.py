@@ -1,4 +1,4 @@
-"""The one picture of the host that page, JSON and terminal share."""
+"""The snapshot of the host that page, JSON and terminal share."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The ops address over TLS, and a certificate that is renewed."""
+"""The ops address over TLS, and a renewed certificate."""
 
 import asyncio
 import ssl
@@ -22,7 +22,7 @@ from loqua_host.system.tasks import background
 
 
 class Looks(SystemClock):
-    """A clock whose pauses end when the test has the files looked at."""
+    """A clock whose sleeps end when a test has the files checked."""
 
     def __init__(self) -> None:
         self.waits = asyncio.Event()

@@ -1,4 +1,4 @@
-"""What is asked of the running host, and read from it."""
+"""The collection of the running host's status."""
 
 import asyncio
 from collections.abc import Callable
@@ -24,7 +24,7 @@ NOW = 1_800_000_000.0
 
 
 class WatchClock:
-    """A clock that moves with the beat alone, later than asked by `late`; one probe is made."""
+    """A clock that moves with the beat, later than asked by `late`, for one probe."""
 
     def __init__(self) -> None:
         self.seconds = NOW
@@ -48,7 +48,7 @@ class WatchClock:
 
 @dataclass
 class Fakes:
-    """The host's parts, as far as they are looked at."""
+    """The parts of the host that are watched."""
 
     rooms: Callable[[], Any] = set
     backlog: Callable[[], Backlog] = Backlog
@@ -188,7 +188,7 @@ async def test_rooms_ledger_and_jwt_are_asked(watch: Watch, fakes: Fakes) -> Non
 async def test_failures_are_reported_in_their_own_words_and_pending_entries_are_remembered(
     watch: Watch, fakes: Fakes
 ) -> None:
-    """An unreadable ledger owes what it owed."""
+    """An unreadable ledger keeps its last figures."""
     fakes.backlog = lambda: Backlog(records=3)
     await run(watch)
 
@@ -241,7 +241,7 @@ async def test_nobody_waits_for_a_host_that_is_not_serving(watch: Watch, fakes: 
     fakes.waits = (Wait("grammar", 5.0),)
     assert watch.look().waiting == ()
     fakes.phase = Phase.SERVING
-    assert (watch.look().waiting, watch.look().alone) == (fakes.waits, 5.0)
+    assert (watch.look().waiting, watch.look().longest_wait) == (fakes.waits, 5.0)
     fakes.phase = Phase.DRAINING
     assert watch.look().waiting == ()
 

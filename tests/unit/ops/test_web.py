@@ -1,4 +1,4 @@
-"""What operators get over HTTP."""
+"""The HTTP endpoints for operators."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -29,7 +29,7 @@ SCRIPTS = [f"/{file.name}" for file in PAGE.iterdir() if file.name.endswith(".js
 
 @dataclass
 class Ops:
-    """A served ops address and what it sees."""
+    """A running ops address and its host's status."""
 
     status: HostStatus
     errors: RecentErrors
@@ -130,7 +130,7 @@ async def test_the_status_has_lessons_and_recent_errors_newest_first(ops: Ops) -
     "path", ["/", "/ops.css", *SCRIPTS, "/runbooks/BreakerOpen", "/status", "/missing"]
 )
 async def test_no_answer_may_run_load_or_embed_what_is_not_ours(ops: Ops, path: str) -> None:
-    """A browser is told so, on every path."""
+    """A browser gets the header on every path."""
     answer = await ops.client.get(path)
     policy = answer.headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'; script-src 'self';")

@@ -1,4 +1,4 @@
-"""Where LiveKit's webhooks arrive."""
+"""The endpoint of LiveKit's webhooks."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -21,18 +21,18 @@ Client = TestClient  # type: ignore[type-arg]  # generic in aiohttp's own reques
 
 
 @pytest.fixture
-def heard() -> list[WebhookEvent]:
+def events() -> list[WebhookEvent]:
     """Return what was passed on."""
     return []
 
 
 @pytest.fixture
-async def livekit(heard: list[WebhookEvent]) -> AsyncIterator[Client]:
+async def livekit(events: list[WebhookEvent]) -> AsyncIterator[Client]:
     """Yield a client of an ops address that asks everybody else for a token."""
     status = HostStatus(now=1000.0)
     tokens = [SecretStr("ops-token")]
     app = build_app(lambda: status, assess, incident, CollectorRegistry(), lambda: tokens)
-    app.router.add_post(WEBHOOK, receive_webhook(lambda: [KEY], heard.append))
+    app.router.add_post(WEBHOOK, receive_webhook(lambda: [KEY], events.append))
     async with TestClient(TestServer(app)) as client:
         yield client
 
@@ -44,11 +44,11 @@ async def send(livekit: Client, text: bytes, token: str) -> int:
 
 
 async def test_a_signed_webhook_is_heard_without_the_ops_token(
-    livekit: Client, heard: list[WebhookEvent]
+    livekit: Client, events: list[WebhookEvent]
 ) -> None:
     """LiveKit has no such token; its signature says more."""
     assert await send(livekit, body(), sign(body())) == 200
-    assert [(hint.event, hint.room) for hint in heard] == [("participant_joined", "room")]
+    assert [(hint.event, hint.room) for hint in events] == [("participant_joined", "room")]
 
 
 @pytest.mark.parametrize(
@@ -64,20 +64,20 @@ async def test_a_signed_webhook_is_heard_without_the_ops_token(
     ids=["absent", "the ops token", "body changed", "expired", "a learner's own", "no webhook"],
 )
 async def test_anything_else_is_refused_and_nothing_happens(
-    livekit: Client, heard: list[WebhookEvent], text: bytes, token: str
+    livekit: Client, events: list[WebhookEvent], text: bytes, token: str
 ) -> None:
     """The answer does not say why; the log does, which is limited as a whole."""
     with capture_logs() as logs:
         assert [await send(livekit, text, token) for _ in range(5)] == [401] * 5
-    assert heard == []
+    assert events == []
     assert {line["event"] for line in logs} == {"webhook.refused"}
     assert len({line["why"] for line in logs}) == 1  # so that the log can count them
 
 
 async def test_a_body_beyond_all_measure_is_not_kept(
-    livekit: Client, heard: list[WebhookEvent]
+    livekit: Client, events: list[WebhookEvent]
 ) -> None:
     """Not even LiveKit's."""
     text = body(name="x" * 2**20)
     assert await send(livekit, text, sign(text)) == 413
-    assert heard == []
+    assert events == []

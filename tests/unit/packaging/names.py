@@ -1,4 +1,4 @@
-"""The table of public names: `python -m tests.unit.packaging.names` writes it."""
+"""The table of public names, written by `python -m tests.unit.packaging.names`."""
 
 import ast
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What the packages declare is what they use, and what they run on."""
+"""The packages' declared dependencies and Python versions, compared with the used ones."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""Public names: each stands for one thing, and all are in one table."""
+"""Public names: each unique and in the table."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""What runs a host on one machine: the image, config/compose.yaml, config/systemd."""
+"""A host on one machine: the image, config/compose.yaml, config/systemd."""
 
 import shutil
 import subprocess
@@ -24,7 +24,7 @@ OURS = ("api", "host", "speech")
 
 
 def stop_seconds() -> float:
-    """Return how long a host that is told to stop may take: its lessons, and their records."""
+    """Return the maximum seconds from SIGTERM to the exit: lessons, and their records."""
     drain = HostSettings.model_fields["lessons"].get_default().drain_timeout
     return float(drain) + 20
 

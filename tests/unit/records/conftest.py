@@ -1,4 +1,4 @@
-"""The ledger's suite runs on each database that a ledger may be in."""
+"""Fixtures that run the ledger's tests on each supported database."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Achievements and recommendations: by rules that are data, each with its reason."""
+"""Achievements and recommendations by declarative rules, each with its reason."""
 
 from pathlib import Path
 
@@ -72,7 +72,7 @@ def test_nothing_is_said_of_totals_that_nobody_knows() -> None:
 
 
 def test_an_unknown_score_is_not_a_bad_one() -> None:
-    """A lesson without pronunciation is not told to practise it."""
+    """A lesson without pronunciation gets no recommendation to practise it."""
     say = {"say": "Practise single words", "below": {"pronunciation_score": 50}}
     by = rules(recommendations=[say])
     assert composed(by, Progress()).record.next_session_recommendations == ()

@@ -1,4 +1,4 @@
-"""How much is owed, as operators ask."""
+"""The size of the backlog, for operators."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Delivery: what is owed arrives, in order, once, and no lesson waits for another."""
+"""Delivery of the outbox: in order, once, and concurrently for different lessons."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -60,7 +60,7 @@ async def within(coroutine: Awaitable[Any]) -> None:
 async def test_final_progress_arrives_before_the_record(
     loqua: Any, delivery: Delivery, taught: Taught
 ) -> None:
-    """In the order they came about; then nothing is owed."""
+    """In the order of their creation; then the outbox is empty."""
     lesson = await taught()
     await within(delivery.wait_delivered(lesson.id))
     await within(delivery.wait_idle())
@@ -196,7 +196,7 @@ async def test_refused_progress_does_not_hold_up_the_record(
 async def test_a_record_refused_for_good_is_set_aside_and_the_alarm_raised(
     loqua: Any, delivery: Delivery, taught: Taught, ledger: Ledger, status: int
 ) -> None:
-    """Nothing is owed any more; the reason stays in the ledger."""
+    """The outbox is empty; the reason stays in the ledger."""
     loqua.failing = failing("sessions", RefusedError("sessions", "no", status=status))
     with structlog.testing.capture_logs() as logs:
         lesson = await taught()
@@ -394,7 +394,7 @@ async def test_a_lesson_with_nothing_pending_is_delivered_at_once(delivery: Deli
 async def test_a_fault_of_the_hosts_own_costs_only_the_lesson_it_came_up_in(
     loqua: Any, wall: Any, delivery: Delivery, taught: Taught
 ) -> None:
-    """It is told with its place but without its words, and tried again a minute later."""
+    """It is logged with its place but without its words, and retried a minute later."""
     faults: list[Exception] = [KeyError("what maria said"), ZeroDivisionError()]
     send = loqua.send_progress
 
@@ -411,13 +411,13 @@ async def test_a_fault_of_the_hosts_own_costs_only_the_lesson_it_came_up_in(
     assert sorted(loqua.arrived) == sorted(
         (kind, session) for kind in ("completed", "record") for session in ("visit1", "visit2")
     )
-    told = [log for log in logs if log["event"] == "delivery.failed"]
-    assert [(log["log_level"], log["why"]) for log in told] == [
+    failed = [log for log in logs if log["event"] == "delivery.failed"]
+    assert [(log["log_level"], log["why"]) for log in failed] == [
         ("error", "KeyError"),
         ("error", "ZeroDivisionError"),
     ]
-    assert "maria" not in str(told)
-    assert "delivery.py" in str(told[0]["at"])
+    assert "maria" not in str(failed)
+    assert "delivery.py" in str(failed[0]["at"])
     assert wall.slept == [60, 60]
 
 

@@ -1,4 +1,4 @@
-"""The seal: nobody learns of learners from the ledger's files, and no rotation loses a row."""
+"""Encryption of the ledger: unreadable files, and key rotation without losses."""
 
 import sqlite3
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Calls of specialists in the ledger: one result, for the lesson that called, on whichever host."""
+"""Calls of specialists in the ledger: one result for the calling lesson, on any host."""
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack

@@ -1,4 +1,4 @@
-"""The promises in the docstring of `loqua_host.records`, kept whatever happens in whatever order.
+"""The invariants in the docstring of `loqua_host.records`, under any sequence of events.
 
 Hypothesis interleaves ticks, ends, crashes, answers of the API, jumps of the wall clock, losses of
 leases and adoptions, of one host or of two that share a ledger. The database is a real file. A
@@ -70,7 +70,7 @@ turns = st.sampled_from([0, 1, 2, 3, 5, 8, 13, SETTLED, SETTLED, SETTLED])
 
 
 class Inline(Executor):
-    """Does what it is given at once, where it is given."""
+    """A thread pool that runs each call at once, in the caller's thread."""
 
     def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Return what is already done."""
@@ -91,7 +91,7 @@ class PendingRequest:
 
 
 class ModelApi:
-    """A Loqua API that answers when, and as, it is told to."""
+    """A Loqua API that answers when, and as, a test says."""
 
     def __init__(self, *, honours_keys: bool) -> None:
         self.honours_keys = honours_keys
@@ -174,7 +174,7 @@ class HostCalls:
 
 
 class ModelClock:
-    """A wall clock that jumps, over time that passes when it is told to."""
+    """A wall clock that jumps, and a monotonic clock that a test moves."""
 
     def __init__(self) -> None:
         self.passed = 0.0
@@ -205,7 +205,7 @@ class ModelClock:
 
 
 class Shared(SqliteDatabase):
-    """A file that several hosts have open, as they have a server."""
+    """A database file that several hosts share, like a server."""
 
     def open(self) -> None:
         """Connect as one of them."""
@@ -216,7 +216,7 @@ class Shared(SqliteDatabase):
 
 
 class RecordsHost:
-    """A host as far as records go."""
+    """A host with its records only."""
 
     async def start(self, path: Path, api: ModelApi, clock: ModelClock) -> None:
         """Open the ledger and begin to deliver."""
@@ -268,7 +268,7 @@ class RecordsHost:
 
 @dataclass(eq=False)
 class RecordsJob:
-    """A job that teaches a lesson, and what its host was told is kept."""
+    """A job of a lesson, and the messages that its host acknowledged."""
 
     row: LessonRow
     host: RecordsHost
@@ -278,14 +278,14 @@ class RecordsJob:
 
 @dataclass(eq=False)
 class Taught:
-    """A lesson: its last job, what was acknowledged, and whether its record was.
+    """A lesson: its last job, its acknowledged progress, and whether its record was acknowledged.
 
     Attributes:
         given_up: The words it was closed with when it was closed without its job.
     """
 
     job: RecordsJob
-    kept: int = 0
+    saved: int = 0
     recorded: bool = False
     given_up: int | None = None
 
@@ -348,14 +348,14 @@ class RecordsMachine(RuleBasedStateMachine):
         else:
             lesson = before[opened.id]
             assert opened.restarts == lesson.job.row.restarts + 1
-            kept = (opened.progress or Progress()).words_learned
-            assert kept >= lesson.kept
+            saved = (opened.progress or Progress()).words_learned
+            assert saved >= lesson.saved
             # To bring a tutor back takes longer than a call may.
             for call in lesson.job.host.calls.waiting if lesson.job.host is not host else ():
                 self.api.answer(call, "lost on its way")
             self.turn(SETTLED)
             self.zombies.append(lesson.job)
-            lesson.job = RecordsJob(opened, host, kept)
+            lesson.job = RecordsJob(opened, host, saved)
 
     @precondition(lambda self: self.lessons)
     @rule(which=st.integers(0, 9), words=st.integers(0, 3), after=turns)
@@ -367,9 +367,9 @@ class RecordsMachine(RuleBasedStateMachine):
             return
         if job.end is None:
             job.words += words
-        told = Progress(words_learned=job.words)
-        self.run(job.host.ledger.save_progress(job.row, 1.0, told, {}))
-        lesson.kept = job.words
+        progress = Progress(words_learned=job.words)
+        self.run(job.host.ledger.save_progress(job.row, 1.0, progress, {}))
+        lesson.saved = job.words
         job.host.delivery.wake()
         self.turn(after)
 
@@ -380,9 +380,9 @@ class RecordsMachine(RuleBasedStateMachine):
         job = self.zombies[which % len(self.zombies)]
         if job.host in self.hosts:
             text = "SELECT progress, closed_at FROM lesson WHERE id = ?"
-            kept = job.host.database.raw.execute(text, (job.row.id,)).fetchone()
+            saved = job.host.database.raw.execute(text, (job.row.id,)).fetchone()
             self.run(self._close(job, Kind.FAILED) if ends else self._go_wild(job))
-            assert job.host.database.raw.execute(text, (job.row.id,)).fetchone() == kept
+            assert job.host.database.raw.execute(text, (job.row.id,)).fetchone() == saved
 
     @precondition(lambda self: self.lessons)
     @rule(which=st.integers(0, 9), at=hosts)
@@ -569,7 +569,7 @@ class RecordsMachine(RuleBasedStateMachine):
                 self.api.answer(call, "taken")
             if not self.api.waiting:
                 self.clock.pass_time(60.0)
-        raise AssertionError("something is owed for ever")
+        raise AssertionError("an entry is never delivered")
 
     def _compare(self) -> None:
         dead = {(lesson, kind): why for lesson, kind, why in self._rows()}
@@ -577,11 +577,11 @@ class RecordsMachine(RuleBasedStateMachine):
         for lesson in self.lessons.values():
             row = lesson.job.row
             arrived = self.api.arrived.get(row.session_id, [])
-            told = [words for what, words in arrived if what in FINAL]
+            finals = [words for what, words in arrived if what in FINAL]
             if lesson.recorded and (row.id, "record") not in dead:
                 assert self.api.records(row.session_id) == 1, lesson
             if lesson.recorded and not {(row.id, status) for status in FINAL} & dead.keys():
-                assert (told or [-1])[-1] in self._ends(lesson), lesson
+                assert (finals or [-1])[-1] in self._ends(lesson), lesson
 
     def _ends(self, lesson: Taught) -> set[int]:
         """Return the words that it may have ended with: its job's, or those it was closed with."""

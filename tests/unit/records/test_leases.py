@@ -1,4 +1,4 @@
-"""Leases, owners and claims: several hosts share a ledger, and none does what another does."""
+"""Leases and claims of several hosts on one ledger."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -57,12 +57,12 @@ async def close(
 
 
 async def words_owed(ledger: Ledger, lesson: str) -> list[int | str]:
-    """Return what a lesson owes in its order, and have it delivered."""
+    """Return a lesson's outbox entries in order, and deliver them."""
     entry: list[int | str] = []
     while row := await ledger.next_entry(lesson):
         record = row.kind is Kind.RECORD
-        told = Progress() if record else Progress.model_validate_json(row.payload)
-        entry.append("record" if record else told.words_learned)
+        progress = Progress() if record else Progress.model_validate_json(row.payload)
+        entry.append("record" if record else progress.words_learned)
         await ledger.mark_delivered(row)
     return entry
 
@@ -200,7 +200,7 @@ async def test_an_interrupted_lesson_goes_on_at_whichever_host_gets_the_job(
 async def test_what_a_dead_host_left_is_taken_over_once(
     hosts: list[Ledger], a_lesson: NewLesson
 ) -> None:
-    """Open lessons and what is owed; nothing of a host that lives, or that is settled."""
+    """Open lessons and undelivered entries; nothing of a living host, or that is closed."""
     one, other = hosts
     lessons = [await one.open_lesson(a_lesson(number), "") for number in range(4)]
     await close(one, lessons[1])
@@ -288,7 +288,7 @@ async def test_a_row_that_is_just_being_sent_is_not_replaced(
 async def test_a_host_that_lost_its_lease_sends_nothing_and_gets_its_lessons_back(
     hosts: list[Ledger], a_lesson: NewLesson
 ) -> None:
-    """It was cut off: another delivers what it owed, but its jobs teach as before."""
+    """It was cut off: another delivers its outbox, but its jobs teach as before."""
     one, other = hosts
     taught = await one.open_lesson(a_lesson(1), "")
     ended = await one.open_lesson(a_lesson(2), "")

@@ -1,4 +1,4 @@
-"""The ledger: what is written stays, whole or not at all, and nobody else's to read."""
+"""The ledger: atomic and durable writes, and unreadable files."""
 
 import asyncio
 import sqlite3
@@ -152,7 +152,7 @@ async def test_a_lesson_without_progress_has_a_pending_record_only(
 async def test_a_row_set_aside_lets_the_rows_behind_it_go_on(
     ledger: Ledger, a_lesson: NewLesson
 ) -> None:
-    """Refused progress does not hold the record up, and is no longer owed."""
+    """Refused progress does not delay the record, and leaves the outbox."""
     lesson = await ledger.open_lesson(a_lesson(), "")
     await ledger.close_lesson(lesson, 5.0, Kind.COMPLETED, Progress(), record_of(lesson))
     first = await ledger.next_entry(lesson.id)

@@ -1,4 +1,4 @@
-"""Migrations: a ledger of the version before is migrated, a newer one is left alone."""
+"""Migrations: an older ledger is migrated, a newer one is left alone."""
 
 import asyncio
 from collections.abc import Callable

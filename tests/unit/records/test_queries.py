@@ -1,4 +1,4 @@
-"""The ledger's queries: every one has a name, is used, and stands in an `.sql` file."""
+"""The ledger's queries: each named, used, and in an `.sql` file."""
 
 import re
 from pathlib import Path
@@ -39,7 +39,7 @@ def test_a_query_that_is_not_there_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("-- name: one\nSELECT 1;\n-- name: one\nSELECT 2;\n", "the query one is there twice"),
         ("-- name: one\n-- name: two\nSELECT 2;\n", "one is not one query"),
@@ -49,11 +49,11 @@ def test_a_query_that_is_not_there_is_named() -> None:
     ids=["a name twice", "nothing below a name", "two queries below a name", "no name"],
 )
 def test_a_mistake_in_a_file_is_reported_with_its_name(
-    tmp_path: Path, text: str, told: str
+    tmp_path: Path, text: str, message: str
 ) -> None:
     """When it is imported, not when a lesson needs it."""
     (tmp_path / "lessons.sql").write_text(text)
-    with pytest.raises(ValueError, match=rf"lessons\.sql: {told}"):
+    with pytest.raises(ValueError, match=rf"lessons\.sql: {message}"):
         load_queries(tmp_path)
 
 

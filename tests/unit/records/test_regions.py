@@ -1,4 +1,4 @@
-"""Two regions share a ledger, and one of them teaches."""
+"""Two regions that share a ledger, of which one is active."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack

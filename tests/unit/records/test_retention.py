@@ -1,4 +1,4 @@
-"""Retention: what is over is forgotten in its time, and nothing that is still owed."""
+"""Retention: deletion on time of closed lessons, and not of undelivered entries."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,7 +13,7 @@ NewLesson = Callable[..., LessonRow]
 
 
 async def close(ledger: Ledger, row: LessonRow, at: float) -> LessonRow:
-    """Open a lesson and close it; its record is owed."""
+    """Open a lesson and close it; its record is undelivered."""
     row = await ledger.open_lesson(row, "")
     record = SessionRecord(
         session_id=row.session_id, duration_minutes=1, overall_performance=Performance.GOOD

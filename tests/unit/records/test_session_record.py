@@ -1,4 +1,4 @@
-"""The record of a lesson: always one that can be sent, whatever the tutor reported."""
+"""The record of a lesson: valid whatever the tutor reported."""
 
 from collections.abc import Callable
 
@@ -67,7 +67,7 @@ def test_a_tutors_reasons_are_kept_apart_from_those_that_may_be_logged() -> None
 
 
 def test_a_lesson_that_ran_for_thirty_hours_counts_as_a_day() -> None:
-    """The API takes no more, and a record is owed all the same."""
+    """The API accepts no more, and still needs a record."""
     assert compose_record(lesson(None), None, 30 * 3600).record.duration_minutes == 1440
 
 

@@ -1,4 +1,4 @@
-"""The clock of the ledger's database is set, and hosts and calls last no longer for it."""
+"""Clock changes of the ledger's database, without effect on leases and calls."""
 
 import ast
 from collections.abc import Callable
@@ -24,7 +24,7 @@ STEPS = pytest.mark.parametrize("step", [-86_400.0, -3600.0, 3600.0, 86_400.0])
 
 @dataclass
 class DatabaseClock:
-    """The database's."""
+    """The database's clock."""
 
     seconds: float = 1_800_000_000.0
 

@@ -1,4 +1,4 @@
-"""The spool: a ledger out of reach costs no lesson anything that was acknowledged."""
+"""The spool: no acknowledged update is lost while the ledger is unreachable."""
 
 import asyncio
 import shutil
@@ -25,7 +25,7 @@ KEY = "k" * 32
 
 
 class Unreliable(SqliteDatabase):
-    """A database that is out of reach when it is told to be."""
+    """A database that is unreachable when a test says so."""
 
     gone = False
 
@@ -64,7 +64,7 @@ async def close(ledger: Ledger, row: LessonRow, words: int) -> None:
 
 
 async def sent(ledger: Ledger, row: LessonRow) -> list[tuple[str, int]]:
-    """Take off what is owed of a lesson."""
+    """Take a lesson's entries off the outbox."""
     found = []
     while entry := await ledger.next_entry(row.id):
         words = 0
@@ -95,7 +95,7 @@ async def test_lessons_go_on_without_the_ledger_and_are_written_when_it_is_back(
             await ledger.replay()
         database.gone = False
         await ledger.save_progress(*tick(rows[0], 5))
-        assert ledger.spooled == 3, "what is told later waits behind it"
+        assert ledger.spooled == 3, "later updates wait behind it"
         assert await ledger.replay() == 3
         assert ledger.spooled == 0
         assert await sent(ledger, rows[0]) == [("in_progress", 5)]
@@ -106,7 +106,7 @@ async def test_lessons_go_on_without_the_ledger_and_are_written_when_it_is_back(
 async def test_progress_that_waits_is_sent_to_the_api_also_if_later_turns_bring_none(
     database: Unreliable, tmp_path: Path, a_lesson: NewLesson
 ) -> None:
-    """The later note takes its place, and what it owes."""
+    """The later update takes its place in the spool and in the outbox."""
     async with opened(database, tmp_path) as ledger:
         row = await ledger.open_lesson(a_lesson(1), "")
         database.gone = True

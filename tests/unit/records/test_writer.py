@@ -1,4 +1,4 @@
-"""Work on the ledger's database that waits at the same time."""
+"""Concurrent work on the ledger's database."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""An author's code: known by its packages, and shown without what is around it."""
+"""Tutors' code in errors: recognised by its packages, and shown without other data."""
 
 import traceback
 from collections.abc import Callable

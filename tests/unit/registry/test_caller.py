@@ -1,4 +1,4 @@
-"""Calling hooks: each in its own task, with its limit, whatever it does."""
+"""Hook calls: each in its own task, within its time limit."""
 
 import asyncio
 import gc
@@ -184,7 +184,7 @@ async def test_a_hook_over_its_limit_is_cancelled_and_can_clean_up() -> None:
 
 
 class HookSpeech:
-    """Something that a hook has said."""
+    """A speech that a hook has started."""
 
     def __init__(self) -> None:
         self.said = asyncio.Event()
@@ -296,23 +296,23 @@ async def test_what_a_greeting_returns_does_not_matter() -> None:
 
 async def test_a_handler_of_an_event_is_called_like_a_hook() -> None:
     """What it raises fails it and nothing else; so does one that takes no event."""
-    heard = []
+    events = []
 
     async def hear(event: object) -> None:
-        heard.append(event)
+        events.append(event)
 
     async def fail(event: object) -> None:
         raise ValueError(event)
 
     async def deaf() -> None:
-        heard.append("nothing")
+        events.append("nothing")
 
     caller, event = caller_of(), LearnerLeft()
     await caller.call_handler(hear, event)
     for handler, why in ((fail, "raised ValueError"), (deaf, "raised TypeError")):
         with pytest.raises(HookFailedError, match=why):
             await caller.call_handler(handler, event)  # type: ignore[arg-type]  # the mistake to be seen
-    assert heard == [event]
+    assert events == [event]
 
 
 async def test_each_call_is_timed_and_told_whether_it_failed() -> None:

@@ -1,4 +1,4 @@
-"""An agent that knows nothing of tutors, hosted as one."""
+"""A plain LiveKit agent, hosted as a tutor."""
 
 import asyncio
 import json
@@ -39,7 +39,7 @@ CONTEXT = LearnerContext.model_validate(
 
 
 class PlainAgent(Agent):
-    """An agent somebody wrote without knowing of tutors."""
+    """An agent written for LiveKit alone."""
 
     def __init__(self) -> None:
         super().__init__(instructions="Be kind.")
@@ -54,7 +54,7 @@ class UnstartedSession(EventEmitter[str]):
 
 
 class Mute(llm.LLM):
-    """A model that is not asked."""
+    """A language model that is never called."""
 
     def chat(self, **_: Any) -> llm.LLMStream:
         """Answer nothing."""
@@ -90,10 +90,10 @@ def text_of(agent: Agent | None) -> str:
 
 
 def known(agent: Agent | None) -> Any:
-    """Return what an agent was told of its learner."""
-    told = text_of(agent)
-    assert told.count(HEADING) == 1
-    return json.loads(told.rpartition("\n")[2])
+    """Return the learner's description in an agent's instructions."""
+    instructions = text_of(agent)
+    assert instructions.count(HEADING) == 1
+    return json.loads(instructions.rpartition("\n")[2])
 
 
 async def test_what_is_known_of_the_learner_follows_the_instructions(lesson: Lesson) -> None:
@@ -128,10 +128,10 @@ async def test_what_it_is_called_for_is_passed_on() -> None:
 
 
 async def test_a_context_that_comes_later_is_passed_on_then() -> None:
-    """In place of what was told before; its own dynamic part stays."""
+    """In place of the previous description; its own dynamic part stays."""
 
     class DynamicInstructionsAgent(Agent):
-        """Has parts in its instructions."""
+        """An agent with parts in its instructions."""
 
         def __init__(self) -> None:
             super().__init__(
@@ -166,9 +166,9 @@ async def test_a_running_agent_takes_what_becomes_known(lesson: Lesson) -> None:
     lesson.agent = await hosted.create_agent(lesson)
     async with AgentSession[None](llm=Mute()) as session:
         await session.start(lesson.agent, record=False)
-        told = [message.text_content or "" for message in lesson.agent.chat_ctx.messages()]
-        assert "Be kind." in told[0]
-        assert any(HEADING in text for text in told)
+        messages = [message.text_content or "" for message in lesson.agent.chat_ctx.messages()]
+        assert "Be kind." in messages[0]
+        assert any(HEADING in text for text in messages)
         lesson.context = LearnerContext()
         await hosted.on_progress_tick(lesson)
     assert "native_language" not in known(lesson.agent)
@@ -184,7 +184,7 @@ async def test_an_agent_that_takes_over_is_told_of_the_learner_too() -> None:
         second = PlainAgent()
         session.update_agent(second)
         async with asyncio.timeout(30):
-            while HEADING not in text_of(second):  # noqa: ASYNC110  # it is told nowhere
+            while HEADING not in text_of(second):  # noqa: ASYNC110  # there is no event
                 await asyncio.sleep(0.01)
         assert known(second)["name"] == "Ana"
 
@@ -242,7 +242,7 @@ async def test_an_agent_finds_its_lesson_from_its_constructor_on(taught: Lesson)
     """Without a hook of its own."""
 
     class Curious(Agent):
-        """Looks for its learner."""
+        """An agent that looks up its learner."""
 
         def __init__(self) -> None:
             super().__init__(instructions=f"Teach {current_lesson().learner.user_id}.")

@@ -1,4 +1,4 @@
-"""Inspecting tutors: what a plugin does at import stays in a child of its own."""
+"""Inspection of tutors: the effects of an import stay in a child process."""
 
 import asyncio
 import os
@@ -270,7 +270,7 @@ def test_all_mistakes_of_one_tutor_are_reported_at_once(
 async def test_a_setting_that_a_variable_gives_is_reported_by_the_variable(
     site: Path, tmp_path: Path
 ) -> None:
-    """What stands beside it in the tutor's file is told by the file."""
+    """A problem beside it in the tutor's file is reported by file."""
     file = tmp_path / "tutors/noisy.yaml"
     file.parent.mkdir()
     file.write_text("{worker_type: explicit, agent_name: noisy, settings: {levle: 1}}")
@@ -293,7 +293,7 @@ async def test_a_setting_that_a_variable_gives_is_reported_by_the_variable(
 def test_two_plugins_that_declare_one_tutor_are_named_both(
     inspections: dict[str, Inspection],
 ) -> None:
-    """The second is told about the first."""
+    """The report on the second names the first."""
     [problem] = problems_of(inspections["twin"])
     assert "noisy and twin both declare a tutor named 'tutor-noisy'" in problem
 
@@ -301,7 +301,7 @@ def test_two_plugins_that_declare_one_tutor_are_named_both(
 def test_a_plugin_that_is_not_installed_needs_no_child(
     inspections: dict[str, Inspection],
 ) -> None:
-    """It is told as when config is loaded."""
+    """It is reported as at the loading of config/."""
     [problem] = problems_of(inspections["latin"])
     assert "the plugin 'latin' is not installed" in problem
 

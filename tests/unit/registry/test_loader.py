@@ -1,4 +1,4 @@
-"""Loading a tutor: only what keeps to the contract is loaded."""
+"""Loading of tutors: only valid plugins are loaded."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +29,7 @@ async def create_agent(lesson):
 
 
 class UnawareAgent(Agent):
-    """An agent somebody wrote without knowing of tutors."""
+    """An agent written for LiveKit alone."""
 
     def __init__(self) -> None:
         super().__init__(instructions="teach")
@@ -135,8 +135,8 @@ def test_a_hook_the_host_does_not_know_is_reported_by_name(
     install: Install, name: str, hook: str, fault: str
 ) -> None:
     """A misspelt hook, or an argument that there is not, would never be called right."""
-    [told] = faults_of(install, name, f"{SOUND}\n@hookimpl\n{hook}\n")
-    assert told == fault
+    [fault_found] = faults_of(install, name, f"{SOUND}\n@hookimpl\n{hook}\n")
+    assert fault_found == fault
 
 
 @pytest.mark.parametrize(
@@ -152,8 +152,8 @@ def test_a_declaration_is_a_tutor_with_a_model(
 ) -> None:
     """Nothing else passes for one."""
     source = SOUND.replace('Tutor(name="sound")', returned)
-    [told] = faults_of(install, name, source)
-    assert told.startswith(fault)
+    [fault_found] = faults_of(install, name, source)
+    assert fault_found.startswith(fault)
 
 
 WRONG_OVERRIDE = """
@@ -166,9 +166,9 @@ class Derived(WrongOverride): ...
 
 def test_an_agent_that_livekit_cannot_call_is_reported_before_any_lesson(install: Install) -> None:
     """Each fault once, with the method's place and what to write."""
-    [told] = faults_of(install, "deaf", SOUND + WRONG_OVERRIDE)
-    assert told.startswith("WrongOverride.on_user_turn_completed (tutor_deaf.py:")
-    assert told.endswith(
+    [fault_found] = faults_of(install, "deaf", SOUND + WRONG_OVERRIDE)
+    assert fault_found.startswith("WrongOverride.on_user_turn_completed (tutor_deaf.py:")
+    assert fault_found.endswith(
         "LiveKit passes 'new_message'; "
         "write async def on_user_turn_completed(self, turn_ctx, new_message)"
     )
@@ -183,8 +183,8 @@ def test_agents_in_modules_of_the_plugin_are_looked_at(install: Install, site: P
     agents = f"from livekit.agents import Agent\n{WRONG_OVERRIDE}"
     (site / "tutor_parts/agents.py").write_text(agents, "utf-8")
     source = "import sys, tutor_parts.hooks\nsys.modules[__name__] = tutor_parts.hooks"
-    [told] = faults_of(install, "elsewhere", source)
-    assert told.startswith("WrongOverride.on_user_turn_completed (agents.py:")
+    [fault_found] = faults_of(install, "elsewhere", source)
+    assert fault_found.startswith("WrongOverride.on_user_turn_completed (agents.py:")
     install("innocent", SOUND)
     assert load_plugin(plugin="innocent").packages == {"tutor_innocent"}
 
@@ -300,7 +300,7 @@ def test_a_hook_that_is_written_for_other_settings_is_reported_before_any_lesson
 
 
 class Anything(BaseModel):
-    """Settings of a tutor that takes any key."""
+    """Settings that accept any key."""
 
     model_config = ConfigDict(extra="allow")
 

@@ -1,4 +1,4 @@
-"""Overrides of LiveKit's Agent: those that LiveKit cannot call are found, and no others."""
+"""Overrides of LiveKit's Agent: those that LiveKit cannot call are reported."""
 
 import functools
 import inspect
@@ -160,7 +160,7 @@ def test_what_livekit_itself_overrides_is_its_own_affair() -> None:
 
 
 def test_an_override_is_inherited_with_its_fault() -> None:
-    """It is told with the class that defines it."""
+    """The report names the class that defines it."""
     base = agent_with(on_user_turn_completed=renamed)
     assert fault_of(type("Derived", (base,), {"__module__": PACKAGE})).startswith("Mine.")
 

@@ -19,8 +19,8 @@ KEY = LiveKitKey(Sealed("key"), Sealed("a-secret-of-32-characters-or-more"))
 def body(event: str = "participant_joined", **participant: Any) -> bytes:
     """Write a webhook about a participant of a room."""
     who = {"sid": "PA_1", "identity": "maria", "attributes": {"user_id": "u1"}, **participant}
-    told = {"event": event, "room": {"name": "room"}, "participant": who, "newer": {"field": 1}}
-    return json.dumps(told).encode()
+    payload = {"event": event, "room": {"name": "room"}, "participant": who, "newer": {"field": 1}}
+    return json.dumps(payload).encode()
 
 
 def sign(text: bytes | None, key: LiveKitKey = KEY, ttl: timedelta = timedelta(minutes=5)) -> str:

@@ -1,4 +1,4 @@
-"""What an announcement may do in a room."""
+"""The permissions of an announcement's room token."""
 
 import base64
 import json

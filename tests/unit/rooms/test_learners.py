@@ -1,4 +1,4 @@
-"""Who in a room is taught: only whom LiveKit and the API vouch for."""
+"""Identification of learners: only participants for whom LiveKit and the API vouch."""
 
 from typing import Any
 

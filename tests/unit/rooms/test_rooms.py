@@ -1,4 +1,4 @@
-"""LiveKit's rooms API: what it says is taken, and whatever else it does is one named error."""
+"""The client of LiveKit's rooms API, with one named error for all failures."""
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -130,7 +130,7 @@ async def test_a_server_that_is_not_there_is_named(unused_tcp_port: int) -> None
 
 
 async def test_a_new_key_is_used_once_livekit_takes_it() -> None:
-    """Half of one, or one that LiveKit was not told of, leaves the old one in use."""
+    """Half of one, or one that LiveKit does not know, leaves the old one in use."""
     new = LiveKitKey(Sealed("new"), Sealed("n" * 32))
     half = LiveKitKey(Sealed("new"), KEY.secret)
     known, issuers = [KEY], []

@@ -1,4 +1,4 @@
-"""LiveKit's webhooks: what is signed is read, and nothing else."""
+"""LiveKit's webhooks: only signed ones are parsed."""
 
 import contextlib
 import json
@@ -50,9 +50,9 @@ def test_both_keys_are_good_while_one_is_being_rotated() -> None:
 def signed(**claims: Any) -> str:
     """Sign claims with LiveKit's key as they are; None takes one of the usual away."""
     usual = {"iss": "key", "exp": 2**33, "sha256": b64encode(sha256(body()).digest()).decode()}
-    kept = {name: value for name, value in (usual | claims).items() if value is not None}
+    present = {name: value for name, value in (usual | claims).items() if value is not None}
     # Not by jwt.encode, which refuses what only a program of somebody's own would sign.
-    return jwt.api_jws.encode(json.dumps(kept).encode(), KEY.secret.get_secret_value())
+    return jwt.api_jws.encode(json.dumps(present).encode(), KEY.secret.get_secret_value())
 
 
 NONE = jwt.encode({"iss": "key", "exp": 2**33, "sha256": "eA=="}, None, algorithm="none")

@@ -1,4 +1,4 @@
-"""What a place gives is made fit for use, or refused by name: the same for every place."""
+"""Validation of a secret's value, the same for every source."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ VALUE = "what-nobody-may-read"
 
 @dataclass
 class SingleSecretSource:
-    """A place that has one secret, or raises."""
+    """A source that has one secret, or raises."""
 
     current: str = JWT
     previous: str | None = None

@@ -1,4 +1,4 @@
-"""The places of secrets: what config says of them, and those that need no service."""
+"""The configured source of secrets, and the sources that need no service."""
 
 import os
 import sys
@@ -56,9 +56,9 @@ def test_a_file_that_cannot_be_read_is_no_missing_secret(tmp_path: Path, spoil: 
     if spoil == "no text":
         (tmp_path / "SHARED_SECRET").write_bytes(b"\xffs3cret")
     source = open_source(settings("files", directory=directory), {})
-    with pytest.raises(SecretsError, match=r"SHARED_SECRET (cannot be read|is no UTF-8)") as told:
+    with pytest.raises(SecretsError, match=r"SHARED_SECRET (cannot be read|is no UTF-8)") as raised:
         source.fetch("SHARED_SECRET")
-    assert "s3cret" not in str(told.value)
+    assert "s3cret" not in str(raised.value)
 
 
 @pytest.mark.parametrize("place", ["azure", "vault"])

@@ -1,4 +1,4 @@
-"""Addresses are parsed, and what would be dropped or misread is refused by name."""
+"""Addresses in settings: parsed, or refused by name if clients would misread them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +19,7 @@ Write = Callable[[str, str], Path]
 
 
 @pytest.mark.parametrize(
-    ("written", "meant"),
+    ("written", "normalised"),
     [
         ("WSS://LiveKit.Loqua.App/", "wss://livekit.loqua.app"),
         ("wss://livekit.loqua.app:443", "wss://livekit.loqua.app"),
@@ -31,10 +31,10 @@ Write = Callable[[str, str], Path]
         ("ws://10.0.0.7:65535", "ws://10.0.0.7:65535"),
     ],
 )
-def test_a_sound_address_is_taken_in_one_spelling(written: str, meant: str) -> None:
+def test_a_sound_address_is_taken_in_one_spelling(written: str, normalised: str) -> None:
     """Whatever an operator may write for it."""
-    assert normalise(written, WEBSOCKET) == meant
-    assert normalise(meant, WEBSOCKET) == meant
+    assert normalise(written, WEBSOCKET) == normalised
+    assert normalise(normalised, WEBSOCKET) == normalised
 
 
 WRONG = {
@@ -81,10 +81,10 @@ def test_another_is_refused_with_what_to_write(mistakes: Mistakes, written: str)
         normalise(written, WEBSOCKET)
     assert "hunter2" not in str(refused.value)
     if written:
-        [told] = mistakes(LIVEKIT_URL=written)
-        assert told.startswith("LIVEKIT_URL: ")
-        assert "such as wss://livekit.loqua.app" in told
-        assert "hunter2" not in told
+        [mistake] = mistakes(LIVEKIT_URL=written)
+        assert mistake.startswith("LIVEKIT_URL: ")
+        assert "such as wss://livekit.loqua.app" in mistake
+        assert "hunter2" not in mistake
         web = written.replace("ws", "http", 1) if written.startswith("ws") else written
         assert len(mistakes(API_BASE_URL="ftp://api" if web == "https://livekit" else web)) == 1
 
@@ -95,15 +95,15 @@ def test_what_else_is_reached_over_http_is_parsed_as_well(
     """The places of secrets, and the collector of traces."""
     vault = "secrets: {from: vault, vault: {url: 'https://user:hunter2@vault'}}"
     write("host.yaml", vault)
-    [told] = mistakes()
-    assert "secrets.vault.url" in told
-    assert "hunter2" not in told
+    [mistake] = mistakes()
+    assert "secrets.vault.url" in mistake
+    assert "hunter2" not in mistake
     write("host.yaml", vault.replace("user:hunter2@vault", "VAULT:8200/v"))
     settings = load_settings(config, environ)
     assert settings.secrets.vault is not None
     assert str(settings.secrets.vault.url) == "https://vault:8200/v"
-    [told] = mistakes(OTEL_EXPORTER_OTLP_ENDPOINT="https://collector?key=hunter2")
-    assert told.startswith("OTEL_EXPORTER_OTLP_ENDPOINT: has a query")
+    [mistake] = mistakes(OTEL_EXPORTER_OTLP_ENDPOINT="https://collector?key=hunter2")
+    assert mistake.startswith("OTEL_EXPORTER_OTLP_ENDPOINT: has a query")
 
 
 async def test_an_api_behind_a_path_keeps_it(config: Path, environ: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""A changed configuration: what a running host takes over, and what waits for its restart."""
+"""Configuration changes: those that a running host applies, and those that need a restart."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Directories are looked at before they are used; `check` and `run` find the same."""
+"""Checks of directories before their use, the same in `check` and `run`."""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""From config/ and the environment to settings, or to all mistakes at once."""
+"""Loading of settings from config/ and the environment, with all mistakes at once."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -160,9 +160,9 @@ def test_a_wrong_value_is_reported_with_file_key_and_what_to_write(
 ) -> None:
     """The hint is the setting's own description."""
     write("host.yaml", text)
-    [told] = mistakes()
-    assert told.startswith(f"host.yaml: {mistake}")
-    assert "; write " in told or "; remove it" in told
+    [problem] = mistakes()
+    assert problem.startswith(f"host.yaml: {mistake}")
+    assert "; write " in problem or "; remove it" in problem
 
 
 def test_an_unknown_environment_is_refused_and_counts_as_the_strictest(
@@ -251,8 +251,8 @@ def test_a_tutor_that_cannot_be_dispatched_is_refused(
 ) -> None:
     """worker_type and agent_name fit each other, and no tutor takes what is the host's."""
     write("tutors/conversation.yaml", text)
-    [told] = mistakes()
-    assert told.startswith(f"tutors/conversation.yaml: {mistake}")
+    [problem] = mistakes()
+    assert problem.startswith(f"tutors/conversation.yaml: {mistake}")
 
 
 def test_a_tutor_that_is_not_installed_is_refused(write: Write, mistakes: Mistakes) -> None:
@@ -296,8 +296,8 @@ def test_production_refuses_what_goes_over_a_network_in_the_open(
     write("host.yaml", f"engines: {{stt: {{use: 'a:B', options: {{base_url: '{address}'}}}}}}")
     write("tutors/conversation.yaml", f"worker_type: automatic\nsettings: {{a: ['{address}']}}")
     places = [
-        told.split(": is not encrypted")[0]
-        for told in mistakes(LOQUA_ENVIRONMENT="production", LIVEKIT_URL="ws://livekit.example")
+        problem.split(": is not encrypted")[0]
+        for problem in mistakes(LOQUA_ENVIRONMENT="production", LIVEKIT_URL="ws://livekit.example")
     ]
     assert sorted(places) == [
         "LIVEKIT_URL",
@@ -320,8 +320,8 @@ def test_production_opens_no_ops_address_to_a_network_without_tls(
 ) -> None:
     """Its token would go there in the open; on loopback, or behind a certificate, it may."""
     write("host.yaml", "ops: {address: 10.0.0.7}")
-    [told] = mistakes(LOQUA_ENVIRONMENT="production")
-    assert told.startswith(
+    [problem] = mistakes(LOQUA_ENVIRONMENT="production")
+    assert problem.startswith(
         "host.yaml: ops.address: is open to a network, without TLS; write ops.tls"
     )
     assert mistakes(LOQUA_ENVIRONMENT="development") == []
@@ -340,7 +340,7 @@ def test_a_certificate_that_cannot_be_served_is_reported_by_its_key(
     one, other = issue(tmp_path / "one"), issue(tmp_path / "other")
     sealed = issue(tmp_path / "sealed", password=b"a password")
     apart = "host.yaml: ops.tls: names no matching certificate and key; write"
-    for tls, told in (
+    for tls, start in (
         ({**one, "key": "/nowhere.key"}, "host.yaml: ops.tls.key: cannot be read: No such file"),
         ({"certificate": one["certificate"]}, "host.yaml: ops.tls.key: is missing; write the PEM"),
         ({**one, "certificate": one["key"]}, apart),
@@ -349,11 +349,11 @@ def test_a_certificate_that_cannot_be_served_is_reported_by_its_key(
     ):
         write("host.yaml", yaml.safe_dump({"ops": {"tls": tls}}))
         [problem] = mistakes()
-        assert problem.startswith(told)
+        assert problem.startswith(start)
 
 
 def test_a_configuration_that_is_not_there_says_so(tmp_path: Path) -> None:
-    """A wrong --config is told by the file that it should have."""
+    """The report on a wrong --config names the missing file."""
     with pytest.raises(ConfigError, match=r"nowhere/host\.yaml: cannot be read: No such file"):
         load_settings(tmp_path / "nowhere", {})
 

@@ -1,4 +1,4 @@
-"""Proxies and trust: honoured by all clients, or refused by name."""
+"""Proxy and certificate variables: honoured by all clients, or refused by name."""
 
 import os
 from collections.abc import Callable
@@ -76,13 +76,13 @@ def test_what_no_proxy_names_is_reached_directly(
 def test_host_and_jobs_keep_the_same_variables() -> None:
     """The host executes itself again with them, and its jobs come from it; once more is no more."""
     given = {"https_proxy": PROXY, "NO_PROXY": "livekit", "SECRET": "hunter2"}
-    kept = safe_environ(given | {"SSL_CERT_FILE": "/ca.pem"})
-    assert {kept[name] for name in ("HTTPS_PROXY", "https_proxy", "WSS_PROXY")} == {PROXY}
-    assert (kept["NO_PROXY"], kept["no_proxy"]) == ("livekit", "livekit")
-    assert kept["SSL_CERT_FILE"] == kept["REQUESTS_CA_BUNDLE"] == "/ca.pem"
-    assert kept["NETRC"] == os.devnull
-    assert "SECRET" not in kept
-    assert safe_environ(kept) == kept
+    safe = safe_environ(given | {"SSL_CERT_FILE": "/ca.pem"})
+    assert {safe[name] for name in ("HTTPS_PROXY", "https_proxy", "WSS_PROXY")} == {PROXY}
+    assert (safe["NO_PROXY"], safe["no_proxy"]) == ("livekit", "livekit")
+    assert safe["SSL_CERT_FILE"] == safe["REQUESTS_CA_BUNDLE"] == "/ca.pem"
+    assert safe["NETRC"] == os.devnull
+    assert "SECRET" not in safe
+    assert safe_environ(safe) == safe
 
 
 def test_livekits_native_client_sees_no_proxy_where_none_is_meant(
@@ -100,7 +100,7 @@ def test_livekits_native_client_sees_no_proxy_where_none_is_meant(
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         ({"HTTPS_PROXY": "http://user:hunter2@proxy:3128"}, "HTTPS_PROXY: contains a password"),
         ({"https_proxy": "http://user:hunter2@proxy:3128"}, "https_proxy: contains a password"),
@@ -115,11 +115,11 @@ def test_livekits_native_client_sees_no_proxy_where_none_is_meant(
     ],
 )
 def test_a_proxy_that_not_all_could_use_is_refused_by_name(
-    mistakes: Mistakes, given: dict[str, str], told: str
+    mistakes: Mistakes, given: dict[str, str], message: str
 ) -> None:
     """Never with its password."""
     [problem] = mistakes(**given)
-    assert problem.startswith(told)
+    assert problem.startswith(message)
     assert "hunter2" not in problem
 
 
@@ -142,13 +142,13 @@ def test_certificates_that_cannot_be_read_are_refused_by_name(
     (tmp_path / "empty").touch()
     (tmp_path / "nonsense").write_text("-----BEGIN CERTIFICATE-----\nx\n")
     for name in ("missing", "empty", "nonsense", "."):
-        [told] = mistakes(SSL_CERT_FILE=str(tmp_path / name))
-        assert told.startswith("SSL_CERT_FILE: ")
+        [problem] = mistakes(SSL_CERT_FILE=str(tmp_path / name))
+        assert problem.startswith("SSL_CERT_FILE: ")
     for name in ("missing", "empty"):
-        [told] = mistakes(SSL_CERT_DIR=str(tmp_path / name))
-        assert told.startswith("SSL_CERT_DIR: ")
-    [told] = mistakes(SSL_CERT_FILE="a\0b")
-    assert told.startswith("SSL_CERT_FILE: ")
+        [problem] = mistakes(SSL_CERT_DIR=str(tmp_path / name))
+        assert problem.startswith("SSL_CERT_DIR: ")
+    [problem] = mistakes(SSL_CERT_FILE="a\0b")
+    assert problem.startswith("SSL_CERT_FILE: ")
 
 
 def test_certificates_that_can_be_read_are_taken(mistakes: Mistakes, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a problem says: words that can be typed where it says."""
+"""Messages of problems, whose remedies can be typed."""
 
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -19,7 +19,7 @@ class SampleLevel(StrEnum):
 
 
 class Phrase(BaseModel):
-    """A phrase, of a model whose author describes nothing."""
+    """A phrase, in a model without descriptions."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -115,7 +115,7 @@ def test_an_operator_is_told_what_can_be_typed(written: dict[str, object], hint:
     merged = HOST | written
     if "api" in written:
         merged["api"] = {"api_base_url": "http://a", **written["api"]}  # type: ignore[dict-item]  # a mapping
-    assert any(told.startswith(hint) for told in hints(HostSettings, merged)), hints(
+    assert any(shown.startswith(hint) for shown in hints(HostSettings, merged)), hints(
         HostSettings, merged
     )
 
@@ -124,12 +124,12 @@ def test_no_mend_is_a_riddle() -> None:
     """Whatever section or word is wrong; a description that has all words tells more than they."""
     everything_wrong = {name: object() for name in HostSettings.model_fields}
     everything_wrong |= {"environment": "production", "tutors": ()}
-    told = hints(HostSettings, everything_wrong) + hints(
+    shown = hints(HostSettings, everything_wrong) + hints(
         TutorSettings, {name: object() for name in TutorSettings.model_fields} | {"name": "x"}
     )
-    for hint in told:
+    for hint in shown:
         assert "none" not in hint.split(": write", 1)[1].split()[:3]
     assert (
         "worker_type: write automatic to join every new room, explicit to be called by agent_name"
-        in told
+        in shown
     )

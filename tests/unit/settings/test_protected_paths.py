@@ -1,4 +1,4 @@
-"""The files with secrets of the host, which jobs must not read."""
+"""The host's files with secrets, which jobs must not read."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""The host's secrets: complete, long enough, and never out by accident."""
+"""The host's secrets: complete, long enough, and never shown."""
 
 import copy
 import pickle
@@ -63,13 +63,13 @@ def test_regions_need_a_ledger_that_they_share(config: Path) -> None:
 
 async def shared(secrets: HostSecrets) -> list[str]:
     """Return the shared secret and the one before, if there is one."""
-    read = await secrets.kept.read(CoreSecret.SHARED_SECRET)
+    read = await secrets.cache.read(CoreSecret.SHARED_SECRET)
     return [value.get_secret_value() for value in read.values()]
 
 
 async def agent_jwt(secrets: HostSecrets) -> str:
     """Return the agent's JWT."""
-    return (await secrets.kept.read(CoreSecret.AGENT_JWT_TOKEN)).current.get_secret_value()
+    return (await secrets.cache.read(CoreSecret.AGENT_JWT_TOKEN)).current.get_secret_value()
 
 
 async def test_all_secrets_of_the_guide_are_read(config: Path) -> None:
@@ -153,7 +153,7 @@ def test_the_ledgers_key_may_be_missing_in_development_only(config: Path) -> Non
 def test_the_ledgers_postgres_is_reached_in_no_open_network(
     config: Path, url: str, problem: str | None
 ) -> None:
-    """In production only to a verified server, but on this machine; its password is not told."""
+    """In production only to a verified server, but on this machine; its password is not shown."""
     environ = GIVEN | {"LEDGER_URL": url, "LOQUA_ENVIRONMENT": "production"}
     if problem is None:
         assert read_secrets(config, environ).ledger.open_url() == url
@@ -195,9 +195,8 @@ def test_granted_secrets_are_given_by_name_and_no_others(config: Path) -> None:
 def test_secrets_show_in_no_text(config: Path) -> None:
     """Neither printing nor formatting gives one away."""
     secrets = read_secrets(config, GIVEN | {"A_KEY": "granted"}, granting("A_KEY"))
-    shown = (
-        f"{secrets} {secrets!r} {secrets.grant(['A_KEY'])!r} {secrets.kept!r} {vars(secrets.kept)}"
-    )
+    cache = secrets.cache
+    shown = f"{secrets} {secrets!r} {secrets.grant(['A_KEY'])!r} {cache!r} {vars(cache)}"
     for value in (*GIVEN.values(), "granted"):
         assert value not in shown.replace("HostSecrets", "").replace("key=", "")
 
@@ -282,7 +281,7 @@ async def test_what_is_granted_is_given_as_it_was_last_seen(config: Path, tmp_pa
     (tmp_path / "A_KEY").write_text("two")
     (tmp_path / "LIVEKIT_API_SECRET").write_text("n" * 32)
     for name in ("A_KEY", "LIVEKIT_API_SECRET"):
-        await secrets.kept.read(name, fresh=True)
+        await secrets.cache.read(name, fresh=True)
     assert dict(granted) == {"A_KEY": "two"}
     assert secrets.livekit() == LiveKitKey(before.key, Sealed("n" * 32))
     assert secrets.livekit_keys() == (secrets.livekit(), before)
@@ -295,7 +294,7 @@ async def test_the_ledgers_key_is_given_as_it_was_last_seen(config: Path, tmp_pa
     place = SecretsSettings.model_validate({"from": "files", "files": {"directory": tmp_path}})
     secrets = read_secrets(config, {}, WantedSecrets(place))
     (tmp_path / "LEDGER_KEY").write_text("another-" * 4)
-    await secrets.kept.read("LEDGER_KEY", fresh=True)
+    await secrets.cache.read("LEDGER_KEY", fresh=True)
     assert secrets.ledger.open_keys() == ["another-" * 4, GIVEN["LEDGER_KEY"]]
 
 

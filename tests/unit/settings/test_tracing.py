@@ -1,4 +1,4 @@
-"""OpenTelemetry's variables, as far as somebody would rely on them in vain."""
+"""OpenTelemetry's variables that the host does not support."""
 
 from collections.abc import Callable
 from pathlib import Path

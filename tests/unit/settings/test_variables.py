@@ -1,4 +1,4 @@
-"""`LOQUA_…` variables: any setting by its keys, two underscores between levels."""
+"""`LOQUA_…` variables: any setting by its keys, with two underscores between levels."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -139,9 +139,9 @@ def test_a_variable_that_sets_nothing_is_a_mistake(
     mistakes: Mistakes, name: str, mistake: str
 ) -> None:
     """Whatever is misspelt in it; what it holds is not shown, for it may be a secret."""
-    [told] = mistakes(**{name: "hunter2"})
-    assert told.startswith(f"{name}: matches no setting; {mistake}")
-    assert "hunter2" not in told
+    [problem] = mistakes(**{name: "hunter2"})
+    assert problem.startswith(f"{name}: matches no setting; {mistake}")
+    assert "hunter2" not in problem
 
 
 def test_a_misspelt_variable_in_dotenv_is_a_mistake_of_that_file(
@@ -178,8 +178,8 @@ def test_variables_that_are_no_settings_are_left_alone(
 
 def test_without_such_a_service_a_port_is_a_misspelt_setting(mistakes: Mistakes) -> None:
     """One underscore does for none of two."""
-    [told] = mistakes(LOQUA_OPS_PORT="9000")
-    assert told == "LOQUA_OPS_PORT: matches no setting; did you mean LOQUA_OPS__PORT?"
+    [problem] = mistakes(LOQUA_OPS_PORT="9000")
+    assert problem == "LOQUA_OPS_PORT: matches no setting; did you mean LOQUA_OPS__PORT?"
 
 
 @pytest.mark.parametrize(
@@ -241,9 +241,9 @@ def test_a_wrong_value_names_the_variable_that_has_it(
     mistakes: Mistakes, name: str, value: str, mistake: str | None
 ) -> None:
     """And what to write; an empty variable counts as not set."""
-    told = mistakes(**{name: value})
-    assert len(told) == (mistake is not None)
-    assert mistake is None or told[0].startswith(mistake)
+    problems = mistakes(**{name: value})
+    assert len(problems) == (mistake is not None)
+    assert mistake is None or problems[0].startswith(mistake)
 
 
 def test_a_missing_address_is_the_guide_s_variable(config: Path, write: Write) -> None:
@@ -263,10 +263,10 @@ def test_variables_files_and_tutors_are_reported_at_once(write: Write, mistakes:
     write("host.yaml", "lessons: [")
     write("environments/development.yaml", "logs: {format: xml}")
     write("tutors/broken.yaml", "a: b: c")
-    told = mistakes(
+    problems = mistakes(
         LOQUA_LESSONS__RECONNECT_TIMEOUT="soon", LOQUA_LESSNS="{}", LIVEKIT_URL="http://x"
     )
-    assert [it.partition(": ")[0] for it in told] == [
+    assert [it.partition(": ")[0] for it in problems] == [
         "LOQUA_LESSNS",
         "host.yaml",
         "LIVEKIT_URL",
@@ -291,9 +291,11 @@ def test_a_secret_in_a_file_is_sent_where_it_belongs(
 ) -> None:
     """Without showing it."""
     write("host.yaml", text)
-    [told] = mistakes()
-    assert told.endswith(f"is not a known key; remove it, and set {secret} where the secrets are")
-    assert "hunter2" not in told
+    [problem] = mistakes()
+    assert problem.endswith(
+        f"is not a known key; remove it, and set {secret} where the secrets are"
+    )
+    assert "hunter2" not in problem
 
 
 def test_no_source_shows_what_is_in_it(config: Path, environ: dict[str, str], write: Write) -> None:

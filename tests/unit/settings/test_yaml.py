@@ -1,4 +1,4 @@
-"""YAML as configuration: JSON's values, text keys, each once."""
+"""YAML as configuration: JSON's values, text keys, no duplicates."""
 
 from pathlib import Path
 
@@ -65,7 +65,7 @@ def test_what_is_not_plain_is_refused_with_its_line(
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
-    """Another encoding is told as such."""
+    """Another encoding is reported as such."""
     file = tmp_path / "file.yaml"
     file.write_bytes("a: ñ".encode("latin-1"))
     _, [problem] = read_yaml(file)

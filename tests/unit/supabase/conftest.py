@@ -1,4 +1,4 @@
-"""A database as Supabase sets one up, with the migrations of config/supabase."""
+"""A database set up like Supabase's, with the migrations of config/supabase."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Who may touch which rows in Supabase, as a real Postgres decides."""
+"""Row-level policies of Supabase, in a real Postgres."""
 
 from typing import LiteralString
 from uuid import uuid4

@@ -30,7 +30,7 @@ HOSTILE = (
 
 @dataclass
 class Exchange:
-    """The API, of which only the token exchange is left: it names the learner of each token."""
+    """The API's token exchange, which names the learner of each token."""
 
     asked: list[str] = field(default_factory=list)
     subject: str | None = None

@@ -1,4 +1,4 @@
-"""The process that jobs are forked from is watched."""
+"""Supervision of the jobs' forkserver."""
 
 import json
 import subprocess

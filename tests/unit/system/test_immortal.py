@@ -1,4 +1,4 @@
-"""Processes go on sharing what existed before a fork, although they use it."""
+"""Immortal objects, whose pages forks keep sharing."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""A version that is installed over the running one is noticed."""
+"""Detection of a newly installed version."""
 
 from importlib import metadata
 
@@ -13,7 +13,7 @@ def test_nothing_is_installed_over_a_host_at_its_start() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "told"),
+    ("found", "reported"),
     [
         pytest.param("9.0.0", "9.0.0", id="another-version"),
         pytest.param(RUNNING, None, id="the-same-again"),
@@ -21,7 +21,7 @@ def test_nothing_is_installed_over_a_host_at_its_start() -> None:
     ],
 )
 def test_the_version_that_is_there_now_counts(
-    monkeypatch: pytest.MonkeyPatch, found: str | None, told: str | None
+    monkeypatch: pytest.MonkeyPatch, found: str | None, reported: str | None
 ) -> None:
     """Jobs would import from it."""
 
@@ -31,4 +31,4 @@ def test_the_version_that_is_there_now_counts(
         return found
 
     monkeypatch.setattr(metadata, "version", version)
-    assert installed_over() == told
+    assert installed_over() == reported

@@ -1,4 +1,4 @@
-"""What a process in a tutor's sandbox can do, and what it cannot."""
+"""The rights of a process in a tutor's sandbox."""
 
 import errno
 import json
@@ -20,22 +20,22 @@ TRY = """
     from loqua_host.system import landlock, sandbox
     from loqua_host.system.sandbox import Sandbox
 
-    told = json.loads(sys.argv[1])
-    if told["version"]:
-        sandbox.landlock_version = landlock.landlock_version = lambda: told["version"]
-    paths = {name: Path(told[name]) for name in ("ledger", "hidden", "other", "temporary")}
+    given = json.loads(sys.argv[1])
+    if given["version"]:
+        sandbox.landlock_version = landlock.landlock_version = lambda: given["version"]
+    paths = {name: Path(given[name]) for name in ("ledger", "hidden", "other", "temporary")}
     Sandbox(
         memory=600,
-        ports=told["ports"] and (told["port"],),
-        processes=told["processes"],
-        writable=tuple(map(Path, told["writable"])),
+        ports=given["ports"] and (given["port"],),
+        processes=given["processes"],
+        writable=tuple(map(Path, given["writable"])),
         hidden=(paths["hidden"],),
         temporary=paths["temporary"],
     ).enter()
 
     def connects():
         with socket.socket() as client:
-            return client.connect_ex(("127.0.0.1", told["port"] + told["beside"]))
+            return client.connect_ex(("127.0.0.1", given["port"] + given["beside"]))
 
     def works_in_its_temporary_directory():
         own = Path(tempfile.mkdtemp())

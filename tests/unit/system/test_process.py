@@ -1,4 +1,4 @@
-"""The host process seals itself before it does anything else."""
+"""Protection of the host process at its start."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Files of the host that jobs, which are its user's, cannot read."""
+"""Files of the host that jobs of the same user cannot read."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Sockets that no path leads to."""
+"""Sockets without a path."""
 
 import socket
 import stat

@@ -1,4 +1,4 @@
-"""Tasks that live as long as a block."""
+"""Background tasks that end with a block."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ SECRET = "what-nobody-may-read"
 
 
 class ManualSleep:
-    """Takes the place of `asyncio.sleep` and takes note of the pauses."""
+    """A replacement of `asyncio.sleep` that records the pauses."""
 
     def __init__(self) -> None:
         self.pauses: list[float] = []

@@ -1,4 +1,4 @@
-"""The process that jobs are forked from comes from the host's, and has nothing of its secrets."""
+"""The process that becomes the jobs' forkserver, without the host's secrets."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def look(protected, sending):
     }})
 
 if __name__ == "__main__":
-    sys.executable = os.path.abspath(__file__)  # what seal executes again is this file
+    sys.executable = os.path.abspath(__file__)  # the file that the host executes again
     restart_with_clean_environ(["run"])
     zygote = fork_zygote(["wave"], ["colorsys"], forget_environment)
     environ = take_startup_environ(["run"])

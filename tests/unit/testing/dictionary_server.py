@@ -1,4 +1,4 @@
-"""An MCP server: a dictionary with one word. It takes a port for HTTP, or uses standard output."""
+"""An MCP server with a one-word dictionary, over HTTP on a given port or standard output."""
 
 import sys
 

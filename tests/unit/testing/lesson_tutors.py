@@ -1,4 +1,4 @@
-"""Tutors of which the kit's tests play lessons."""
+"""Tutors for the kit's tests."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ from loqua_host.testing.voice import ScriptedLLM
 
 
 class Echo(Agent):
-    """Repeats what the learner says; calls a specialist when asked for help."""
+    """A tutor that repeats the learner's words, and calls a specialist when asked for help."""
 
     def __init__(self) -> None:
         super().__init__(instructions="")
@@ -64,7 +64,7 @@ class Echo(Agent):
 
 
 class Shout(Echo):
-    """Repeats it in capitals."""
+    """A tutor that repeats them in capitals."""
 
     async def on_user_turn_completed(
         self,
@@ -76,7 +76,7 @@ class Shout(Echo):
 
 
 class Round(Agent):
-    """Names who speaks, and how many learners there are."""
+    """A tutor that names the speaker and the number of learners."""
 
     def __init__(self) -> None:
         super().__init__(instructions="", llm=None)
@@ -99,7 +99,7 @@ class Round(Agent):
 
 
 class VaryingGreeting(Agent):
-    """Greets in another way from its third lesson on."""
+    """A tutor whose greeting changes from its third lesson on."""
 
     lessons = 0
 
@@ -113,7 +113,7 @@ class VaryingGreeting(Agent):
 
 
 class IgnoresCancellation(Agent):
-    """Does not let itself be cancelled."""
+    """A tutor that ignores cancellation."""
 
     def __init__(self) -> None:
         super().__init__(instructions="", llm=None)
@@ -126,7 +126,7 @@ class IgnoresCancellation(Agent):
 
 
 class Chatter(Agent):
-    """Leaves its words to a language model."""
+    """A tutor with a language model."""
 
     def __init__(self) -> None:
         super().__init__(instructions="Teach.")
@@ -137,14 +137,14 @@ class Chatter(Agent):
 
 
 class OneReplyLLM(ScriptedLLM):
-    """A language model that says one thing."""
+    """A language model with one reply."""
 
     def __init__(self) -> None:
         super().__init__(["Habla el modelo."])
 
 
 class InterruptedModel(Chatter):
-    """Has a model that breaks off once."""
+    """A tutor whose model breaks off once."""
 
     @function_tool
     async def lose_voice(self) -> None:
@@ -159,7 +159,7 @@ class InterruptedModel(Chatter):
 
 
 class SpecialistCallingTutor(Chatter):
-    """Calls a specialist when its model says so."""
+    """A tutor whose model calls a specialist."""
 
     @function_tool
     async def call(self) -> None:
@@ -172,7 +172,7 @@ class SpecialistCallingTutor(Chatter):
 
 
 class Receptionist(Agent):
-    """Hands over to another agent of its own when its model says so."""
+    """A tutor whose model hands over to another agent of its own."""
 
     def __init__(self) -> None:
         super().__init__(instructions="Greet.")
@@ -196,7 +196,7 @@ class Receptionist(Agent):
 
 
 class Translator(Agent):
-    """Looks words up at an MCP server."""
+    """A tutor with an MCP server as a dictionary."""
 
     def __init__(self) -> None:
         server = Path(__file__).with_name("dictionary_server.py")
@@ -212,7 +212,7 @@ class Translator(Agent):
 
 
 class OnlineTranslator(Agent):
-    """Looks words up at an MCP server over HTTP, whose address is in DICTIONARY_URL."""
+    """A tutor with an MCP server over HTTP, at the address in DICTIONARY_URL."""
 
     def __init__(self) -> None:
         server = mcp.MCPServerHTTP(os.environ["DICTIONARY_URL"])
@@ -229,7 +229,7 @@ class OnlineTranslator(Agent):
 
 
 class DrillTutor(Agent):
-    """Drills one topic, and fails on demand."""
+    """A tutor that drills one topic, and fails on demand."""
 
     def __init__(self, topic: str) -> None:
         super().__init__(instructions=f"Drill {topic}.")
@@ -245,7 +245,7 @@ class DrillTutor(Agent):
 
 
 class AskLevel(AgentTask[str]):
-    """Asks for one thing, and is over once it has it."""
+    """A task that asks for one thing and ends with the answer."""
 
     def __init__(self) -> None:
         super().__init__(instructions="Ask for the level.")

@@ -69,7 +69,7 @@ def test_a_command_is_a_step_of_a_script(talk: Talk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "message"),
     [
         ("/leavs", "! 'leavs' is no step; write leaves"),
         ("/api down", "! 'down' is no failure of the API; write `503 for 20 s`"),
@@ -77,10 +77,10 @@ def test_a_command_is_a_step_of_a_script(talk: Talk) -> None:
     ],
     ids=["misspelt", "argument", "expectation"],
 )
-def test_a_mistake_is_one_line_and_the_lesson_goes_on(talk: Talk, line: str, told: str) -> None:
+def test_a_mistake_is_one_line_and_the_lesson_goes_on(talk: Talk, line: str, message: str) -> None:
     """It says what to write."""
     shown = talk(line, "Uno.")
-    assert told in shown
+    assert message in shown
     assert "tutor: Has dicho: Uno." in shown
 
 
@@ -147,7 +147,7 @@ def test_a_saved_file_is_taught_from_at_once(
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         runner.run(teach())
-    told = [line for line in shown if line.startswith(("tutor", "! ", "· reloaded"))]
-    assert told[:3] == ["tutor: Uno.", "· reloaded", "tutor: Dos, por fin."]
-    assert told[3].startswith("! not reloaded: SyntaxError: ")
+    message = [line for line in shown if line.startswith(("tutor", "! ", "· reloaded"))]
+    assert message[:3] == ["tutor: Uno.", "· reloaded", "tutor: Dos, por fin."]
+    assert message[3].startswith("! not reloaded: SyntaxError: ")
     assert shown.count("the lesson has ended: learner_left") == 1

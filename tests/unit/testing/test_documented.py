@@ -1,4 +1,4 @@
-"""What the README for authors shows of the kit runs as it is shown."""
+"""The kit's examples in the README for authors, run as shown."""
 
 import re
 from pathlib import Path

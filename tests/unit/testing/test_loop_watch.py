@@ -1,4 +1,4 @@
-"""What counts as blocking on a machine that is busy with something else."""
+"""Detection of blocking calls on a busy machine."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Agents that somebody wrote for LiveKit alone: with a model for the words, or one for all."""
+"""Agents written for LiveKit alone: with a text model, or with a realtime model."""
 
 from typing import Any
 
@@ -107,7 +107,7 @@ def test_the_learner_who_is_away_is_not_heard(*, realtime: bool) -> None:
 
 @MODELS
 def test_a_specialist_has_the_floor_alone(*, realtime: bool) -> None:
-    """The agent steps aside, and is told how it went."""
+    """The agent gives the floor away, and gets the result."""
     play(
         "SpecialistCallingTutor",
         *(Says("Ayuda."), TutorCalls("grammar-expert"), TutorSays("Bien hecho.")),

@@ -1,4 +1,4 @@
-"""Lessons by script: what an author writes, and what the kit finds."""
+"""Scripted lessons: scripts that authors write, and mistakes that the kit finds."""
 
 import re
 from collections.abc import Callable
@@ -315,8 +315,8 @@ def test_a_hook_that_swallows_cancellation_is_named(
     install(name, STUBBORN.replace("HOOK", hook).replace("PAUSE", pause).replace("NAME", name))
     with pytest.raises(LessonFailedError) as failed:
         play_lesson(LessonScript(tutor=name, steps=(Says("Uno."), StaysSilent(31), KillJob())))
-    told = r"^go_on at .*\.py:\d+ goes on after it was cancelled; let CancelledError through$"
-    assert re.search(told, str(failed.value), re.MULTILINE)
+    message = r"^go_on at .*\.py:\d+ goes on after it was cancelled; let CancelledError through$"
+    assert re.search(message, str(failed.value), re.MULTILINE)
 
 
 def test_an_agent_that_swallows_cancellation_is_named() -> None:

@@ -1,4 +1,4 @@
-"""The kit as pytest loads it: fixtures without a conftest, and lessons in YAML as tests."""
+"""The kit as a pytest plugin: fixtures without a conftest, and lessons in YAML as tests."""
 
 import warnings
 

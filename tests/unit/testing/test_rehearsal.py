@@ -1,4 +1,4 @@
-"""A rehearsal: what is wrong with a tutor's hooks, with file and line."""
+"""A rehearsal: mistakes in a tutor's hooks, with file and line."""
 
 import os
 from collections.abc import Callable

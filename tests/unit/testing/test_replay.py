@@ -1,4 +1,4 @@
-"""A captured lesson: what is kept of it, and the same lesson again with a changed tutor."""
+"""A captured lesson: its contents, and its replay with a changed tutor."""
 
 import stat
 from pathlib import Path

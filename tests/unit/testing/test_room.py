@@ -1,4 +1,4 @@
-"""Scripts in real rooms, as far as they need no server: what is refused, and the host's config/."""
+"""Scripts for real rooms, as far as they need no server."""
 
 from pathlib import Path
 from typing import Any

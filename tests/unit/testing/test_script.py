@@ -1,4 +1,4 @@
-"""Scripts of lessons in YAML: the same model, and every mistake with its remedy."""
+"""Scripts of lessons in YAML: their model, and every mistake with its remedy."""
 
 from contextlib import suppress
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What every tutor must do: each test of the suite finds a tutor that does not."""
+"""The suite for every tutor: each test fails for a tutor that violates its rule."""
 
 from collections.abc import Callable
 from functools import partial

@@ -1,4 +1,4 @@
-"""A worker that does as it is told."""
+"""A fake worker."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from loqua_host.testing.tutors import running_tutor
 
 @dataclass(eq=False)
 class FakeWorker:
-    """A worker that fails as often as it is told to, then serves until it is stopped."""
+    """A worker that fails a set number of times, then serves until it is stopped."""
 
     name: str
     failures: int = 0

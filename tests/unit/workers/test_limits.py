@@ -1,4 +1,4 @@
-"""Processes of tutors that use more than their tutor's file allows."""
+"""Tutors' processes that exceed the limits in their tutor's file."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ GREEDY, MODEST = 7, 8
 
 @dataclass
 class TutorProcesses:
-    """Two processes of a tutor, and what they use."""
+    """Two processes of a tutor, and their resource usage."""
 
     cpu: dict[int, float] = field(default_factory=lambda: {GREEDY: 0.1, MODEST: 0.1})
     memory: dict[int, int] = field(default_factory=lambda: {GREEDY: 3 * 10**8, MODEST: 3 * 10**8})

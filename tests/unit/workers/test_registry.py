@@ -1,4 +1,4 @@
-"""The registry: whose jobs run here and what places are free, while workers come and go."""
+"""The registry: running jobs and free capacity, while workers start and stop."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Processes for jobs that do not get ready are not tried again and again without a pause."""
+"""Retries of processes for jobs that fail to start, with pauses."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ def virtual() -> Iterator[VirtualLoop]:
 
 @pytest.fixture
 def pool(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], bool]], Any]:
-    """Return what makes LiveKit's own pool, whose processes get ready when they are told to."""
+    """Return what makes LiveKit's own pool, whose processes get ready when a test says so."""
 
     def make(gets_ready: Callable[[], bool]) -> Any:
         async def start(pool: Any) -> None:

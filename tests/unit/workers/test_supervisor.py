@@ -1,4 +1,4 @@
-"""The supervisor: each worker is kept running, replaced and stopped for itself."""
+"""The supervisor: each worker is restarted, replaced and stopped independently."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
@@ -21,7 +21,7 @@ LOOP = VirtualLoop
 
 @dataclass
 class SupervisedHost:
-    """A supervisor whose pauses take no time, its registry, and what became of lessons."""
+    """A supervisor without pauses, its registry, and the effects on lessons."""
 
     supervisor: Any
     registry: Any

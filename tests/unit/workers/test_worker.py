@@ -1,4 +1,4 @@
-"""One tutor's worker: what jobs it takes, which process it believes, how it stops."""
+"""One tutor's worker: the jobs that it accepts, the processes that it trusts, its stop."""
 
 import asyncio
 import os
@@ -51,13 +51,13 @@ class FakePool(EventEmitter[str]):
 
 
 class FakeServer:
-    """LiveKit's worker: starts, registers, drains and closes when it is let."""
+    """LiveKit's worker, which starts, registers, drains and closes when a test says so."""
 
     made: "list[FakeServer]"
 
     def __init__(self, **settings: Any) -> None:
         self.settings = settings
-        self.heard: dict[str, Callable[..., None]] = {}
+        self.callbacks: dict[str, Callable[..., None]] = {}
         self.active_jobs: list[Any] = []
         self.draining = asyncio.Event()
         self.closed = asyncio.Event()
@@ -75,15 +75,15 @@ class FakeServer:
 
     def on(self, event: str, callback: Callable[..., None]) -> None:
         """Take a listener."""
-        self.heard[event] = callback
+        self.callbacks[event] = callback
 
     async def run(self) -> None:
         """Start, register, serve until closed."""
         async with self._lock:
             await self.may_start.wait()
-            self.heard["worker_started"]()
+            self.callbacks["worker_started"]()
         os.environ["LIVEKIT_API_SECRET"] = SECRET
-        self.heard["worker_registered"]("AW_1", None)
+        self.callbacks["worker_registered"]("AW_1", None)
         await self.closed.wait()
 
     async def drain(self, timeout: None) -> None:  # noqa: ASYNC109  # LiveKit's signature
@@ -102,7 +102,7 @@ class FakeServer:
 
 @dataclass
 class FakeRequest:
-    """A job that LiveKit offers."""
+    """A job offered by LiveKit."""
 
     id: str = "job"
     answer: str | None = None
@@ -123,7 +123,7 @@ class FakeRequest:
 
 
 class SingleWorkerHost:
-    """A host that hires one worker."""
+    """A host with one worker."""
 
     def __init__(self) -> None:
         self.full = False

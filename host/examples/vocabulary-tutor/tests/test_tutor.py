@@ -27,7 +27,7 @@ FRENCH = {
 
 
 class TestEveryLesson(TutorSuite):
-    """What every tutor must do."""
+    """The test kit's tests of every tutor."""
 
     tutor = "vocabulary"
     says = ("Café.", "Una casa.", "No sé.")

@@ -1,4 +1,4 @@
-"""Processes forked from where jobs are, and so as quick to start, with a socket to the host."""
+"""Processes forked from the jobs' forkserver, each with a socket to the host."""
 
 import multiprocessing
 import socket

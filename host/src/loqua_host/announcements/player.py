@@ -29,15 +29,15 @@ AT_ONCE = 50
 """Rooms at the same time; further ones wait for their turn."""
 
 ENTERING_AT_ONCE = 8
-"""Rooms that are being entered: the first are heard while the last wait for a processor."""
+"""Rooms entered at a time, so that the first announcements play while others wait for a CPU."""
 
 CONNECT_SECONDS = 5.0
 BEGIN_SECONDS = 8.0
-"""How long it may take until somebody in the room hears something."""
+"""Maximum seconds until a participant receives the first audio."""
 
 FRAME_SECONDS = 0.05
 TAIL_SECONDS = 0.3
-"""How long the last sound may take to leave."""
+"""Maximum seconds until the last audio is sent."""
 
 
 def play_for_host(host: socket.socket) -> None:

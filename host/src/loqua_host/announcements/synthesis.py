@@ -1,4 +1,4 @@
-"""The short-lived process that has a sentence spoken by a tutor's voice, for many to hear.
+"""The short-lived process that synthesises a sentence once for all rooms.
 
 It has what a job of that tutor has of the host's, which is the secrets of its engines, and runs no
 code of the tutor's.
@@ -25,7 +25,7 @@ from .messages import MAX_LINE_BYTES, Sound, Wanted
 __all__ = ["synthesise"]
 
 SECONDS = 15.0
-"""How long a sentence may take."""
+"""Maximum seconds to synthesise a sentence."""
 
 
 async def synthesise(wanted: Wanted) -> Sound:

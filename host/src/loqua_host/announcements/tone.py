@@ -1,4 +1,4 @@
-"""The tone that an announcement begins with, and is where there is no voice to say it."""
+"""The tone before an announcement, played alone if no voice is available."""
 
 import math
 from array import array

@@ -1,4 +1,4 @@
-"""`loqua-host check`: what would run, and every mistake at once."""
+"""`loqua-host check`: the tutors that would run, and all mistakes at once."""
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""`loqua-host check --tutor NAME`: what is wrong with one tutor, for its author."""
+"""`loqua-host check --tutor NAME`: the mistakes of one tutor, for its author."""
 
 import asyncio
 import json

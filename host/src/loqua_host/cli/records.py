@@ -1,4 +1,4 @@
-"""`loqua-host records`: undelivered records, and the data that the host keeps of learners."""
+"""`loqua-host records`: undelivered records, and learners' data on this host."""
 
 import json
 from typing import Annotated

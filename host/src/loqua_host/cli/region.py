@@ -1,4 +1,4 @@
-"""`loqua-host region`: which region teaches."""
+"""`loqua-host region`: the active region."""
 
 from datetime import UTC, datetime
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`loqua-host replay`: a captured lesson with the tutor as it is now."""
+"""`loqua-host replay`: a captured lesson, repeated with the current tutor."""
 
 from collections.abc import Mapping
 from pathlib import Path

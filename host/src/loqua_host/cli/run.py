@@ -90,7 +90,7 @@ async def _serve(configuration: Configuration, settings: HostSettings, secrets: 
     )
     report_uncaught()
     signals = Signals(asyncio.Event(), asyncio.Event(), asyncio.Event())
-    _hear(signals)
+    _handle_signals(signals)
     _say_what_jobs_can_do(configuration.protected(settings))
     for problem in configuration.advice(secrets):
         log.warning("config.insecure", where=problem.where, why=problem.what, hint=problem.hint)
@@ -112,7 +112,7 @@ async def _serve(configuration: Configuration, settings: HostSettings, secrets: 
         return int(forkserver.done())
 
 
-def _hear(signals: "Signals") -> None:
+def _handle_signals(signals: "Signals") -> None:
     """Handle signals: SIGTERM or Ctrl-C drains, a second one stops at once, SIGHUP reloads."""
     loop, count_signals = asyncio.get_running_loop(), count()
 

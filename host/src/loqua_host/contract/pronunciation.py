@@ -46,12 +46,12 @@ class _Timed(_Received):
 
     @property
     def start(self) -> float:
-        """When it begins, in seconds since the recording began."""
+        """The start, in seconds since the recording began."""
         return self.offset / _TICKS
 
     @property
     def end(self) -> float:
-        """When it ends."""
+        """The end, in seconds since the recording began."""
         return (self.offset + self.duration) / _TICKS
 
 

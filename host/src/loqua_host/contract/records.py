@@ -43,7 +43,7 @@ Labels = Annotated[tuple[Label, ...], Field(max_length=100)]
 
 
 class Mode(StrEnum):
-    """How much of the Loqua API is available to a lesson, best first."""
+    """The availability of the Loqua API to a lesson, best first."""
 
     FULL = "full"
     CACHE = "cache"

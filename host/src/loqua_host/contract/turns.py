@@ -99,7 +99,7 @@ class Turns(Generic[_Notes]):
         self._turn: Turn[_Notes] | None = None
         self._reply: SpeechHandle | None = None
 
-    def hear(self, message: "ChatMessage", notes: _Notes) -> Turn[_Notes]:
+    def add(self, message: "ChatMessage", notes: _Notes) -> Turn[_Notes]:
         """Add the last message, with the tutor's current notes, and return its turn."""
         turn = Turn(
             message.text_content or "",

@@ -284,7 +284,7 @@ class LoquaApi:
         except RefusedError:
             self._cache.drop(_key(caller))
             raise
-        self._cache.keep(_key(caller), context)
+        self._cache.store(_key(caller), context)
         return context
 
     def _degraded(self, caller: Caller) -> Loaded:

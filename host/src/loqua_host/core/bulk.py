@@ -1,4 +1,4 @@
-"""Items of many callers in one statement: those that wait while one runs go into the next."""
+"""Batching: items of many callers in one statement."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence

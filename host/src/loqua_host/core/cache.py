@@ -30,7 +30,7 @@ class ContextCache(Generic[K]):
         self._clock = clock
         self._entries: OrderedDict[K, _Entry] = OrderedDict()
 
-    def keep(self, key: K, context: LearnerContext) -> None:
+    def store(self, key: K, context: LearnerContext) -> None:
         """Store a fetched context, and evict old ones."""
         self._entries.pop(key, None)
         self._entries[key] = _Entry(context, self._clock.monotonic())

@@ -1,4 +1,4 @@
-"""Keys for one exchange: the API seals the user's token to them (HPKE, RFC 9180).
+"""Ephemeral keys: the API seals a user's token to the key of one exchange (HPKE, RFC 9180).
 
 The agent offers a fresh public key in `HEADER`; an API that takes it answers with
 `"encryption": SCHEME` and, as the encrypted token, the key encapsulation and the ciphertext in

@@ -1,4 +1,4 @@
-"""The core's one reader of JSON: what makes no sense is left out, and nothing else.
+"""The core's one reader of JSON, which drops only the values that make no sense.
 
 Services written in JavaScript and Python send more than RFC 8259 allows: `NaN`, halves of
 characters that a text was cut inside of, bytes of another encoding, a byte order mark.
@@ -18,13 +18,13 @@ __all__ = ["parse_json", "read_model"]
 M = TypeVar("M", bound=BaseModel)
 
 Path = tuple[int | str, ...]
-"""Where a value is within a document: keys and indices, outermost first."""
+"""The path to a value in a document: keys and indices, outermost first."""
 
 DEEPEST = 50
-"""Levels of nesting that are read where a document has too many of them."""
+"""Maximum levels of nesting that are read."""
 
 LONGEST_INTEGER = 20
-"""Characters; Python refuses to read thousands of digits, and no count has more than these."""
+"""Maximum characters of a number. Python refuses thousands of digits; no count needs more."""
 
 _HALF = re.compile(r"[\ud800-\udfff]")
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{}]', re.DOTALL)

@@ -1,4 +1,4 @@
-"""Connections for calls, from pools in which no request was ever cancelled or broken."""
+"""Connection pools without connections on which a request was cancelled or failed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -22,11 +22,11 @@ class _Pool:
 
 
 _HARMLESS = (httpx.HTTPError, ApiError)
-"""What httpx ends a request with itself, and what is the matter with an answer."""
+"""Errors of httpx itself, and of invalid responses."""
 
 
 class Pools:
-    """Lends each call a client; one that something else happened in than httpx foresees goes.
+    """A pool of connections, replaced after a cancelled call or any error other than httpx's own.
 
     A request that is cancelled on its way may keep its slot in httpcore's pool for good
     (https://github.com/encode/httpcore/issues/1093), and a time limit cancels; a client that is

@@ -1,4 +1,4 @@
-"""Times in a response's headers: its date, and how long callers have to wait.
+"""Times in a response's headers: the server's date, and the requested pause.
 
 A value that cannot be read is a reason for caution: the pause is `CAUTION` then.
 """
@@ -12,10 +12,10 @@ from functools import lru_cache
 __all__ = ["CAUTION", "http_date", "server_time", "wait_asked"]
 
 CAUTION = 5.0
-"""Seconds to wait where an answer asks for a pause that cannot be read."""
+"""Seconds to wait if the requested pause cannot be parsed."""
 
 FARTHEST = 2 * 86_400.0
-"""Seconds between two clocks beyond which a `Date` is garbage and no clock that is set wrong."""
+"""Seconds between two clocks beyond which a `Date` is invalid, not from a wrong clock."""
 
 TOO_MANY = 429
 ERROR = 400
@@ -31,7 +31,7 @@ _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 _FIELD = re.compile(r"(x-)?rate-?limit-(remaining|reset(?:-after)?)(-[\w-]+)?", re.ASCII)
 
 Policy = tuple[str | None, str | None]
-"""What is left of a quota, and when it is filled again, as an answer has them."""
+"""The remaining quota, and the time of its reset, as in a response."""
 
 
 def wait_asked(status: int, headers: Mapping[str, str], now: float) -> float | None:

@@ -1,4 +1,4 @@
-"""When a call is made again, and after how long."""
+"""Retries: which calls are repeated, and after which delay."""
 
 from random import Random
 
@@ -7,7 +7,7 @@ from loqua_host.errors import UnreachableError
 __all__ = ["may_repeat", "pause"]
 
 LONGEST = 8.0
-"""Seconds that no pause exceeds."""
+"""Maximum seconds of a pause."""
 
 
 def may_repeat(error: UnreachableError, *, attempt: int, retries: int, repeatable: bool) -> bool:

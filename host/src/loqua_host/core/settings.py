@@ -12,7 +12,7 @@ _FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Access(BaseModel):
-    """Whose JWT authenticates a call, for calls where the API allows both."""
+    """The JWT for a call for which the API accepts either: the user's or the service's."""
 
     model_config = _FROZEN
 
@@ -24,7 +24,7 @@ class Access(BaseModel):
 
 
 class StoreSettings(BaseModel):
-    """Where learners' data is read and written: each operation in one place."""
+    """The store of learners' data for each operation."""
 
     model_config = _FROZEN
 
@@ -58,7 +58,7 @@ class StoreSettings(BaseModel):
 
 
 class BreakerSettings(BaseModel):
-    """When a circuit breaker opens, and for how long."""
+    """The thresholds and durations of circuit breakers."""
 
     model_config = _FROZEN
 
@@ -74,7 +74,7 @@ class BreakerSettings(BaseModel):
 
 
 class CacheLives(BaseModel):
-    """How long parts of a cached context are used, in seconds."""
+    """The lifetimes of the parts of a cached context, in seconds."""
 
     model_config = _FROZEN
 
@@ -99,7 +99,7 @@ class CacheLives(BaseModel):
 
 
 class CoreSettings(BaseModel):
-    """How to call the Loqua API, and what to do when it does not respond."""
+    """The settings of calls to the Loqua API, and of degradation."""
 
     model_config = _FROZEN
 

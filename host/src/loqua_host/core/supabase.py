@@ -1,4 +1,4 @@
-"""Learners' data in Supabase: a transport that answers from its database as the API would.
+"""A transport that reads and writes learners' data in Supabase, in the API's terms.
 
 Contexts and progress are read and written as the role `authenticated` with the claims of the
 learner's JWT, so that the database's policies decide which rows that is; session records as
@@ -77,7 +77,7 @@ async def open_supabase(
 
 
 class SupabaseTransport:
-    """Answers calls from the database.
+    """Answer calls from the database.
 
     Args:
         pool: Its connections, in autocommit mode.

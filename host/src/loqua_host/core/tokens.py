@@ -1,4 +1,4 @@
-"""User tokens as pure logic: decryption, JWT shape, claims, and how long one is good.
+"""User tokens as pure logic: decryption, JWT format, claims, lifetime.
 
 The API encrypts a user's JWT with AES-256-CBC and sends `{iv_hex}:{data_hex}`; the key is the
 shared secret, padded with zero bytes or cut to 32. The JWT's signature is the API's to check.
@@ -40,7 +40,7 @@ BLOCK_BYTES = 16
 
 
 class TokenCause(StrEnum):
-    """Why an exchanged token cannot be used."""
+    """The reason why an exchanged token cannot be used."""
 
     MALFORMED = "malformed_token"
     NOT_HEXADECIMAL = "not_hexadecimal"
@@ -54,7 +54,7 @@ class TokenCause(StrEnum):
 
 
 OF_ANOTHER_SECRET = frozenset({TokenCause.WRONG_SECRET, TokenCause.NOT_A_JWT})
-"""What it looks like to decrypt with another secret than was encrypted with."""
+"""Symptoms of decryption with a wrong secret."""
 
 _REMEDIES = {
     TokenCause.MALFORMED: "the encrypted token must be {iv_hex}:{data_hex} with exactly one ':'; "

@@ -1,4 +1,4 @@
-"""One request and its answer: from the API, over a connection of the pools."""
+"""One HTTP request and its response, over a pooled connection."""
 
 import asyncio
 from contextlib import aclosing
@@ -19,7 +19,7 @@ from .wire import Answer, Request
 __all__ = ["HttpTransport", "RequestTrace", "Transport"]
 
 LONGEST_BODY = 1 << 20
-"""Bytes of an answer beyond which it is garbage."""
+"""Maximum bytes of a valid response."""
 
 
 @dataclass(slots=True)
@@ -41,7 +41,7 @@ class RequestTrace:
 
 
 _CONNECTING = ("connect_tcp.started", "start_tls.started", "setup_socks5_connection.started")
-"""What a transport does before it sends; to a proxy it has sent something else before."""
+"""Events before a request is sent; to a proxy, the transport has already sent CONNECT."""
 
 
 class Transport(Protocol):
@@ -64,7 +64,7 @@ class Transport(Protocol):
 
 
 class HttpTransport:
-    """Makes one round trip at a time for each caller.
+    """Send one request at a time for each caller.
 
     Args:
         pools: Where its connections are.

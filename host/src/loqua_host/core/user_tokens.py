@@ -1,4 +1,4 @@
-"""User tokens while lessons need them: exchanged once, shared, refreshed ahead, forgotten."""
+"""User tokens of running lessons: exchanged once, shared, refreshed in time, then deleted."""
 
 import asyncio
 from contextlib import ExitStack

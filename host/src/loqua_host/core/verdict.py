@@ -1,4 +1,4 @@
-"""The meaning of an error response: an error of the API, or of a proxy before it.
+"""Classification of error responses: from the API, or from a proxy before it.
 
 A status alone is no verdict: ingresses, firewalls and web servers answer 404 or 403 for an API
 that is not there. The API's own errors have the guide's body, `{"error": {"code": "…"}}`.
@@ -39,7 +39,7 @@ _HINTS = {
     ("user-token", 404): "the API does not know this user_id: let learners enter with a token of "
     "the same API's /rooms/join",
 }
-"""What the guide's troubleshooting list says to do, by endpoint and status."""
+"""Hints from the guide's troubleshooting list, by endpoint and status."""
 
 _NOT_THE_API = (
     "without the error body of the Loqua API, so a proxy or load balancer may have answered in "
@@ -74,7 +74,7 @@ class ErrorDetails:
 
 
 class Prematurity(Enum):
-    """Whether a token that was refused is only not valid yet."""
+    """The certainty that a refused token is only not valid yet."""
 
     STATED = "stated"
     POSSIBLE = "possible"

@@ -1,4 +1,4 @@
-"""Which version of the API is spoken, and what it says of the version's end."""
+"""Negotiation of the API's version, and announcements of its end."""
 
 import re
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ OFFERED = "api-supported-versions"
 """The answer header in which the API names the versions it offers."""
 
 SPOKEN: Final = ("v2", "v1")
-"""The versions that this client has the requests of, best first."""
+"""The versions that this client supports, best first."""
 
 YEAR_10000 = 253_402_300_800
 """Seconds since 1970 at which `datetime` ends."""
@@ -52,7 +52,7 @@ class VersionStatus:
 
 
 class Versions:
-    """Starts with the oldest version spoken and moves to the best that both sides speak."""
+    """The API's versions: start with the oldest, then use the newest that both sides support."""
 
     def __init__(self, spoken: tuple[str, ...] = ("v1",)) -> None:
         self.spoken = spoken

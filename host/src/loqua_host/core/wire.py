@@ -1,4 +1,4 @@
-"""The API's requests and answers: camelCase begins and ends here.
+"""The API's requests and responses: conversion from and to camelCase.
 
 What is sent is checked before it is sent; what is answered is checked before it is believed.
 """
@@ -72,7 +72,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Request(Generic[T]):
-    """A call to make: what goes out, and how to read what comes back.
+    """A call to make: its request, and the parser of its response.
 
     Attributes:
         path: Below `/api/{version}/agent`.
@@ -180,13 +180,13 @@ class _HealthAnswer(BaseModel):
 
     @property
     def trouble(self) -> str:
-        """What the API says of itself, if that is trouble."""
+        """The API's own report of trouble, if there is one."""
         status = self.status.strip().lower() if isinstance(self.status, str) else ""
         return "" if status in _WELL else status[:40]
 
 
 _WELL = frozenset({"", "healthy", "ok", "up", "pass", "degraded", "warn"})
-"""What services that work say of themselves at a health check."""
+"""Health statuses of working services."""
 
 
 class _ContextAnswer(LearnerContext):

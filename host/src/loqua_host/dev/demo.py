@@ -1,8 +1,8 @@
 """`loqua-host demo`: the production host with local services and synthetic learners.
 
-Three synthetic learners enter three rooms: one is met by the automatic tutor, one has a token
-that names the pronunciation specialist, and into the third's room, where the automatic tutor
-serves, the grammar specialist is called by CreateDispatch.
+Three synthetic learners enter three rooms. The automatically dispatched tutor joins the first. The
+second has a token that names the pronunciation specialist. The third has the automatic tutor, and
+the grammar specialist is called by CreateDispatch.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from .learner import Line, Script, SyntheticLearner, synthesise_line
 from .parts import (
     RECONNECT_TIMEOUT,
     Parts,
-    kept_environ,
+    inherited_environ,
     local_parts,
     run_child,
     write_config,
@@ -137,7 +137,7 @@ async def _prepare(
     config: Path, written: Path, parts: Parts, say: Say
 ) -> tuple[dict[str, str], tuple[TutorSettings, ...]]:
     """Drop tutors that cannot run; return the host's environment and the other tutors."""
-    environ = kept_environ() | parts.environ
+    environ = inherited_environ() | parts.environ
     given = read_environ(config, {**os.environ, "LOQUA_ENVIRONMENT": Environment.DEVELOPMENT})
     tutors = await choose_tutors(written, environ, given)
     for name, why in tutors.left_out.items():
@@ -173,7 +173,7 @@ def playable(tutors: Sequence[TutorSettings]) -> list[ScriptedLesson]:
 @asynccontextmanager
 async def run_host_process(config: Path, parts: Parts, say: Say) -> AsyncIterator[HostLog]:
     """Run `loqua-host run` for as long as the block lasts and give its log."""
-    environ = kept_environ() | parts.environ
+    environ = inherited_environ() | parts.environ
     command = (sys.executable, "-m", "loqua_host", "run", "--config", str(config))
     log = HostLog(say)
     async with (

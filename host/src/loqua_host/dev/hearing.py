@@ -1,4 +1,4 @@
-"""The sounds and texts of a lesson as a learner receives them; no audio, no network."""
+"""A lesson's audio and transcripts as a learner receives them; without audio or network."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ LEARNER = "learner"
 """The learner's name as a speaker; every other speaker is a tutor."""
 
 EndedBy = Literal["learner", "tutor", "timeout"]
-"""Who ended the lesson: the learner after the last reply, the tutor by going, or the limit."""
+"""The end of the lesson: the learner after the last reply, the tutor's departure, or the limit."""
 
 # Speech is one stretch of sound across the stops inside words, which are shorter than this.
 WORD_STOP = 0.2
@@ -37,7 +37,7 @@ class Spoke:
 
 @dataclass(frozen=True, slots=True)
 class LessonHeard:
-    """A lesson from the learner's side: who said what, and who was audible when.
+    """A lesson from the learner's side: the transcript, and who was audible when.
 
     Attributes:
         transcript: Segments in the order of their arrival, as the tutor published them.
@@ -91,7 +91,7 @@ class LessonHeard:
 
 @dataclass(slots=True)
 class Hearing:
-    """The received sounds and texts; decides when it is the learner's turn to speak.
+    """The received audio and text; determines when it is the learner's turn to speak.
 
     Args:
         on_heard: Takes each segment of the transcript as it is finished.

@@ -39,7 +39,7 @@ BUSY = frozenset({"initializing", "thinking", "speaking"})  # livekit.agents' Ag
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What the learner says in one turn, after `pause` seconds of thought."""
+    """A line of the learner, spoken after `pause` seconds."""
 
     text: str
     language: str
@@ -54,7 +54,7 @@ class Script:
 
 
 Speak = Callable[[Line], Awaitable[bytes]]
-"""Gives a line as sound: PCM, 16-bit little-endian mono, 24 kHz."""
+"""A function that synthesises a line as PCM: 16-bit little-endian mono, 24 kHz."""
 
 
 async def synthesise_line(base_url: str, text: str, voice: str, *, model: str = "pico") -> bytes:
@@ -148,7 +148,7 @@ class SyntheticLearner:
 
 
 class LearnerInRoom:
-    """One lesson in one room: receives sound and text, speaks, and decides when to speak."""
+    """A learner in one room: receive audio and text, and speak in turn."""
 
     def __init__(
         self, room: rtc.Room, hearing: Hearing, tasks: asyncio.TaskGroup, began: float

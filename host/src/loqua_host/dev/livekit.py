@@ -1,4 +1,4 @@
-"""A real LiveKit server on loopback, for as long as a demo or a test session lasts."""
+"""A LiveKit server on loopback for a demo or a test session."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ class LiveKitServer:
 
 
 class _PortTakenError(LiveKitUnavailableError):
-    """Somebody took the port between its choice and the server's start."""
+    """Another process took the port between its choice and the server's start."""
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Where the LiveKit server's program comes from: PATH, the cache, or a build with Go.
+"""The search for the LiveKit server's binary: PATH, the cache, or a build with Go.
 
 Run as a module, it builds the program if there is none, ahead of those who need it.
 """
@@ -28,7 +28,7 @@ GO_NEEDED = (1, 26)
 MODULE = f"github.com/livekit/livekit-server/cmd/server@{VERSION}"
 
 Say = Callable[[str], None]
-"""Takes one progress line, for people, about whatever takes longer than a second."""
+"""A function that shows a progress line about steps longer than a second."""
 
 
 class LiveKitUnavailableError(LoquaError):

@@ -1,4 +1,4 @@
-"""Local parts for a host: LiveKit, a Loqua API and speech, for as long as a block lasts."""
+"""Local services for a host: LiveKit, a Loqua API and speech."""
 
 import asyncio
 import json
@@ -28,14 +28,14 @@ from .livekit import LiveKitServer, run_livekit
 __all__ = [
     "RECONNECT_TIMEOUT",
     "Parts",
-    "kept_environ",
+    "inherited_environ",
     "local_parts",
     "run_child",
     "run_speech",
     "write_config",
 ]
 
-KEPT = ("PATH", "HOME", "LANG", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR", "TMPDIR", "VIRTUAL_ENV")
+INHERITED = ("PATH", "HOME", "LANG", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR", "TMPDIR", "VIRTUAL_ENV")
 
 Say = Callable[[str], None]
 
@@ -45,10 +45,10 @@ RECONNECT_TIMEOUT = 2.0
 """Seconds that a lesson waits for a synthetic learner who left, and who never comes back."""
 
 DRAIN_TIMEOUT = 2.0
-"""Seconds that lessons go on for after Ctrl-C."""
+"""Seconds for which lessons continue after Ctrl-C."""
 
 MAX_LESSONS = 10
-"""Few lessons, which go on beside whatever else a developer's machine does."""
+"""A few lessons, so that a developer's machine stays usable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +159,9 @@ def _use_local_scorer(tutors: Path, url: str) -> None:
             file.write_text(yaml.safe_dump(tutor, allow_unicode=True), "utf-8")
 
 
-def kept_environ() -> dict[str, str]:
+def inherited_environ() -> dict[str, str]:
     """Return what a host's process gets of this one's environment."""
-    return {name: os.environ[name] for name in KEPT if name in os.environ}
+    return {name: os.environ[name] for name in INHERITED if name in os.environ}
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Ports for servers that must know theirs before they start."""
+"""Free ports for servers that must know theirs before they start."""
 
 import secrets
 import socket

@@ -1,4 +1,4 @@
-"""A real Postgres server of one's own, for as long as a test session or a bench lasts."""
+"""A Postgres server for a test session or a bench."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Which of config's tutors the demo can run: the sound ones whose variables are set."""
+"""The choice of the tutors that the demo can run."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field

@@ -13,7 +13,7 @@ from loqua_host.contract.display import TOPIC_BODIES
 __all__ = ["DECLARATIONS", "render_declarations"]
 
 DECLARATIONS: Final = Path(__file__).parents[1] / "typescript/lesson-topics.d.ts"
-"""Where they are."""
+"""The file with the declarations."""
 
 _HEAD = """\
 // What a page shows of a lesson: the JSON of the text streams that loqua-host sends to its learner.

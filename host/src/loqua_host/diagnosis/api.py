@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 NOBODY: Final = "00000000-0000-0000-0000-000000000000"
-"""A user id that no learner has; asked for, an API that takes the agent's JWT says 404."""
+"""A user id that no learner has: an API that accepts the agent's JWT answers 404."""
 
 NO_LEARNER: Final = "pass --learner with the user id of a learner kept for tests"
 
@@ -65,7 +65,7 @@ class ApiResponse:
 
 @dataclass(slots=True)
 class RecordingTransport(httpx.AsyncBaseTransport):
-    """Carries requests, and keeps the headers of the last answer."""
+    """Send requests, and keep the headers of the last response."""
 
     inner: httpx.AsyncBaseTransport
     headers: dict[str, str] = field(default_factory=dict)

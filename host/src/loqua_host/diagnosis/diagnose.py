@@ -35,7 +35,7 @@ async def diagnose(
     """
     return await _side_by_side(
         [
-            examine_api(settings, secrets.kept, learner, now),
+            examine_api(settings, secrets.cache, learner, now),
             _examine_rooms(settings, secrets, now),
             examine_engines(settings, secrets.grant),
             examine_disk(settings.ledger.path, secrets.ledger),

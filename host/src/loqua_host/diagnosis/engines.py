@@ -1,4 +1,4 @@
-"""The engines' endpoints, asked for their list of models."""
+"""Checks of the engines' endpoints by their lists of models."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final

@@ -18,7 +18,7 @@ __all__ = [
 ]
 
 LIMIT = 10.0
-"""Seconds that a check may take, where it has no other limit."""
+"""Maximum seconds of a check without a limit of its own."""
 
 
 class CheckState(StrEnum):
@@ -45,7 +45,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A check that was made, or not: its name, its verdict, and the seconds it took."""
+    """A check with its name, verdict and duration in seconds; a check may be skipped."""
 
     name: str
     verdict: Verdict

@@ -1,4 +1,4 @@
-"""A job's process, started as a host starts them, that reaches this one as it would the host."""
+"""A check that starts a process as a host starts its jobs, and connects it."""
 
 from loqua_host.errors import ConfigError, LinkError
 from loqua_host.link.probe import JobProbe

@@ -1,4 +1,4 @@
-"""LiveKit, tried as a lesson uses it: a worker, a job, a room, two participants, sound.
+"""Checks of LiveKit as a lesson uses it: worker, job, room, two participants, audio.
 
 All of it happens in a room of its own that names its agent, so that no tutor is called there.
 """
@@ -50,7 +50,7 @@ PORTS = "open LiveKit's UDP ports (rtc.udp_port or rtc.port_range_*), and check 
 AGENTS = "check that LIVEKIT_URL is a LiveKit server that has agents, and see its log"
 
 ROOMS_API = "LiveKit: rooms API"
-"""The check without which nothing can be said of rooms."""
+"""The check that all checks of rooms require."""
 
 MEDIA_SECONDS = 30.0
 """LiveKit's client gives a connection up after 15 s."""
@@ -61,7 +61,7 @@ JOIN_SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True)
 class MediaPath:
-    """The way that sound takes: a protocol such as `udp`, a kind such as `HOST` or `RELAY`."""
+    """The path of audio: a protocol such as `udp`, a kind such as `HOST` or `RELAY`."""
 
     protocol: str
     kind: str

@@ -1,4 +1,4 @@
-"""This machine: the host that may run on it, the ledger and its disk."""
+"""Checks of this machine: a running host, the ledger and its disk."""
 
 import asyncio
 import re
@@ -38,7 +38,7 @@ DISK_FREE: Final = 0.10
 """The share of the disk below which the alert DiskLow fires."""
 
 JOBS: Final = "job processes"
-"""What a host calls its own trial of them at `/health`."""
+"""The name of the host's own check at `/health`."""
 
 NO_HOST: Final = "no host answers at the address of `ops:`"
 

@@ -1,4 +1,4 @@
-"""The port that a host would listen at: whether it is free."""
+"""Checks of the host's port: whether it is free."""
 
 import errno
 import socket

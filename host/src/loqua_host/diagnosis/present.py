@@ -19,7 +19,7 @@ from .livekit import open_livekit, throwaway_room
 __all__ = ["Present", "examine_present", "judge_answers", "judge_learners", "judge_names"]
 
 ROOMS = 50
-"""Rooms that are looked into."""
+"""Maximum rooms to check."""
 
 ANSWER_SECONDS = 3.0
 """LiveKit offers a job within 150 ms; an agent takes a second to enter."""

@@ -1,4 +1,4 @@
-"""Whether an address can be reached: its name, its port, its certificate, its clock."""
+"""Checks of an address: its name, port, certificate and clock."""
 
 import asyncio
 import socket
@@ -21,10 +21,10 @@ ENCRYPTED = frozenset({"https", "wss"})
 
 DAY = 86_400.0
 CERTIFICATE_DAYS = 7
-"""Days left to a certificate from which somebody should renew it."""
+"""Days before its expiry at which a certificate should be renewed."""
 
 SKEW_SECONDS = 30.0
-"""LiveKit takes no token that is from more than a minute ahead of its clock."""
+"""LiveKit refuses tokens from more than a minute ahead of its clock."""
 
 FIREWALL = "see whether a firewall drops it, here or there"
 

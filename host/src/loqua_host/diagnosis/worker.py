@@ -1,4 +1,4 @@
-"""A worker for one job, spoken by hand: LiveKit's own one would start processes and servers.
+"""A minimal worker for one job, without the processes and servers of LiveKit's own.
 
 Protocol: https://github.com/livekit/protocol/blob/main/protobufs/livekit_agent.proto
 """
@@ -44,7 +44,7 @@ async def register(
             http.ws_connect(f"{url.rstrip('/')}/agent") as socket,
         ):
             await socket.send_bytes(agent.WorkerMessage(register=registration).SerializeToString())
-            await _heard(socket, "register")
+            await _receive(socket, "register")
             yield socket
     except aiohttp.WSServerHandshakeError as error:
         raise WorkerError(f"LiveKit answered {error.status} at {url}/agent") from None
@@ -58,15 +58,15 @@ async def take_job(socket: aiohttp.ClientWebSocketResponse) -> agent.JobAssignme
     Raises:
         WorkerError: LiveKit ended the connection.
     """
-    offered = await _heard(socket, "availability")
+    offered = await _receive(socket, "availability")
     answer = agent.AvailabilityResponse(
         job_id=offered.availability.job.id, available=True, participant_identity=IDENTITY
     )
     await socket.send_bytes(agent.WorkerMessage(availability=answer).SerializeToString())
-    return (await _heard(socket, "assignment")).assignment
+    return (await _receive(socket, "assignment")).assignment
 
 
-async def _heard(socket: aiohttp.ClientWebSocketResponse, field: Field) -> agent.ServerMessage:
+async def _receive(socket: aiohttp.ClientWebSocketResponse, field: Field) -> agent.ServerMessage:
     async for frame in socket:
         if frame.type is aiohttp.WSMsgType.BINARY:
             message = agent.ServerMessage.FromString(frame.data)

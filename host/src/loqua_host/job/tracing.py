@@ -18,7 +18,7 @@ from loqua_host.link.spans import LONGEST_TEXT, MAX_SPANS, JobSpan, JobSpanEvent
 
 __all__ = ["SpanBuffer"]
 
-KEPT: Final = 2048
+MAX_BUFFERED: Final = 2048
 """Maximum of buffered spans; the oldest are dropped first."""
 
 LIMITS: Final = SpanLimits(
@@ -38,7 +38,7 @@ class SpanBuffer(SpanProcessor):
     """Buffer ended spans until they are drained."""
 
     def __init__(self) -> None:
-        self._ended: deque[ReadableSpan] = deque(maxlen=KEPT)
+        self._ended: deque[ReadableSpan] = deque(maxlen=MAX_BUFFERED)
         self._job = 0
 
     def collect(self) -> None:

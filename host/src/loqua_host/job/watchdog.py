@@ -85,16 +85,16 @@ class Watchdog:
     def _on_alarm(self, _signal: int, frame: FrameType | None) -> None:
         """Interrupt the tutor's code, and nothing else that blocks the loop."""
         if self._author.stack(frame):
-            self._tell(frame)
+            self._report(frame)
             raise BlockedError(f"kept the event loop for {self._limit:g} s; {HINT}")
 
     def _look(self, main: int, over: threading.Event) -> None:
         """Report, in a separate thread, blocking code that no signal can interrupt."""
         while not over.wait(BEAT_SECONDS):
             if self._monotonic() - self._beat_at > self._limit + AGAIN_SECONDS:
-                self._tell(sys._current_frames().get(main))  # noqa: SLF001  # as faulthandler does
+                self._report(sys._current_frames().get(main))  # noqa: SLF001  # as faulthandler does
 
-    def _tell(self, frame: FrameType | None) -> None:
+    def _report(self, frame: FrameType | None) -> None:
         if self._reported or not (stack := self._author.stack(frame)):
             return
         self._reported = True

@@ -1,4 +1,4 @@
-"""The capture of a lesson's link: what is kept of its messages, and when."""
+"""The capture of a lesson's link: which parts of its messages are stored, and when."""
 
 import asyncio
 import re
@@ -33,7 +33,7 @@ __all__ = ["REDACTED", "Capture", "captured"]
 log = structlog.get_logger()
 
 REDACTED: Final = "[…]"
-"""What stands for something that would tell who the learner is."""
+"""The replacement of anything that identifies the learner."""
 
 NOBODY: Final = Learner(user_id="learner", identity="learner")
 
@@ -41,11 +41,11 @@ TELLING: Final = r"\S+@\S+|\d[\d ./-]{3,}\d"
 """An address, or a number of five digits and more, such as one of a telephone."""
 
 MOST_MESSAGES: Final = 5000
-"""Messages of one job, more than of any lesson."""
+"""Maximum messages of one job; no lesson has as many."""
 
 
 class Capture:
-    """Keep what a replay needs of a link's messages, without what tells who the learner is.
+    """Store the messages of a link that a replay needs, without identifying the learner.
 
     Ids, attributes, secrets, the tutor's state and the words of other learners are left out. In
     what is said, the learner's name, addresses and long numbers are replaced.
@@ -65,32 +65,34 @@ class Capture:
 
     def note(self, message: BaseModel) -> None:
         """Keep a message of either direction, if a replay needs it."""
-        kept = self._redacted(message)
-        if kept is not None and len(self.messages) < MOST_MESSAGES:
-            self.messages.append(CapturedMessage(at=self._clock() - self._began, message=kept))
+        redacted = self._redacted(message)
+        if redacted is not None and len(self.messages) < MOST_MESSAGES:
+            self.messages.append(CapturedMessage(at=self._clock() - self._began, message=redacted))
 
     def _redacted(self, message: BaseModel) -> FromJob | ToJob | None:
-        kept: FromJob | ToJob | None = None
+        redacted: FromJob | ToJob | None = None
         match message:
             case Welcome():
-                kept = self._welcome(message)
+                redacted = self._welcome(message)
             case Checkpoint(turns=turns, seconds=seconds, progress=progress):
-                kept = Checkpoint(seconds=seconds, progress=progress, turns=self._new(turns))
+                redacted = Checkpoint(seconds=seconds, progress=progress, turns=self._new(turns))
             case CallSpecialist(agent_name=name, request=request):
                 texts = {
                     "focus": self._text(request.focus),
                     "words": [*map(self._text, request.words)],
                 }
-                kept = CallSpecialist(agent_name=name, request=HandoffRequest.model_validate(texts))
+                redacted = CallSpecialist(
+                    agent_name=name, request=HandoffRequest.model_validate(texts)
+                )
             case HandedBack(handback=handback):
-                kept = HandedBack(handback=Handback(outcome=handback.outcome))
+                redacted = HandedBack(handback=Handback(outcome=handback.outcome))
             case Returned():
-                kept = Returned(learner=NOBODY)
+                redacted = Returned(learner=NOBODY)
             case Finish(ending=ending, report=report, turns=turns):
                 final = LessonReport(progress=report.progress if report else None)
                 ending = Ending(reason=self._text(ending.reason), seconds=ending.seconds)
-                kept = Finish(ending=ending, report=final, turns=self._new(turns))
-        return kept
+                redacted = Finish(ending=ending, report=final, turns=self._new(turns))
+        return redacted
 
     def _welcome(self, message: Welcome) -> Welcome:
         self._known = message.turns

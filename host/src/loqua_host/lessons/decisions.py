@@ -97,7 +97,7 @@ class AbsentLearner:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A tutor's call to a specialist: for which learner, and since when (monotonic seconds).
+    """A tutor's call to a specialist: the learner, and the time of the call (monotonic seconds).
 
     Attributes:
         due: Whether it must be dispatched: not if an earlier job did, or its lesson has started.

@@ -11,7 +11,7 @@ LEAST_SECONDS = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """Why a worker drains, and its deadline.
+    """The reason for which a worker drains, and its deadline.
 
     Attributes:
         reason: The reason for which its lessons end, such as `host_stopping`.

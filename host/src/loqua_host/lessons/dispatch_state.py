@@ -124,7 +124,7 @@ class DispatchState:
         self.standby = False
         self._taught: dict[str, tuple[str, str]] = {}
         self._called: dict[tuple[str, str], _Called] = {}
-        self._meant: dict[str, tuple[str, str]] = {}
+        self._targets: dict[str, tuple[str, str]] = {}
         self._lost: dict[tuple[str, str], _Lost] = {}
         self._settled: set[tuple[str, str, str]] = set()
         self._interrupted: dict[str, Interrupted] = {}
@@ -182,7 +182,7 @@ class DispatchState:
         self._refused.discard((job.room, job.tutor))
         call = self._called.get((job.room, job.tutor))
         if call is not None and call.identity is not None and self._lasts(call):
-            self._meant[job.job_id] = (job.room, call.identity)
+            self._targets[job.job_id] = (job.room, call.identity)
         self._called[job.room, job.tutor] = _Called(self._monotonic(), None, job.job_id)
 
     def on_ended(self, job: JobRef) -> bool:
@@ -339,9 +339,9 @@ class DispatchState:
             if where == room and self._lasts(call)
         )
 
-    def meant(self, job: JobRef) -> str | None:
+    def target_of(self, job: JobRef) -> str | None:
         """Return the identity of the learner for whom this host dispatched the job."""
-        _, identity = self._meant.get(job.job_id, (job.room, None))
+        _, identity = self._targets.get(job.job_id, (job.room, None))
         return identity
 
     def awaited(self) -> list[str]:
@@ -382,14 +382,14 @@ class DispatchState:
         self._settled = {refusal for refusal in self._settled if refusal[0] in known}
         self._refused = {refusal for refusal in self._refused if refusal[0] in known}
         self._over = {job: room for job, room in self._over.items() if room in known}
-        self._meant = {job: meant for job, meant in self._meant.items() if meant[0] in known}
+        self._targets = {job: target for job, target in self._targets.items() if target[0] in known}
         self._lost = {where: lost for where, lost in self._lost.items() if where[0] in known}
 
     def _arrived(self, job: JobRef) -> None:
         call = self._called.get((job.room, job.tutor))
         if call is not None and call.job in {None, job.job_id}:  # else another job is pending
             del self._called[job.room, job.tutor]
-        self._meant.pop(job.job_id, None)
+        self._targets.pop(job.job_id, None)
 
     def _lasts(self, call: _Called) -> bool:
         return self._monotonic() - call.at < (JOIN_SECONDS if call.job else CALL_SECONDS)

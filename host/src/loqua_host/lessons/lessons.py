@@ -41,7 +41,7 @@ from .prefetcher import Prefetcher
 from .prepared_lesson import PreparedLesson, new_lesson, prepare
 from .refusals import Refusals
 from .services import Services
-from .stored_state import engines_used, kept_ending
+from .stored_state import engines_used, saved_ending
 from .welcome import language_of, welcome
 
 __all__ = ["Lessons"]
@@ -51,7 +51,7 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 0.5
-"""Seconds between two looks at whether the ledger still responds."""
+"""Seconds between two checks of the ledger's response."""
 
 
 class Lessons:
@@ -144,20 +144,20 @@ class Lessons:
             return
         await self._teach(lesson, prepared)
 
-    async def _learner_of(self, job: JobRef, seen: str) -> str:
+    async def _learner_of(self, job: JobRef, reported: str) -> str:
         """Return the learner that a job was dispatched for, unless they have left meanwhile.
 
         Raises:
             LedgerError: If the ledger is unreachable.
             RoomsError: If LiveKit does not list the participants.
         """
-        meant = self._dispatch_state.meant(job)
-        if meant is not None and meant != seen:
+        target = self._dispatch_state.target_of(job)
+        if target is not None and target != reported:
             inside = {one.identity for one in await self._rooms.participants(job.room)}
-            meant = meant if meant in inside else None
-        return meant or await self._choose(job, seen)
+            target = target if target in inside else None
+        return target or await self._choose(job, reported)
 
-    async def _choose(self, job: JobRef, seen: str) -> str:
+    async def _choose(self, job: JobRef, reported: str) -> str:
         """Return the learner of a job that this host did not dispatch: usually the one it sees.
 
         If that learner's lesson is over and another's is not, another host has dispatched the job
@@ -171,9 +171,9 @@ class Lessons:
         closed_entries = self._dispatch_state.closed_entries(job.room) | recorded
         over = {entry for entry, tutor in closed_entries if tutor == job.tutor}
         if not over:
-            return seen
+            return reported
         open_for = pick_open(await self._rooms.participants(job.room), over)
-        return seen if seen in open_for or not open_for else open_for[0]
+        return reported if reported in open_for or not open_for else open_for[0]
 
     async def language_for(self, room: str, tutor: str, identity: str) -> str:
         """Return a waiting learner's language, or the tutor's own if unknown.
@@ -272,7 +272,7 @@ class Lessons:
 
     async def close(self, row: LessonRow, reason: str) -> None:
         """Close an interrupted lesson with its last progress, or the record its tutor left."""
-        left = kept_ending(row.state)
+        left = saved_ending(row.state)
         handback = Handback(outcome="taught" if left else "failed")
         if left is None:
             await self._give_up(row, reason, handback)
@@ -338,14 +338,14 @@ class Lessons:
     async def _prepare(self, job: JobRef, identity: str | None) -> PreparedLesson:
         self._bind(job)
         agent_id = self._tutors[job.tutor].agent_id
-        meant = identity or self._dispatch_state.meant(job)
+        target = identity or self._dispatch_state.target_of(job)
         return await prepare(
             self._rooms,
             self._api,
             self._metrics,
             room=job.room,
             agent_id=agent_id,
-            identity=meant,
+            identity=target,
         )
 
     async def _open(self, link: JobLink, prepared: PreparedLesson) -> LiveLesson:
@@ -406,7 +406,7 @@ class Lessons:
 
     async def _teach(self, lesson: LiveLesson, prepared: PreparedLesson) -> None:
         try:
-            async with self._kept_current(lesson), self._captured(lesson, prepared):
+            async with self._watched(lesson), self._captured(lesson, prepared):
                 tutor = self._tutors[lesson.row.tutor]
                 engines = first_engines(
                     one.engines for one in self._live if one.row.tutor == lesson.row.tutor
@@ -452,7 +452,7 @@ class Lessons:
             await self._ledger.release(row)
 
     @asynccontextmanager
-    async def _kept_current(self, lesson: LiveLesson) -> AsyncIterator[None]:
+    async def _watched(self, lesson: LiveLesson) -> AsyncIterator[None]:
         """Register the lesson, poll its permissions and, in mock mode, retry the token exchange."""
         self._live.add(lesson)
         try:

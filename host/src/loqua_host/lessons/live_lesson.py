@@ -43,7 +43,7 @@ from .handoffs import Handoffs
 from .metrics import CALLBACK
 from .prepared_lesson import PreparedLesson
 from .services import Services
-from .stored_state import engines_used, keep, keep_ending, use_engine
+from .stored_state import add_ending, add_engine, build_state, engines_used
 from .tracing import take_spans
 
 __all__ = ["LiveLesson", "log_recorded"]
@@ -172,7 +172,7 @@ class LiveLesson:
         """Note which engine serves. A first engine that serves from the start is not logged."""
         before = self.engines.get(kind, 0)
         self.engines[kind] = index
-        self.row = replace(self.row, state=use_engine(self.row.state, kind, index))
+        self.row = replace(self.row, state=add_engine(self.row.state, kind, index))
         if index != before:
             write_log = log.warning if index else log.info
             to = "fallback" if index else "first"
@@ -254,7 +254,7 @@ class LiveLesson:
         made = await self._merge(message.progress)
         progress = made or self.row.progress
         seconds = self._bounded(message.seconds)
-        state = keep(self.row.state, message.state, message.turns)
+        state = build_state(self.row.state, message.state, message.turns)
         self.row = replace(self.row, progress=progress, seconds=seconds, state=state)
         await self._ledger.save_progress(self.row, seconds, progress, state, send=made is not None)
         if made is not None:
@@ -275,7 +275,7 @@ class LiveLesson:
     async def _keep_ending(self, message: SteppedOut) -> None:
         """Save the record to use if the learner does not return."""
         row, seconds, composed = self._end(message)
-        state = keep_ending(row.state, composed)
+        state = add_ending(row.state, composed)
         self.row = replace(row, seconds=seconds, state=state)
         await self._ledger.save_progress(self.row, seconds, row.progress, state, send=False)
         self.would_be_crash, self.stepped_out = False, True

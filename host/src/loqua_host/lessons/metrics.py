@@ -35,7 +35,7 @@ CAUSES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class StageTotal:
-    """The measured seconds of a stage of replies, and how many replies they are of."""
+    """The total seconds of a stage of replies, and the number of replies."""
 
     seconds: float = 0.0
     replies: int = 0

@@ -175,7 +175,7 @@ class Reconciler:
     def _choose(self, known: set[str]) -> set[str]:
         """Return the rooms to read now."""
         served = frozenset(self._tutors)
-        if served != self._swept_for:  # learners in any room may be owed a tutor that is new
+        if served != self._swept_for:  # any room may have a learner who waits for a new tutor
             self._sweep, self._swept_for = RoomSweep(), served
         self._sweep.forget_all_but(known)
         self._sweep.mark_changed(self._dispatch_state.changed_rooms)

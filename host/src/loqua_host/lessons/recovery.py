@@ -8,12 +8,12 @@ from loqua_host.records.leases import LEASE
 from .regions import RegionWatch
 from .services import Services
 
-__all__ = ["keep_lease", "recover"]
+__all__ = ["maintain_lease", "recover"]
 
 log = structlog.get_logger()
 
 
-async def keep_lease(services: Services, regions: RegionWatch | None = None) -> None:
+async def maintain_lease(services: Services, regions: RegionWatch | None = None) -> None:
     """Renew the lease and take over what dead hosts left, until cancelled."""
     while True:
         await services.clock.sleep(LEASE / 3)
@@ -30,7 +30,7 @@ async def recover(services: Services) -> None:
 
     Their open lessons are noted as interrupted, to be restored; those of tutors that do not run
     here only after a minute. Their outbox entries are delivered. Lessons of this host that the
-    ledger opened, and whose job was told otherwise, are noted as interrupted, too.
+    ledger opened, although their jobs were refused, are noted as interrupted, too.
 
     This also forgets lessons that another host has resumed, and notes whether there are other
     hosts and which specialists they run. A host that stops takes nothing over, nor does one that

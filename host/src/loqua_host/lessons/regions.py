@@ -1,4 +1,4 @@
-"""Which region teaches, as this host follows it."""
+"""The active region, as this host follows it."""
 
 from collections.abc import Callable
 
@@ -20,7 +20,7 @@ BREAK = 15.0
 
 
 class RegionWatch:
-    """Report this host to the ledger, and have it stand by while the other region teaches.
+    """Report this host to the ledger, and keep it on standby while the other region is active.
 
     Args:
         settings: The regions.

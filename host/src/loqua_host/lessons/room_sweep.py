@@ -1,4 +1,4 @@
-"""Which rooms to read now: those in which something happens, and the quiet ones in turn; pure."""
+"""The choice of the rooms to read now: active rooms, and the quiet ones in turn; pure."""
 
 from bisect import bisect_right
 from collections.abc import Collection, Iterable
@@ -21,7 +21,7 @@ often."""
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """The participants of a room at its last reading, `at`, and the time of their last change."""
+    """A room's participants when it was last read, and the time of their last change."""
 
     participants: frozenset[str]
     since: float

@@ -13,7 +13,7 @@ TUTOR = "loqua.tutor"
 
 @dataclass(frozen=True, slots=True)
 class RunningTutor:
-    """A tutor that this host runs. While it stays equal, its worker is kept.
+    """A tutor that this host runs. Its worker is replaced when it changes.
 
     Attributes:
         job: The settings of its job processes.

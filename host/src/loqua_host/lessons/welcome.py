@@ -7,7 +7,7 @@ from loqua_host.records.ledger import MAX_CRASHES, LessonRow
 
 from .language import language_code
 from .prepared_lesson import PreparedLesson
-from .stored_state import kept_state, kept_turns
+from .stored_state import last_turns, tutor_state
 from .tutors import RunningTutor
 
 __all__ = ["language_of", "welcome"]
@@ -40,8 +40,8 @@ def welcome(
         last_try=row.crashes + 1 >= MAX_CRASHES,
         seconds=row.seconds,
         progress=row.progress,
-        state=kept_state(row.state),
-        turns=kept_turns(row.state),
+        state=tutor_state(row.state),
+        turns=last_turns(row.state),
         secrets=dict(tutor.secrets),
         engines=engines,
         called=bool(row.called),

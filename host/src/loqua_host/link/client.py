@@ -19,7 +19,7 @@ from .messages import (
     ToJob,
 )
 
-__all__ = ["HostLink", "kept_alive", "open_link"]
+__all__ = ["HostLink", "keepalive", "open_link"]
 
 
 class HostLink:
@@ -64,12 +64,12 @@ async def open_link(path: str, token: str) -> AsyncIterator[HostLink]:
         except aiohttp.ClientError as error:
             raise LinkError(f"the host is not listening on its socket: {error}") from error
         link = HostLink(socket)
-        async with socket, kept_alive(link):
+        async with socket, keepalive(link):
             yield link
 
 
 @asynccontextmanager
-async def kept_alive(link: HostLink) -> AsyncIterator[None]:
+async def keepalive(link: HostLink) -> AsyncIterator[None]:
     """Report regularly, for the duration of a block, that this job's event loop runs."""
     alive = asyncio.create_task(_stay_alive(link))
     try:

@@ -1,4 +1,4 @@
-"""LiveKit's own channels from a job to the host, read as data and nothing more.
+"""LiveKit's own channels from a job to the host, parsed as data only.
 
 LiveKit trusts its jobs (see `livekit_internals`). So job and host put JSON in the pickles' place,
 and the host bounds, paces and checks the rest.
@@ -36,21 +36,21 @@ __all__ = [
 ]
 
 MAX_FRAME_BYTES = 1024 * 1024
-"""A job that sends more at once is not listened to any longer."""
+"""Maximum bytes of a message; a job that sends more is ignored from then on."""
 
 LOG_BYTES_PER_SECOND = 256 * 1024
 LOG_BURST_BYTES = 2 * MAX_FRAME_BYTES
 RECORD_BYTES = 512
-"""A job's log is read no faster than this, each record counting for so much more."""
+"""The maximum rate of a job's log; each record counts `RECORD_BYTES` more."""
 
 MESSAGES_PER_SECOND = 50
-"""And its messages no faster than this; LiveKit's own are one in two seconds."""
+"""The maximum rate of a job's messages; LiveKit sends one in two seconds."""
 
 MAX_TEXT = 64 * 1024
-"""Characters of a record that is too long for a frame."""
+"""Characters to which a record that is too long for a frame is cut."""
 
 STANDARD = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime"})
-"""What a log record has of its own (logging.Logger.makeRecord)."""
+"""The standard attributes of a log record (logging.Logger.makeRecord)."""
 
 _FROM_JOB = (
     proto.Exiting.MSG_ID,

@@ -1,4 +1,4 @@
-"""A probe of what every lesson needs: start a process like a job's, and connect to the host.
+"""A probe: start a process like a job's, and connect it to the host.
 
 The forkserver may hang, the user may have reached a limit of processes, or the host's end of the
 link may not respond. Only a trial detects these.
@@ -16,10 +16,10 @@ from loqua_host.system.sockets import SocketHandle
 __all__ = ["ALIVE_PATH", "JobProbe"]
 
 ALIVE_PATH = "/alive"
-"""What the host's end of the link answers to anyone who gets that far."""
+"""The answer of the host's end of the link to any connection."""
 
 SECONDS = 4.0
-"""How long each part of a trial may take."""
+"""Maximum seconds of each step."""
 
 UNANSWERED = 3
 """The exit status of a process that did not get an answer."""

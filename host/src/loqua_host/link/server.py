@@ -33,30 +33,30 @@ __all__ = ["Authorise", "JobLink", "JobRef", "serve_link"]
 log = structlog.get_logger()
 
 MESSAGES_PER_SECOND = 20
-"""A lesson sends few a second; a job that floods is read no faster than this."""
+"""Messages per second that are read from a job; a lesson sends fewer."""
 
 MAX_MALFORMED = 20
-"""So many malformed messages and the connection is closed."""
+"""Malformed messages after which the connection is closed."""
 
 SEND_SECONDS = 5.0
-"""A job that does not read for so long is hung up on; the host waits for nobody."""
+"""Seconds after which a job that does not read is disconnected."""
 
 MAX_SILENCES = 5
-"""So many times `ALIVE_SECONDS` without a word and a job's event loop stands still.
+"""Periods of `ALIVE_SECONDS` without a message, after which a job's event loop counts as blocked.
 
-Each is waited for by itself: a host that stood still, too, blames nobody.
+Each period is awaited separately, so that a host that was itself suspended blames no job.
 """
 
 CLOSE_SECONDS = 1.0
-"""How long a closed link waits for the job to say goodbye."""
+"""Seconds that a closed link waits for the job's close frame."""
 
 SHUTDOWN_SECONDS = 5.0
-"""How long the server waits at its end for lessons to be closed in the ledger."""
+"""Seconds that the server waits at its end for lessons to be closed in the ledger."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobRef:
-    """A job that this host accepted: which one, in which room, of which tutor."""
+    """A job that this host accepted, with its room and tutor."""
 
     job_id: str
     room: str
@@ -69,7 +69,7 @@ class JobRef:
 
 
 Authorise = Callable[[str, int], JobRef]
-"""From a job's own token and the pid behind the socket to the job, or LinkError."""
+"""A function that returns the job of a token and of the pid at the socket, or raises LinkError."""
 
 
 class JobLink:

@@ -79,7 +79,7 @@ class JobSpanEvent(BaseModel):
 
 
 class JobSpan(BaseModel):
-    """A span that has ended; without a parent it is right below what the host did for its job."""
+    """A span that has ended; without a parent, it belongs under the host's span of its job."""
 
     model_config = _FROZEN
 

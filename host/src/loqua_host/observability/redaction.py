@@ -36,7 +36,7 @@ MOST_EXCEPTIONS: Final = 20
 """Exceptions of one traceback: causes of causes, and members of groups."""
 
 STANDARD: Final = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime"})
-"""What a log record has of its own (logging.Logger.makeRecord)."""
+"""The standard attributes of a log record (logging.Logger.makeRecord)."""
 
 NAMING: Final = frozenset(
     {

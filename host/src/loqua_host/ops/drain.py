@@ -15,7 +15,7 @@ DRAIN = "/drain"
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """A drain that an operator requests: no more jobs, and running lessons end by themselves.
+    """A drain requested by an operator: no more jobs, and running lessons end by themselves.
 
     Attributes:
         requested: Set once it is requested.

@@ -85,7 +85,7 @@ def _teaching(status: HostStatus) -> Iterator[Metric]:
     help_text = "Lessons by the serving engine of a fallback list"
     yield _family("engine_lessons", help_text, ("tutor", "kind", "index"), served.items())
     yield _gauge("learners_waiting", "Learners waiting for a tutor", len(status.waiting))
-    yield _gauge("learner_longest_wait_seconds", "The longest of their waits", status.alone)
+    yield _gauge("learner_longest_wait_seconds", "The longest of their waits", status.longest_wait)
 
 
 def _backlog(status: HostStatus) -> Iterator[Metric]:

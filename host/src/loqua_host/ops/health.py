@@ -26,7 +26,7 @@ STALE_SECONDS = 60.0
 OVERDUE_SECONDS = 300.0
 """Seconds after which an undelivered record is a degradation, as in the alert."""
 
-ALONE_SECONDS = 10.0
+WAIT_SECONDS = 10.0
 """Seconds after which a waiting learner is a degradation."""
 
 SLOW_SECONDS = 2.0
@@ -200,12 +200,12 @@ def _config(stale: str | None) -> HealthFinding:
 def _waiting(status: HostStatus) -> HealthFinding:
     if not status.waiting:
         return HealthFinding("learners", HealthState.OK, "nobody waits for a tutor")
-    state = HealthState.DEGRADED if status.alone > ALONE_SECONDS else HealthState.OK
+    state = HealthState.DEGRADED if status.longest_wait > WAIT_SECONDS else HealthState.OK
     count = (
         "1 learner waits" if len(status.waiting) == 1 else f"{len(status.waiting)} learners wait"
     )
     return HealthFinding(
-        "learners", state, f"{count} for a tutor, the longest for {status.alone:.0f} s"
+        "learners", state, f"{count} for a tutor, the longest for {status.longest_wait:.0f} s"
     )
 
 

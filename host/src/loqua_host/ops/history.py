@@ -16,8 +16,8 @@ __all__ = ["History", "Hours", "LastHour", "Sample", "StageLatency", "summarise"
 INTERVAL: Final = 15.0
 """Seconds between two samples, the scrape interval in config/prometheus/README.md."""
 
-KEPT: Final = 241
-"""Samples that are kept: those that bound the intervals of one hour."""
+MAX_SAMPLES: Final = 241
+"""Maximum samples: those that bound the intervals of one hour."""
 
 REPLY: Final = "reply"
 """The stage from the learner's last word to the tutor's first, which the others are part of."""
@@ -78,7 +78,7 @@ class LastHour(BaseModel):
 
 
 UNSEEN: Final = Sample()
-"""A tutor before anything was known of it."""
+"""A tutor without samples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class History:
     def __init__(self, read: Callable[[], Mapping[str, Sample]], clock: Clock) -> None:
         self._read = read
         self._clock = clock
-        self._samples: deque[Mapping[str, Sample]] = deque([read()], maxlen=KEPT)
+        self._samples: deque[Mapping[str, Sample]] = deque([read()], maxlen=MAX_SAMPLES)
         self._hours: Hours | None = None
 
     def hours(self) -> Hours:

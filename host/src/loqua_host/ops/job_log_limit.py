@@ -1,4 +1,4 @@
-"""The limit on what the processes of jobs log."""
+"""A limit on the log output of job processes."""
 
 import logging
 import threading
@@ -26,7 +26,7 @@ class _JobWindow:
 
 
 class JobLogLimit(logging.Filter):
-    """Drop what a job's process logs beyond its tutor's limit, and say so once a minute.
+    """Drop log lines of a job beyond its tutor's limit, and report the drops once a minute.
 
     Args:
         limit_of: Returns how many kilobytes a job may log in a minute, by its id; None is a process

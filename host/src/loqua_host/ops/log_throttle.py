@@ -16,7 +16,7 @@ SUMMARY_SECONDS: Final = 60.0
 """Seconds between summaries of a repeated warning."""
 
 REPEATS_LOGGED: Final = 5
-"""How often a warning is logged before it is summarised; one API call makes four attempts."""
+"""Times that a warning is logged before it is summarised; one API call makes four attempts."""
 
 MAX_TRACKED: Final = 1000
 """Maximum of distinct warnings and errors that are tracked."""
@@ -96,14 +96,14 @@ class LimitedHandler(logging.StreamHandler[TextIO]):
 def _key(record: logging.LogRecord) -> int:
     """Return the key of a record: everything except measurements and counts."""
     fields = _fields(record)
-    meant = "session_id" in fields or "user_id" in fields or record.levelno > logging.WARNING
-    ignored = VARYING if meant else VARYING | LOCATION_FIELDS
-    kept = (
+    is_specific = "session_id" in fields or "user_id" in fields or record.levelno > logging.WARNING
+    ignored = VARYING if is_specific else VARYING | LOCATION_FIELDS
+    distinguishing = (
         (name, str(value))
         for name, value in fields.items()
         if name not in ignored and not isinstance(value, float)
     )
-    return hash((record.levelno, *sorted(kept)))
+    return hash((record.levelno, *sorted(distinguishing)))
 
 
 def _fields(record: logging.LogRecord) -> Mapping[str, object]:

@@ -1,4 +1,4 @@
-"""Logs of the host and its jobs: one line a happening, for people or for machines.
+"""Logs of the host and its jobs: one line per event, for people or for machines.
 
 For people, as the Loqua guide asks:
 `[TIMESTAMP] [LEVEL] [AGENT_ID] [SESSION_ID] [USER_ID] message`.
@@ -22,7 +22,7 @@ from .log_throttle import LimitedHandler
 __all__ = ["configure_logs", "hide_tokens", "limit_job_logs"]
 
 TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|\b[0-9a-f]{32}:[0-9a-f]{64,}")
-"""What any JWT and the API's encrypted one look like; no accident must print one."""
+"""The pattern of JWTs and of the API's encrypted one, which are masked in every line."""
 
 BOUND = ("agent_id", "session_id", "user_id")
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")

@@ -8,7 +8,7 @@ from structlog.typing import EventDict, WrappedLogger
 
 __all__ = ["RecentError", "RecentErrors"]
 
-KEPT = 20
+MAX_ERRORS = 20
 """Maximum of distinct warnings and errors that are kept."""
 
 LONGEST_REASON = 300
@@ -52,11 +52,11 @@ class RecentErrors:
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self.totals: Counter[str] = Counter()
         self._monotonic = monotonic
-        self._kept: OrderedDict[tuple[str, str, str], RecentError] = OrderedDict()
+        self._errors: OrderedDict[tuple[str, str, str], RecentError] = OrderedDict()
 
     def newest_first(self) -> Sequence[RecentError]:
         """Return the recent errors. A repeated one does not displace others."""
-        return tuple(reversed(self._kept.values()))
+        return tuple(reversed(self._errors.values()))
 
     def __call__(self, _logger: WrappedLogger, method: str, line: EventDict) -> EventDict:
         """Keep a line if it is a warning or an error."""
@@ -68,10 +68,10 @@ class RecentErrors:
 
     def _remember(self, error: RecentError) -> None:
         kind = (error.level, error.event, error.why)
-        before = self._kept.pop(kind, None)
-        self._kept[kind] = replace(error, times=1 if before is None else before.times + 1)
-        if len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
+        before = self._errors.pop(kind, None)
+        self._errors[kind] = replace(error, times=1 if before is None else before.times + 1)
+        if len(self._errors) > MAX_ERRORS:
+            self._errors.popitem(last=False)
 
 
 def _recent(at: float, level: str, line: Mapping[str, object]) -> RecentError:

@@ -1,4 +1,4 @@
-"""Which runbook explains an error or a finding, and the runbooks as pages."""
+"""The runbooks as pages, and the lookup of the one that explains an error or a finding."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -27,7 +27,7 @@ OF_EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
         *("announcement.without_voice", "job.refused", "learner.not_notified_aloud"),
     ),
     "ConfigStale": (
-        *("config.needs_restart", "config.not_watched", "config.refused", "secret.kept"),
+        *("config.needs_restart", "config.not_watched", "config.refused", "secret.refresh_failed"),
         "tutor.refused",
     ),
     "DeadLetters": ("progress.dead", "record.dead"),

@@ -1,4 +1,4 @@
-"""The frozen picture of the host that the status page, `/status` and `loqua-host top` share.
+"""The frozen snapshot of the host that the status page, `/status` and `loqua-host top` share.
 
 Ages and waits are in seconds before the snapshot, so that no reader needs the host's clocks.
 """

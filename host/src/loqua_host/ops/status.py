@@ -153,6 +153,6 @@ class HostStatus:
         return self.region_state is not None and self.region_state.active != here
 
     @property
-    def alone(self) -> float:
+    def longest_wait(self) -> float:
         """The longest wait of a learner without a tutor, in seconds."""
         return max((wait.seconds for wait in self.waiting), default=0.0)

@@ -35,7 +35,7 @@ PROBE_SECONDS = 10.0
 PROBE_TIMEOUT = 5.0
 
 BEAT_SECONDS = 0.5
-BEATS_KEPT = 60
+MAX_BEATS = 60
 
 
 class WorkerSource(Protocol):
@@ -110,7 +110,7 @@ class Watch:
         self._host = host
         self._clock = clock
         self._since = clock.monotonic()
-        self._beats: deque[float] = deque([0.0], maxlen=BEATS_KEPT)
+        self._beats: deque[float] = deque([0.0], maxlen=MAX_BEATS)
         self._rooms_outcome: Outcome | None = None
         self._ledger_outcome: Outcome | None = None
         self._jobs_outcome: Outcome | None = None

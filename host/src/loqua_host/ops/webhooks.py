@@ -27,7 +27,7 @@ def receive_webhook(
         handle: Called with each event; must be quick.
     """
 
-    async def hear(request: web.Request) -> web.Response:
+    async def receive(request: web.Request) -> web.Response:
         try:
             # Verify the signature before reading the body.
             digest = signed_digest(request.headers.get(hdrs.AUTHORIZATION, ""), keys())
@@ -38,4 +38,4 @@ def receive_webhook(
             return web.Response(status=401)
         return web.Response()
 
-    return hear
+    return receive

@@ -1,4 +1,4 @@
-"""Captures: what host and jobs told each other in lessons whose learners allow it, to replay them.
+"""Captures: the messages between host and jobs of lessons whose learners allow it.
 
 A capture is a private file with a line for each job of the lesson, encrypted like the ledger.
 """

@@ -23,7 +23,7 @@ NONCE_BYTES = 12
 
 
 class Cipher(Protocol):
-    """Encrypts texts, each for one field of the ledger.
+    """Encrypt texts, each for one field of the ledger.
 
     Attributes:
         key_id: The id of the key, which reveals nothing about it.

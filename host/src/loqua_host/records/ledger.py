@@ -107,7 +107,7 @@ class Ledger(Outbox):
 
     @property
     def spooled(self) -> int:
-        """How many updates of lessons wait for the database."""
+        """The number of lessons' updates that wait for the database."""
         return self._spool.waiting if self._spool else 0
 
     @property
@@ -324,7 +324,7 @@ class Ledger(Outbox):
     async def release_claims(self, is_taught: Callable[[str, str], bool]) -> int:
         """Release this host's claims for lessons that no job teaches here; return how many.
 
-        A lesson may have been opened although its job was told otherwise: the database committed,
+        A lesson may have been opened although its job was refused: the database committed,
         and its answer was lost. Without its claim, the lesson counts as interrupted.
 
         Args:

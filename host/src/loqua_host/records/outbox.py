@@ -36,12 +36,12 @@ class Outbox:
 
     @property
     def busy_seconds(self) -> float:
-        """How long the only connection has been busy."""
+        """The seconds for which the only connection has been busy."""
         return self._writer.busy_seconds
 
     @property
     def failures(self) -> int:
-        """How often the database has failed."""
+        """The number of failures of the database."""
         return self._writer.failures
 
     async def pending_lessons(self, after: str = "") -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Which of two regions teaches, decided by the ledger that they share.
+"""The active region of two, decided by the ledger that they share.
 
 The ledger names one **active region**. Hosts of the other stand by: they begin no lesson and take
 none over. Each host reports with its lease whether it is ready to teach. If no host of the active

@@ -1,4 +1,4 @@
-"""The author's part in an error: whether a tutor's code raised it, and where."""
+"""The origin of an error in a tutor's code, if it is there."""
 
 import asyncio
 import traceback

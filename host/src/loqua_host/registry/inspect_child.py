@@ -1,4 +1,4 @@
-"""The child that imports one tutor and says what it found."""
+"""The child process that imports one tutor and reports its findings."""
 
 import importlib
 import inspect
@@ -25,7 +25,7 @@ __all__ = ["Examination", "examine"]
 
 
 class Examination:
-    """Looks at one tutor and its engines; what they raise is an answer too."""
+    """Inspect one tutor and its engines; an exception of theirs is a finding too."""
 
     def __init__(self, question: InspectionQuestion) -> None:
         self._question = question

@@ -130,9 +130,9 @@ def _hook_errors(manager: pluggy.PluginManager, plugin: object) -> Iterator[str]
         if name in hooks:
             yield from _argument_faults(name, getattr(plugin, name))
         else:
-            meant = get_close_matches(name, hooks, 1) or hooks
+            similar = get_close_matches(name, hooks, 1) or hooks
             place = place_of(getattr(plugin, name))
-            yield f"{name}{place} is no hook; write {' or '.join(meant)}"
+            yield f"{name}{place} is no hook; write {' or '.join(similar)}"
 
 
 def _argument_faults(hook: str, implementation: Callable[..., object]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Methods of LiveKit's Agent that a tutor overrides: whether LiveKit can call them."""
+"""Methods of LiveKit's Agent that a tutor overrides, and whether LiveKit can call them."""
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator

@@ -1,4 +1,4 @@
-"""Run foreign code in a child process, and end everything that it starts.
+"""Execution of foreign code in a child process, with the end of everything that it starts.
 
 A daemonised process (a second fork(2), setsid(2)) leaves its parent's group. When its parents have
 ended, it becomes a child of the nearest subreaper (prctl(2), PR_SET_CHILD_SUBREAPER), which needs

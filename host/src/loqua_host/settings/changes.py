@@ -1,4 +1,4 @@
-"""Which changes of the configuration a running host can apply."""
+"""The changes of the configuration that a running host can apply."""
 
 from collections.abc import Iterator
 

@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from loqua_host.errors import Problem
-from loqua_host.system.environment import is_kept
+from loqua_host.system.environment import is_process_variable
 
 from .host import Environment, HostSettings
 from .loopback import is_loopback
@@ -75,7 +75,7 @@ def _dotenv_problems(dotenv: Path, environment: str) -> Iterator[Problem]:
     if variables is None:
         yield Problem(str(dotenv), "cannot be read as UTF-8 text", "correct or remove the file")
     for name in variables or {}:
-        if name == ENVIRONMENT or is_kept(name):
+        if name == ENVIRONMENT or is_process_variable(name):
             what = "is read from the environment only"
             yield Problem(f"{dotenv}: {name}", what, "set it there, and remove it here")
 

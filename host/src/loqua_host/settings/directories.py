@@ -80,7 +80,7 @@ def _fault_of_file(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        return _told(error)
+        return _reason(error)
     if not stat.S_ISREG(found.st_mode):
         return "it is not a file"
     if os.geteuid() not in (0, found.st_uid):
@@ -107,7 +107,7 @@ def _fault_of_directory(path: Path) -> str | None:
     except FileNotFoundError:
         return _fault_of_directory(path.parent)
     except (OSError, ValueError) as error:
-        return _told(error)
+        return _reason(error)
     if not stat.S_ISDIR(found.st_mode):
         return f"{printable(str(path))} is not a directory"
     if not os.access(path, os.W_OK | os.X_OK):
@@ -115,5 +115,5 @@ def _fault_of_directory(path: Path) -> str | None:
     return None
 
 
-def _told(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or "it is not a path")

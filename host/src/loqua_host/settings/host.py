@@ -90,7 +90,7 @@ class LedgerSettings(Section):
 
 
 class LogSettings(Section):
-    """How the host logs."""
+    """The format and level of the host's log."""
 
     format: Literal["text", "json"] = Field(default="text", description="text or json")
     level: Literal["debug", "info", "warning", "error"] = Field(

@@ -1,4 +1,4 @@
-"""The section `messages:`: what the host says to learners, by language."""
+"""The section `messages:`: the host's messages to learners, by language."""
 
 from collections.abc import Mapping
 from typing import Annotated

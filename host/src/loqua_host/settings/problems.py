@@ -29,7 +29,7 @@ KeyPath = Sequence[str | int]
 
 
 class NotJson(str):
-    """The text of a variable that should be JSON, for a section or a list, and is not."""
+    """The text of a variable for a section or a list that is not JSON."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""The classes of machines that tutors need, from the Loqua guide's table of resources."""
+"""The resource classes of hosts, from the Loqua guide's table."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

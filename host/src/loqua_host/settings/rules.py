@@ -1,4 +1,4 @@
-"""The section `records:` of config/host.yaml: rules for what the host adds to records."""
+"""The section `records:` of config/host.yaml: rules for values that the host adds to records."""
 
 from typing import Annotated, Self
 

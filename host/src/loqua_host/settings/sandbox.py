@@ -1,4 +1,4 @@
-"""The sections `sandbox:` and `limits:` of a tutor's file, and the ports its lessons need."""
+"""The sections `sandbox:` and `limits:` of a tutor's file, and the ports of its lessons."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path

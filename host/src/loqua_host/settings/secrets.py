@@ -127,15 +127,15 @@ class WantedSecrets:
 class Granted(Mapping[str, str]):
     """Secrets granted to a tutor and its engines, as plain text with their latest values."""
 
-    def __init__(self, kept: SecretCache, names: Iterable[str]) -> None:
-        self._kept = kept
+    def __init__(self, cache: SecretCache, names: Iterable[str]) -> None:
+        self._cache = cache
         self._names = sorted(names)
 
     def __getitem__(self, name: str) -> str:
         """Return a secret's value."""
         if name not in self._names:
             raise KeyError(name)
-        return self._kept.seen(name).current.get_secret_value()
+        return self._cache.get(name).current.get_secret_value()
 
     def __iter__(self) -> Iterator[str]:
         """Yield the names."""
@@ -173,14 +173,14 @@ class HostSecrets:
     """The secrets of the host process. They cannot be printed, pickled or copied.
 
     Attributes:
-        kept: The secrets that may be rotated while the host runs: those of the core, LiveKit's API
+        cache: The secrets that may be rotated while the host runs: those of the core, LiveKit's API
             key, the ledger's key, the ops token and those granted to tutors.
         ledger_url: The ledger's Postgres URL, read at the start only.
         granted: The names of the secrets granted to engines and tutors.
         advice: In staging, what production would refuse.
     """
 
-    kept: SecretCache
+    cache: SecretCache
     ledger_url: Sealed | None = None
     granted: frozenset[str] = frozenset()
     advice: tuple[Problem, ...] = ()
@@ -188,26 +188,26 @@ class HostSecrets:
     @property
     def ledger(self) -> LedgerSecrets:
         """The latest secrets of the ledger."""
-        return LedgerSecrets(self.kept.values("LEDGER_KEY"), self.ledger_url)
+        return LedgerSecrets(self.cache.values("LEDGER_KEY"), self.ledger_url)
 
     def livekit(self) -> LiveKitKey:
         """Return the latest LiveKit API key."""
-        key, secret = map(self.kept.seen, _LIVEKIT)
+        key, secret = map(self.cache.get, _LIVEKIT)
         return LiveKitKey(key.current, secret.current)
 
     def livekit_keys(self) -> tuple[LiveKitKey, ...]:
         """Return every API key that LiveKit may sign with, also during a rotation."""
-        pairs = product(*(self.kept.seen(name).values() for name in _LIVEKIT))
+        pairs = product(*(self.cache.get(name).values() for name in _LIVEKIT))
         return tuple(LiveKitKey(*pair) for pair in pairs)
 
     def ops_tokens(self) -> tuple[Sealed, ...]:
         """Return the valid tokens of the ops address; none if it requires none."""
-        return self.kept.values("OPS_TOKEN")
+        return self.cache.values("OPS_TOKEN")
 
     def including(self, later: "HostSecrets") -> "HostSecrets":
         """Return these secrets with those that a later reading grants in addition."""
         for name in sorted(later.granted - self.granted):
-            self.kept.keep(name, later.kept.seen(name))
+            self.cache.add(name, later.cache.get(name))
         return replace(self, granted=self.granted | later.granted)
 
     def grant(self, names: Iterable[str]) -> Granted:
@@ -218,7 +218,7 @@ class HostSecrets:
         """
         if stray := set(names) - self.granted:
             raise KeyError(*stray)
-        return Granted(self.kept, names)
+        return Granted(self.cache, names)
 
 
 EVERY_HOST: Final = WantedSecrets()
@@ -263,7 +263,7 @@ def read_secrets(
     if problems:
         raise ConfigError(problems)
     return HostSecrets(
-        kept=_keep(source, variables, found, wanted),
+        cache=_cache(source, variables, found, wanted),
         ledger_url=found["LEDGER_URL"].current if "LEDGER_URL" in found else None,
         granted=wanted.granted,
         advice=tuple(strict) if environment is Environment.STAGING else (),
@@ -290,7 +290,7 @@ def _open(secret: Secret) -> str:
     return secret.current.get_secret_value()
 
 
-def _keep(
+def _cache(
     source: SecretsSource,
     core: Mapping[CoreSecret, str],
     found: Mapping[str, Secret],

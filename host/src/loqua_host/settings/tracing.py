@@ -1,4 +1,4 @@
-"""OpenTelemetry's variables: whether tracing is on, and values that this host does not support.
+"""OpenTelemetry's variables: whether tracing is on, and unsupported values.
 
 OpenTelemetry validates everything else when the host starts (loqua_host.lessons.tracing).
 """

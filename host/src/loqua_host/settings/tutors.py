@@ -106,7 +106,7 @@ class TutorSettings(LayeredSettings):
 
     @property
     def source(self) -> str:
-        """What to load: a plugin's entry-point name, or `module:Class` of an agent."""
+        """The code to load: a plugin's entry-point name, or `module:Class` of an agent."""
         return self.agent or self.plugin or ""
 
     @property

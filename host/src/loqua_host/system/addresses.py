@@ -1,4 +1,4 @@
-"""Addresses as an operator writes them: parsed once, by one parser, into one spelling."""
+"""Addresses in settings, parsed once and normalised."""
 
 import ipaddress
 import re

@@ -1,4 +1,4 @@
-"""Confines the process that imports it, as the one that jobs are forked from does first of all."""
+"""Sandboxing of the importing process; the forkserver of jobs imports it first."""
 
 from .sandbox import confine_from_environ
 

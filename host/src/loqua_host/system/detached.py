@@ -1,4 +1,4 @@
-"""Keeps signals to the host's process group or service from the processes that jobs run in.
+"""Detachment of job processes from the signals to the host's process group or service.
 
 A terminal's Ctrl-C goes to every process of the group, and systemd's SIGTERM to every process of
 the service (systemd.kill(5), KillMode=control-group). The host alone ends the others, once their

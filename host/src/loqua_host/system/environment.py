@@ -17,7 +17,7 @@ __all__ = [
     "ONE_THREAD",
     "STARTUP_ENVIRON",
     "forget_environment",
-    "is_kept",
+    "is_process_variable",
     "restart_with_clean_environ",
     "safe_environ",
     "temporary_environ",
@@ -26,12 +26,12 @@ __all__ = [
 STARTUP_ENVIRON = "LOQUA_STARTUP_ENVIRON"
 
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
-"""Keeps numpy from starting threads where it is imported, which no fork would take along."""
+"""Prevents threads of numpy at its import, which would not survive a fork."""
 
-KEPT = frozenset(
+ALLOWED = frozenset(
     {"HOME", "LANG", "PATH", "SSL_CERT_DIR", "SSL_CERT_FILE", "TERM", "TMPDIR", "TZ", "USER"}
 )
-KEPT_PREFIXES = ("LC_", "PYTHON", "XDG_", "COVERAGE_")
+ALLOWED_PREFIXES = ("LC_", "PYTHON", "XDG_", "COVERAGE_")
 
 
 def forget_environment() -> None:
@@ -57,19 +57,19 @@ def safe_environ(environ: Mapping[str, str]) -> dict[str, str]:
     NETRC is disabled, so that no client logs in with the user's ~/.netrc. The clients of vaults and
     traces use requests, which has its own variable for certificates.
     """
-    kept = {
+    allowed = {
         name: value
         for name, value in environ.items()
-        if name in KEPT or name.startswith(KEPT_PREFIXES)
+        if name in ALLOWED or name.startswith(ALLOWED_PREFIXES)
     }
     trusted = environ.get("SSL_CERT_FILE") or environ.get("SSL_CERT_DIR")
     trust = {"REQUESTS_CA_BUNDLE": trusted} if trusted else {}
-    return kept | proxy_variables(environ) | trust | {"NETRC": os.devnull}
+    return allowed | proxy_variables(environ) | trust | {"NETRC": os.devnull}
 
 
-def is_kept(name: str) -> bool:
+def is_process_variable(name: str) -> bool:
     """Return whether a variable counts for the process itself, so that no file can set it."""
-    return name in KEPT or name.startswith(KEPT_PREFIXES) or name.upper() in PROXY_VARIABLES
+    return name in ALLOWED or name.startswith(ALLOWED_PREFIXES) or name.upper() in PROXY_VARIABLES
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Processes forked from the one that jobs are forked from, which has imported LiveKit already.
+"""Processes forked from the jobs' forkserver, which has already imported LiveKit.
 
 A `multiprocessing.Process` would not do: its start blocks as long as that process is still
 importing, and it imports what this one was started as. So this speaks the protocol of
@@ -25,10 +25,10 @@ END_SECONDS = 5.0
 """Seconds for a process to end what it started."""
 
 BEGIN_SECONDS = 1.0
-"""Seconds in which a process is known that has begun."""
+"""Seconds within which a started process reports its id."""
 
 NUMBER = struct.Struct("q")
-"""How the forkserver sends a process's id and exit status."""
+"""The format of a process's id and exit status from the forkserver."""
 
 
 @dataclass(slots=True)
@@ -158,6 +158,6 @@ def _detach(files: Sequence[int]) -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for standard in range(3):
         os.dup2(null, standard)
-    kept = sorted({0, 1, 2, *files})
-    for before, after in zip(kept, [*kept[1:], os.sysconf("SC_OPEN_MAX")], strict=True):
+    needed = sorted({0, 1, 2, *files})
+    for before, after in zip(needed, [*needed[1:], os.sysconf("SC_OPEN_MAX")], strict=True):
         os.closerange(before + 1, after)

@@ -1,4 +1,4 @@
-"""Objects whose references are not counted, so that forked processes keep sharing their pages.
+"""Immortal objects, whose reference counts do not change, so that forks keep sharing their pages.
 
 CPython counts the references to an object in the object itself: a process that merely runs an
 inherited function writes to its page, and has a copy of that page from then on. Objects such as
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 __all__ = ["immortalize"]
 
 SMALLEST_IMMORTAL = 1 << 30
-"""No count of a mortal None comes near."""
+"""A reference count that no mortal object reaches."""
 
 LOWEST, HIGHEST = 1 << 12, 1 << 48
 """The addresses that a process may have on Linux (x86-64: below 2^47, arm64: below 2^48)."""
@@ -27,7 +27,7 @@ AT_A_TIME = 10_000
 """Objects whose references are followed at a time: most that they refer to are known by then."""
 
 ITEMS = list.__basicsize__ - 2 * ctypes.sizeof(ctypes.c_void_p)
-"""Where in a list is the address of its items; behind it is how many there is room for."""
+"""The offset in a list of its items' address, which its capacity follows."""
 
 
 def immortalize() -> None:

@@ -1,4 +1,4 @@
-"""Makes what the forkserver has imported immortal; the last import but LiveKit's freeze."""
+"""Makes the forkserver's imports immortal; imported last, before LiveKit's freeze."""
 
 from .immortal import immortalize
 

@@ -1,4 +1,4 @@
-"""The version of loqua-host that runs, and the one that is installed now."""
+"""The versions of loqua-host: the running one and the installed one."""
 
 from importlib import metadata
 from typing import Final

@@ -116,7 +116,7 @@ def forkserver_runs() -> bool:
 
 
 def _forkserver_pid() -> int | None:
-    server: Any = forkserver._forkserver  # noqa: SLF001  # its pid is told nowhere else
+    server: Any = forkserver._forkserver  # noqa: SLF001  # its pid is public nowhere
     pid: int | None = server._forkserver_pid  # noqa: SLF001  # as above
     return pid
 

@@ -1,4 +1,4 @@
-"""The HTTP proxy that the environment names, and how every client of host and jobs finds it.
+"""The HTTP proxy of the environment, for every client of host and jobs.
 
 Clients differ: in which of two spellings they read, whether they know ALL_PROXY and NO_PROXY, and
 what they take for a websocket. So the variables are brought into one form before anything starts,
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 __all__ = ["PROXY_VARIABLES", "bypass_native", "proxy_for", "proxy_variables"]
 
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
-"""What an operator may set, in upper or lower case."""
+"""The variables that an operator may set, in upper or lower case."""
 
 SCHEMES = {"ws": "http", "wss": "https"}
 

@@ -1,4 +1,4 @@
-"""Keeps files of the host from the processes that run tutors' code, though these are its user's.
+"""The sandbox of processes that run tutors' code as the host's user.
 
 `confine` keeps them from reading what is protected; `confined` does so for the process that jobs
 are forked from. `Sandbox` is entered by each job before it imports its tutor.
@@ -37,7 +37,7 @@ PROTECTED_PATHS: Final = "LOQUA_PROTECTED_PATHS"
 WRITE_FILE: Final = 1 << 1
 READ_FILE: Final = 1 << 2
 CHANGE_DIRECTORY: Final = sum(1 << bit for bit in range(4, 13))
-"""Removing and making entries of any kind."""
+"""The rights to remove and create entries of any kind."""
 
 REFER: Final = 1 << 13
 """Moving to another directory, which every ruleset of version 2 on forbids unless it allows it."""

@@ -1,4 +1,4 @@
-"""A system call filter for jobs (seccomp(2)): what Landlock does not restrict.
+"""A system call filter for jobs (seccomp(2)), which complements Landlock.
 
 A filter is a program for a small machine with one register, which the kernel runs for each call.
 It looks at numbers alone, so it is written for one architecture.

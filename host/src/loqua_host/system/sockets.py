@@ -1,4 +1,4 @@
-"""Unix sockets that are reached by a descriptor, not by a path.
+"""Unix sockets that are reached by a descriptor instead of a path.
 
 A path vanishes with its directory (systemd-tmpfiles, the end of a user's last login), and 107 bytes
 are all a socket's path may have (unix(7)). The abstract namespace has neither fault, but anyone in
@@ -42,7 +42,7 @@ class SocketHandle:
 
     @property
     def path(self) -> str:
-        """Where this process, and no other, connects."""
+        """The path by which this process, and no other, connects."""
         return f"/proc/self/fd/{self._descriptor}"
 
     def close(self) -> None:

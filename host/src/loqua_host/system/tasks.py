@@ -1,4 +1,4 @@
-"""Tasks that live as long as a block."""
+"""Background tasks that end with a block."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -18,7 +18,7 @@ LONGEST_PAUSE = 30.0
 
 
 class _BlockEndedError(Exception):
-    """Raised to have a task group cancel what still runs in it."""
+    """Raised to make a task group cancel its remaining tasks."""
 
 
 def _end_block() -> Never:
@@ -56,7 +56,7 @@ async def _cancelled_at_its_end(group: asyncio.TaskGroup) -> AsyncIterator[async
 
 
 class _Supervised(asyncio.TaskGroup):
-    """A task group that no task brings down."""
+    """A task group that survives exceptions of its tasks."""
 
     def create_task(  # type: ignore[override]  # nobody here has a generator
         self,
@@ -151,7 +151,7 @@ async def within(seconds: float, work: Coroutine[Any, Any, object]) -> bool:
 
 
 _left: set[asyncio.Task[Any]] = set()
-"""Tasks that may outlive who awaited them: asyncio itself does not keep them."""
+"""Tasks that may outlive their awaiter, since asyncio itself holds no reference to them."""
 
 
 def _forget(task: asyncio.Task[Any]) -> None:

@@ -1,4 +1,4 @@
-"""The process that becomes the forkserver, forked from the host's.
+"""The process that becomes the forkserver, forked from the host.
 
 multiprocessing starts its forkserver as a new program, which imports LiveKit beside the host: 1.5 s
 of processor time and 80 MB, both twice. Here the host imports what it has in common with its jobs,
@@ -26,11 +26,11 @@ from typing import Any, Never
 __all__ = ["Zygote", "fork_zygote"]
 
 NAME = b"forkserver"
-"""What the process is called in `ps -o comm`, as its arguments are those of the host."""
+"""The name of the process in `ps -o comm`; its arguments are those of the host."""
 
 PR_SET_NAME = 15
 LIMIT = 100_000
-"""The bytes of a command, at most."""
+"""Maximum bytes of a command."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Cancellation of a hook at each of its awaits, as the host cancels one that exceeds its limit."""
+"""Cancellation of a hook at each of its awaits, like the host's at a hook's time limit."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Generator, Iterator
@@ -51,7 +51,7 @@ def cancelled_lessons(
 
 
 class _Cancelling:
-    """A plugin manager of whose hooks one is cancelled, the first time that it is called."""
+    """A plugin manager that cancels the first call of one hook."""
 
     def __init__(self, manager: Any, hook: str, number: int) -> None:
         hooks = {name: getattr(manager.hook, name) for name in CANCELLED_HOOKS}

@@ -32,10 +32,10 @@ GREETING_SECONDS: Final = 0.5
 RELOAD: Final = "/reload"
 
 RELOAD_SECONDS: Final = 0.5
-"""Seconds between two looks for files that were saved."""
+"""Seconds between two checks for saved files."""
 
 SHOW_SECONDS: Final = 0.05
-"""Seconds between two looks for something new."""
+"""Seconds between two checks for new output."""
 
 
 class Console:

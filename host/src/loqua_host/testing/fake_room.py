@@ -35,7 +35,7 @@ class FakeParticipant:
 
 
 class FakeWriter:
-    """A text that is sent piece by piece."""
+    """A text stream that is being sent."""
 
     async def write(self, text: str) -> None:
         """Send a piece."""
@@ -111,7 +111,7 @@ class FakeRoom(EventEmitter[str]):
 
 
 class FakeText:
-    """A text that comes piece by piece, until somebody has read enough."""
+    """A text stream that arrives in chunks, until the reader stops."""
 
     def __init__(self, pieces: Iterable[str]) -> None:
         self.left = list(pieces)

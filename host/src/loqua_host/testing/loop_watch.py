@@ -20,15 +20,15 @@ BLOCKED_SECONDS: Final = 0.1
 POLL_SECONDS: Final = 0.02
 
 STACK_SIGNAL: Final = signal.SIGUSR2
-"""Has the main thread look at its own stack, in a handler.
+"""The signal whose handler records the main thread's stack.
 
-To walk the stack of a thread that runs on meanwhile crashes Python now and then (seen in 3.11.7).
+Walking the stack of a running thread from outside sometimes crashes Python (seen in 3.11.7).
 """
 
 
 @dataclass(frozen=True, slots=True)
 class BlockingCall:
-    """A place in a tutor's code from which something blocked the event loop.
+    """A line of a tutor's code that blocked the event loop.
 
     Attributes:
         callback: The function that the host or LiveKit called.
@@ -42,7 +42,7 @@ class BlockingCall:
 
 
 class LoopWatch:
-    """Take the stack of the main thread whenever its event loop stands still.
+    """Record the main thread's stack while its event loop is blocked.
 
     Args:
         author: Recognises the tutor's code.

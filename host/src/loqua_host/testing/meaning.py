@@ -1,4 +1,4 @@
-"""Judgement of what a tutor has said by its meaning, by a language model."""
+"""Evaluation of a tutor's words by a language model."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from livekit.agents.voice.run_result import (
 __all__ = ["Claim", "find_misjudged"]
 
 Claim = tuple[str, str]
-"""What the tutor has said, and what it is expected to mean."""
+"""The tutor's words, and their expected meaning."""
 
 
 def find_misjudged(claims: Sequence[Claim], judge: "LLM[Any]") -> Iterator[str]:

@@ -199,7 +199,7 @@ class LessonPlayer:
         if isinstance(step, Types):
             await job.ctx.room.write(learner, step.text)
         elif job.hears(learner):
-            job.session.hear(step.text, learner)
+            job.session.push_transcript(step.text, learner)
         await asyncio.sleep(ANSWER_SECONDS)
 
     def _known(self, learner: str) -> str:
@@ -240,8 +240,8 @@ class LessonPlayer:
         handover = find_handover(call.metadata, self._script.user_id)
         if handover is None:
             raise LessonFailedError("the tutor called for another learner")
-        told = {"agent_name": call.agent_name, "focus": handover.focus, "words": handover.words}
-        for name, value in told.items():
+        request = {"agent_name": call.agent_name, "focus": handover.focus, "words": handover.words}
+        for name, value in request.items():
             if getattr(expected, name) not in (None, value):
                 raise LessonFailedError(f"the tutor called with {name} {value!r}")
         await asyncio.sleep(expected.seconds + START_SECONDS + ANSWER_SECONDS)

@@ -1,4 +1,4 @@
-"""A realtime model without sound: it hears words, and answers what a script says."""
+"""A realtime model without audio: it receives words, and answers by script."""
 
 import asyncio
 from collections import deque
@@ -27,7 +27,7 @@ CAPABILITIES = llm.RealtimeCapabilities(
     mutable_tools=True,
     per_response_tool_choice=True,
 )
-"""What OpenAI's model can do, except that turns are always the model's own to end."""
+"""The capabilities of OpenAI's model, except that the model always ends turns itself."""
 
 SECONDS_PER_CHARACTER = 0.05
 RATE = 24_000
@@ -67,13 +67,15 @@ class ScriptedRealtimeSession(llm.RealtimeSession[Never]):
         self._speaking: asyncio.Event | None = None
         self.instructions = ""
 
-    def hear(self, text: str) -> None:
+    def push_transcript(self, text: str) -> None:
         """Receive a whole turn of the learner, and answer it."""
         self.emit("input_speech_started", llm.InputSpeechStartedEvent())
         self.emit("input_speech_stopped", llm.InputSpeechStoppedEvent(True))
         item = self._chat_ctx.add_message(role="user", content=text)
-        heard = llm.InputTranscriptionCompleted(item_id=item.id, transcript=text, is_final=True)
-        self.emit("input_audio_transcription_completed", heard)
+        transcript = llm.InputTranscriptionCompleted(
+            item_id=item.id, transcript=text, is_final=True
+        )
+        self.emit("input_audio_transcription_completed", transcript)
         if self._model.replies:
             self.emit("generation_created", self._generate(self._model.replies.popleft()))
 
@@ -91,8 +93,8 @@ class ScriptedRealtimeSession(llm.RealtimeSession[Never]):
         tools: NotGivenOr[list[llm.Tool]] = NOT_GIVEN,  # noqa: ARG002  # LiveKit's signature
     ) -> "asyncio.Future[llm.GenerationCreatedEvent]":
         """Answer with the next reply, or with the requested sentence."""
-        told = instructions or ""
-        reply: Reply = told.removeprefix(VERBATIM) if told.startswith(VERBATIM) else ""
+        asked = instructions or ""
+        reply: Reply = asked.removeprefix(VERBATIM) if asked.startswith(VERBATIM) else ""
         if not reply and self._model.replies:
             reply = self._model.replies.popleft()
         created = self._generate(reply, user_initiated=True)

@@ -1,4 +1,4 @@
-"""A rehearsal: a lesson that shows what is wrong with a tutor's hooks before any learner does.
+"""A rehearsal: a lesson that finds mistakes in a tutor's hooks.
 
 It runs in a process of its own, as `python -m loqua_host.testing.rehearsal ANSWER < QUESTION`:
 a plugin may block, crash or end its process, and gets no secret of whoever checks it.
@@ -30,7 +30,7 @@ STEPS: Final[tuple[LessonStep, ...]] = (
     *(Says("Hola."), StaysSilent(31), Types("Me llamo Ana."), StaysSilent(31)),
     *(KillJob(), Says("¿Perdón?"), StaysSilent(31)),
 )
-"""Every hook is called, and by a resumed lesson, too."""
+"""Steps that call every hook, also in a resumed lesson."""
 
 NOT_TO_BLOCK: Final = "await it, or call it by asyncio.to_thread"
 

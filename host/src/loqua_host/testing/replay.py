@@ -25,7 +25,7 @@ SILENT_SECONDS: Final = 30.0
 """Seconds without a word that a tutor may do something about; shorter ones are left out."""
 
 SOMETHING: Final = "algo"
-"""What a learner says instead of what was redacted: any word."""
+"""The word that replaces a redacted one."""
 
 Written = dict[str, Any]
 """A script, or a step of it, as in YAML."""
@@ -93,8 +93,8 @@ def _turn(turn: Utterance) -> Written:
 
 
 def _call(call: CallSpecialist) -> Written:
-    told = {"focus": call.request.focus, "words": list(call.request.words)}
-    return {"agent_name": call.agent_name} | {name: it for name, it in told.items() if it}
+    request = {"focus": call.request.focus, "words": list(call.request.words)}
+    return {"agent_name": call.agent_name} | {name: it for name, it in request.items() if it}
 
 
 def _expected(parts: Sequence[CapturedJob]) -> Written:

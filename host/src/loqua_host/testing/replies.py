@@ -1,4 +1,4 @@
-"""Replies of a script's language model: texts, or calls of the agent's function tools."""
+"""Scripted replies of a language model: texts, or calls of the agent's function tools."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""The result of a lesson that was played by script, and its comparison with expectations."""
+"""The result of a scripted lesson, and its comparison with expectations."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -81,7 +81,7 @@ class LessonResult:
 
     @property
     def tutor_said(self) -> tuple[str, ...]:
-        """What the tutor said, in order."""
+        """The tutor's utterances, in order."""
         return tuple(one.text for one in self.said if one.speaker == "tutor")
 
 

@@ -16,7 +16,7 @@ import yaml
 from pydantic import TypeAdapter
 
 from loqua_host.contract.tutor import Tutor
-from loqua_host.dev.parts import Parts, kept_environ, run_child, write_config
+from loqua_host.dev.parts import Parts, inherited_environ, run_child, write_config
 from loqua_host.settings.templates import TEMPLATES
 from loqua_host.system.tasks import background
 
@@ -50,7 +50,7 @@ class RoomHost:
     def __init__(self, config: Path, parts: Parts, secrets: Mapping[str, str]) -> None:
         self._config = config
         logs = {"LOQUA_LOGS__FORMAT": "json", "LOQUA_LOGS__LEVEL": "debug"}
-        self._environ = kept_environ() | parts.environ | logs | dict(secrets)
+        self._environ = inherited_environ() | parts.environ | logs | dict(secrets)
         self.log: list[LogEntry] = []
         self._changed = asyncio.Event()
         self._process: Process | None = None
@@ -108,8 +108,8 @@ class RoomHost:
                 if one["event"] == event and fields.items() <= one.items():
                     return one
             if self._process is None or self._process.returncode is not None:
-                told = "\n".join(map(str, self.log[-20:]))
-                raise ScriptError(f"the host has ended; its last events:\n{told}")
+                events = "\n".join(map(str, self.log[-20:]))
+                raise ScriptError(f"the host has ended; its last events:\n{events}")
             self._changed.clear()
             await self._changed.wait()
 

@@ -1,4 +1,4 @@
-"""A learner of a script in a real room, who speaks and hears."""
+"""A scripted learner in a real room, who speaks and listens."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -14,7 +14,7 @@ SETTLE_SECONDS: Final = 0.7
 """Seconds of silence after which a tutor who spoke is taken to have finished."""
 
 PATIENCE_SECONDS: Final = 20.0
-"""Seconds to wait for a tutor who gives no sign of life."""
+"""Seconds to wait for a tutor without audio, text or state changes."""
 
 
 class RoomLearner:
@@ -57,18 +57,18 @@ class RoomLearner:
         """Speak, and wait for the end of the answer."""
         sound = await self._speak(text)
         await self._inside.say(self._microphone, sound)
-        await self.hear_out()
+        await self.wait_for_playout()
 
     async def write(self, text: str) -> None:
         """Type something, and hear the answer out."""
         await self._inside.write(text)
-        await self.hear_out()
+        await self.wait_for_playout()
 
     def listen(self) -> None:
         """Wait for what a tutor says from now on."""
         self._inside.listen()
 
-    async def hear_out(self) -> None:
+    async def wait_for_playout(self) -> None:
         """Wait until a tutor has spoken and finished, or for too long."""
         await self._inside.tutor_finished(last=False)
 

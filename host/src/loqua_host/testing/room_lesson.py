@@ -51,7 +51,7 @@ from .steps import (
 __all__ = ["play_in_room"]
 
 JOIN_SECONDS: Final = 60.0
-"""Seconds for the tutor to come, or to come back."""
+"""Seconds for the tutor to join, or to join again."""
 
 WORDS_SECONDS: Final = 10.0
 """Seconds for a text to arrive after its sound."""
@@ -134,7 +134,7 @@ class _RoomLesson:
         if self._agent_name:
             await self._dispatch(self._agent_name)
         await self._logged("lesson.opened", JOIN_SECONDS, 0, "no tutor came")
-        await self._own.hear_out()
+        await self._own.wait_for_playout()
         for number, step in steps:
             if script.until_end and self._is_over():
                 return
@@ -221,7 +221,7 @@ class _RoomLesson:
             await self._host.start()
         await self._logged("lesson.resumed", JOIN_SECONDS, opened, "no tutor came back")
         self._own.listen()
-        await self._own.hear_out()
+        await self._own.wait_for_playout()
 
     async def _fail_api(self, step: FailApi) -> None:
         faults = {"faults": [outage(step.status).model_dump(mode="json")]}
@@ -271,7 +271,7 @@ class _RoomLesson:
         over = HANDOFF_SECONDS + expected.seconds
         await self._logged("lesson.recorded", over, self._called, "the specialist did not end")
         await asyncio.sleep(ANSWER_SECONDS)
-        await self._own.hear_out()
+        await self._own.wait_for_playout()
 
     async def _logged(self, event: str, seconds: float, after: int, missing: str) -> Any:
         try:

@@ -1,4 +1,4 @@
-"""A specialist by script in a real room: it says nothing, and hands the learner back.
+"""A scripted specialist in a real room, who says nothing and returns the learner.
 
 The agent `loqua_host.testing.room_specialist:Taught30` teaches for 30 s; `Failed30` fails then.
 """

@@ -19,7 +19,7 @@ _STRICT = ConfigDict(frozen=True, extra="forbid")
 
 
 class ScriptError(Exception):
-    """A file is not a lesson's script; the message says what to write."""
+    """The file is not a valid script; the message names the remedy."""
 
 
 class LessonExpectations(BaseModel):

@@ -83,17 +83,17 @@ class ScriptedApi:
     def fail(self, status: int, seconds: float) -> None:
         """Fail from now on, for so many seconds."""
         self._outages += 1
-        self._api.board.replace((outage(status),))
+        self._api.active_faults.replace((outage(status),))
         asyncio.get_running_loop().call_later(seconds, self._recover, self._outages)
 
     def encrypt_with_another_secret(self) -> None:
         """Encrypt learners' tokens from now on so that no host can decrypt them."""
-        self._api.board.replace((WrongCiphertext(),))
+        self._api.active_faults.replace((WrongCiphertext(),))
 
     def _recover(self, number: int) -> None:
         """End an outage, unless another one has begun."""
         if number == self._outages:
-            self._api.board.replace(())
+            self._api.active_faults.replace(())
 
     @property
     def calls(self) -> tuple[str, ...]:

@@ -19,10 +19,10 @@ from loqua_host.lessons.dispatch_state import DispatchState
 from loqua_host.lessons.lessons import Lessons
 from loqua_host.lessons.metrics import LessonMetrics
 from loqua_host.lessons.reconciler import Reconciler
-from loqua_host.lessons.recovery import keep_lease, recover
+from loqua_host.lessons.recovery import maintain_lease, recover
 from loqua_host.lessons.services import Services
 from loqua_host.lessons.tutors import RunningTutor
-from loqua_host.link.client import kept_alive
+from loqua_host.link.client import keepalive
 from loqua_host.link.messages import Finish, FromJob, Join, Welcome
 from loqua_host.link.server import JobRef
 from loqua_host.observability.metrics import Instruments
@@ -162,7 +162,7 @@ class ScriptedHost:
         self._lessons, self._delivery = Lessons(services), delivery
         reconciler = Reconciler(services, self._capacity, self._lessons, lambda _: None)
         await recover(services)
-        for work in (delivery.run(), keep_lease(services), reconciler.run()):
+        for work in (delivery.run(), maintain_lease(services), reconciler.run()):
             self._tasks.create_task(work)
 
     async def _stop(self) -> None:
@@ -272,7 +272,7 @@ class ScriptedHost:
 
     async def _be_specialist(self, ref: JobRef, script: TutorCalls) -> None:
         """Join as the specialist, teach for a while, and hand the learner back."""
-        async with self._linked(ref, []) as link, kept_alive(link.host):
+        async with self._linked(ref, []) as link, keepalive(link.host):
             await link.host.send(Join(identity=self.learner))
             if isinstance(await link.host.receive(), Welcome):
                 await asyncio.sleep(script.seconds)

@@ -15,7 +15,7 @@ from loqua_host.errors import LearnerError, LinkError
 from loqua_host.job.engines.build import EngineWatch
 from loqua_host.job.entrypoint import JobEntrypoint
 from loqua_host.job.tracing import SpanBuffer
-from loqua_host.link.client import kept_alive
+from loqua_host.link.client import keepalive
 from loqua_host.link.messages import Welcome
 from loqua_host.registry.loader import LoadedTutor
 from loqua_host.settings.jobs import JobSettings
@@ -96,7 +96,7 @@ class ScriptedJob:
     async def _run(self, tutor: LoadedTutor) -> None:
         entrypoint = TextEntrypoint(self.settings, self.session)
         try:
-            async with kept_alive(self.link.host):
+            async with keepalive(self.link.host):
                 ctx: Any = self.ctx
                 with suppress(LearnerError, LinkError):
                     await entrypoint.serve(ctx, self.link.host, tutor, track=None)

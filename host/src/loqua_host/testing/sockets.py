@@ -14,7 +14,7 @@ __all__ = ["MemoryLink"]
 
 
 class _Socket:
-    """One end of a connection, with what the link uses of aiohttp's web sockets."""
+    """One end of a connection, with the methods of aiohttp's web sockets that the link uses."""
 
     def __init__(self) -> None:
         self.closed = False
@@ -42,7 +42,7 @@ class _Socket:
 
 
 class _JobSocket(_Socket):
-    """The job's end, which notes what it sends."""
+    """The job's end, which records what it sends."""
 
     def __init__(self, sent: list[FromJob]) -> None:
         super().__init__()

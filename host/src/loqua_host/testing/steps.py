@@ -1,4 +1,4 @@
-"""The steps of a lesson's script: what happens, and what the tutor must do then."""
+"""The steps of a lesson's script: events, and what the tutor must do."""
 
 import re
 from collections.abc import Mapping
@@ -78,7 +78,7 @@ class Types(LessonStep):
 
 @dataclass(frozen=True, config=_STRICT)
 class StaysSilent(LessonStep):
-    """Nobody does anything while the clock passes, in virtual seconds. `silence: 40`."""
+    """Nobody speaks for some virtual seconds. `silence: 40`."""
 
     seconds: Seconds
 
@@ -199,8 +199,8 @@ class TutorCalls(LessonStep):
 
     Args:
         agent_name: The specialist's agent name.
-        focus: What the specialist must be told to work on; None for anything.
-        words: The words the specialist must be told to practise; None for any.
+        focus: The focus that the specialist must receive; None accepts any.
+        words: The words that the specialist must receive; None accepts any.
         outcome: Whether the specialist teaches, fails, or does not come.
         seconds: How long the specialist's lesson takes, in virtual seconds.
     """
@@ -244,8 +244,8 @@ def read_step(written: object) -> LessonStep:
         case _:
             raise ValueError("one item is one step, such as `- says: Hola.`")
     if name not in STEPS:
-        meant = get_close_matches(str(name), STEPS, 1) or STEPS
-        raise ValueError(f"{name!r} is no step; write {', '.join(meant)}")
+        similar = get_close_matches(str(name), STEPS, 1) or STEPS
+        raise ValueError(f"{name!r} is no step; write {', '.join(similar)}")
     try:
         return STEPS[name].read(value)
     except ValidationError as error:

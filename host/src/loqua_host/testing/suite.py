@@ -1,4 +1,4 @@
-"""`TutorSuite`: what every tutor must do, as tests to inherit."""
+"""`TutorSuite`: tests of every tutor's obligations, to inherit."""
 
 import os
 import subprocess
@@ -34,7 +34,7 @@ SPOKEN: Final = "xyzzy1879"
 """A word that nobody says by chance."""
 
 WATCHED: Final = ("open", "socket.connect", "subprocess.Popen", "os.system", "os.putenv")
-"""Audit events of Python that are effects on what is outside the plugin."""
+"""Audit events of Python with effects outside the plugin."""
 
 
 class TutorSuite:
@@ -140,7 +140,7 @@ class TutorSuite:
 
 
 class _Auditor:
-    """Record audit events while switched on: Python never removes an audit hook."""
+    """Record audit events while enabled; Python has no way to remove an audit hook."""
 
     noting: list[str] | None = None
     installed = False

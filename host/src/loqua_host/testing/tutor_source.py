@@ -1,4 +1,4 @@
-"""The source files of a tutor, which are imported again when they are saved."""
+"""The source files of a tutor, imported again when they change."""
 
 import importlib
 import sys

@@ -51,8 +51,8 @@ def play_lesson(
         result = _play_in_room(script, loaded) if livekit else run_script(script, loaded)
         problems = list(find_problems(script.expect, result))
         if problems := [*problems, *_misjudged(result, judge)]:
-            told = "\n".join((*problems, render_lesson(result.said, result.log)))
-            raise LessonFailedError(told) from find_cause(result.log)
+            shown = "\n".join((*problems, render_lesson(result.said, result.log)))
+            raise LessonFailedError(shown) from find_cause(result.log)
     return result
 
 
@@ -88,13 +88,13 @@ def run_script(
     with capture_logs() as log, around_mcp_calls(outside):
         lesson = LessonPlayer(script, loaded)
         outcome, left = run_virtually(lesson.play(), make_loop)
-    told = render_lesson(lesson.host.said, log)
+    shown = render_lesson(lesson.host.said, log)
     if isinstance(outcome, BaseException) and not isinstance(outcome, LessonFailedError):
         raise outcome
     author = Author(loaded.packages)
     problems = [str(outcome)] if isinstance(outcome, LessonFailedError) else []
     if problems := [*problems, *(_uncancelled(one, author) for one in left)]:
-        raise LessonFailedError("\n".join((*problems, told))) from find_cause(log)
+        raise LessonFailedError("\n".join((*problems, shown))) from find_cause(log)
     return replace(result_of(lesson.host, log), claims=tuple(lesson.claims))
 
 

@@ -17,7 +17,7 @@ STUCK_SECONDS: Final = 5.0
 """Real seconds to wait for another thread when every task waits and no timer runs."""
 
 SPINNING_TURNS: Final = 10_000
-"""Turns of a loop without a pause, after which each of them takes time, as it really does."""
+"""Iterations of a loop without a pause, after which each takes time, as in reality."""
 
 SPIN_SECONDS: Final = 0.001
 
@@ -32,7 +32,7 @@ Ts = TypeVarTuple("Ts")
 
 
 class JumpingSelector(selectors.SelectSelector):
-    """Find that the next timer is due whenever nothing else happens.
+    """A selector that advances virtual time to the next timer if nothing else happens.
 
     Attributes:
         seconds: The virtual time.
@@ -79,7 +79,7 @@ class JumpingSelector(selectors.SelectSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop in which an hour passes in no time.
+    """An event loop in which timers take no real time.
 
     Time stands still while a function runs in another thread, as by `asyncio.to_thread`, and is
     slower than real time in an `outside` block. It does not stand still for the network: whoever
@@ -96,7 +96,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     @property
     def turns(self) -> int:
-        """How often the loop has looked for events: it grows unless a callback blocks it."""
+        """The number of polls for events, which grows unless a callback blocks the loop."""
         return self._jumping.turns
 
     def run_in_executor(
@@ -172,7 +172,7 @@ async def _run_and_cancel(
 
 
 class VirtualClock:
-    """A clock on virtual time; `skew` sets this machine's wall clock wrong."""
+    """A clock on virtual time; `skew` shifts the wall clock."""
 
     def __init__(self, skew: float = 0.0) -> None:
         self.skew = skew

@@ -1,4 +1,4 @@
-"""A voice session without sound: the learner's words arrive as transcripts."""
+"""A voice session without audio: the learner's words arrive as transcripts."""
 
 import asyncio
 import time
@@ -75,7 +75,7 @@ class TextSession(LessonSession):
         """The connection of a session with a room, which does nothing here."""
         return self._no_room
 
-    def hear(self, text: str, identity: str) -> None:
+    def push_transcript(self, text: str, identity: str) -> None:
         """Speak as somebody in the room, as a whole turn, if the tutor listens."""
         if not self.input.audio_enabled:
             return
@@ -83,7 +83,7 @@ class TextSession(LessonSession):
             self._levels.add(identity, LOUD, time.time())
         listener = self.current_agent.realtime_llm_session if self._realtime else self._recogniser
         if isinstance(listener, ScriptedRealtimeSession | TranscriptSTT):
-            listener.hear(text)
+            listener.push_transcript(text)
 
 
 class SilentMicrophone(AudioInput):
@@ -99,7 +99,7 @@ class SilentMicrophone(AudioInput):
 
 
 class TranscriptSTT(stt.STT[Never]):
-    """Speech recognition that is given the words."""
+    """Speech recognition whose transcripts are provided by the caller."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -109,7 +109,7 @@ class TranscriptSTT(stt.STT[Never]):
         )
         self.words: asyncio.Queue[str] = asyncio.Queue()
 
-    def hear(self, text: str) -> None:
+    def push_transcript(self, text: str) -> None:
         """Recognise a text."""
         self.words.put_nowait(text)
 
@@ -127,25 +127,25 @@ class TranscriptSTT(stt.STT[Never]):
 
 
 class _Transcripts(stt.RecognizeStream):
-    def __init__(self, ears: TranscriptSTT, conn_options: APIConnectOptions) -> None:
-        self.words = ears.words
-        super().__init__(stt=ears, conn_options=conn_options)
+    def __init__(self, recogniser: TranscriptSTT, conn_options: APIConnectOptions) -> None:
+        self.words = recogniser.words
+        super().__init__(stt=recogniser, conn_options=conn_options)
 
     async def _run(self) -> None:
         while True:
             text = await self.words.get()
             kinds = stt.SpeechEventType
-            heard = [stt.SpeechData(language=LanguageCode(""), text=text, confidence=1.0)]
+            alternatives = [stt.SpeechData(language=LanguageCode(""), text=text, confidence=1.0)]
             for event in (
                 stt.SpeechEvent(kinds.START_OF_SPEECH),
-                stt.SpeechEvent(kinds.FINAL_TRANSCRIPT, alternatives=heard),
+                stt.SpeechEvent(kinds.FINAL_TRANSCRIPT, alternatives=alternatives),
                 stt.SpeechEvent(kinds.END_OF_SPEECH),
             ):
                 self._event_ch.send_nowait(event)
 
 
 class ScriptedLLM(llm.LLM[Never]):
-    """A language model that answers what a script says, and nothing once that is used up."""
+    """A language model that gives the script's replies, then no more."""
 
     def __init__(self, answers: Iterable[Reply]) -> None:
         super().__init__()

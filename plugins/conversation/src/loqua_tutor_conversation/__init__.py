@@ -80,7 +80,7 @@ class Specialists(BaseModel):
 
 
 class ConversationSettings(BaseModel):
-    """What `settings:` of this tutor may hold."""
+    """The section `settings:` of this tutor's file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

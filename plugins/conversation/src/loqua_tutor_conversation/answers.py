@@ -1,4 +1,4 @@
-"""What an utterance means: a name, yes or no, a goodbye, or an answer to a turn."""
+"""Classification of utterances: a name, yes or no, a goodbye, or an answer to a turn."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches

@@ -1,4 +1,4 @@
-"""Scores of what the learner says, made while the tutor speaks."""
+"""Pronunciation scores of utterances, requested while the tutor speaks."""
 
 import asyncio
 from collections.abc import AsyncIterable, Callable

@@ -1,4 +1,4 @@
-"""A voice for each language of a reply: help in the native language sounds like that language."""
+"""A voice for each language of a reply, so that native help is spoken by a native voice."""
 
 import logging
 from collections.abc import AsyncGenerator, AsyncIterable, Callable
@@ -20,7 +20,7 @@ Speak = Callable[[AsyncIterable[str]], AsyncGenerator[rtc.AudioFrame, None]]
 
 
 class BilingualVoice:
-    """Speak what is marked as native with the native language's voice.
+    """Speak the parts marked as native with the native language's voice.
 
     Args:
         native: The voice of the native language, or None if there is none.

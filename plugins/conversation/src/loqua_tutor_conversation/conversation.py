@@ -1,4 +1,4 @@
-"""The course of a conversation: what an utterance changes, and what the tutor says to it. Pure.
+"""The course of a conversation: how an utterance changes its state, and the reply; pure.
 
 Every utterance is taken up: as a request, as the answer to a question, as a mistake to recast, or
 by what was recognised of it, with a way back to the question.

@@ -1,4 +1,4 @@
-"""What stays the same during a lesson, and where in it a conversation is."""
+"""The constants of a lesson, and the position of a conversation in it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast the tutor goes.
+    """The pace of the tutor.
 
     Attributes:
         sentences: How many parts a reply may have.
@@ -36,7 +36,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class LearnerProfile:
-    """What the tutor knows of the learner before the lesson.
+    """The tutor's knowledge of the learner before the lesson.
 
     Attributes:
         native: The native language, ISO 639-1; None if unknown.
@@ -71,7 +71,7 @@ class Course:
 
     @property
     def language(self) -> Language:
-        """What is known of the language."""
+        """The data of the language."""
         return load_language(self.code)
 
 

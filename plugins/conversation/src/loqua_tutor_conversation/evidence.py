@@ -1,4 +1,4 @@
-"""What utterances show of the learner's language, each with the number of its utterance."""
+"""Evidence of the learner's skills, each with the number of its utterance."""
 
 from collections.abc import Iterable, Iterator
 from itertools import takewhile

@@ -1,4 +1,4 @@
-"""What the tutor knows of a language besides scenarios, as data in `languages/LANGUAGE.toml`."""
+"""A language's data for the tutor besides scenarios, from `languages/LANGUAGE.toml`."""
 
 from functools import cache
 from importlib.resources import files
@@ -15,7 +15,7 @@ Speciality = Literal["grammar", "pronunciation"]
 
 
 class Phrases(BaseModel):
-    """What the tutor says in any scenario; fields in braces are filled in."""
+    """Phrases of the tutor in any scenario; fields in braces are filled in."""
 
     model_config = FROZEN
 
@@ -49,7 +49,7 @@ class Phrases(BaseModel):
 
 
 class Language(BaseModel):
-    """A language that the tutor talks.
+    """A language in which the tutor converses.
 
     Attributes:
         phrases: What the tutor says in any scenario.

@@ -1,4 +1,4 @@
-"""The time that a lesson has left."""
+"""The remaining time of a lesson."""
 
 from collections.abc import Callable
 

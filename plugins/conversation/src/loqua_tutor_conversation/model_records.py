@@ -1,4 +1,4 @@
-"""What a language model records about the latest utterance, beyond what the rules found. Pure.
+"""Records of a language model about the latest utterance, beyond those of the rules; pure.
 
 A model is believed only where the utterance bears it out: a mistake and a word must have been
 said, and an utterance is one answer at most. So both minds report in the same terms, and each

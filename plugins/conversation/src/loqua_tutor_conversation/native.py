@@ -1,4 +1,4 @@
-"""The learner's native language, which the API has as a name or a code."""
+"""The learner's native language, from the API's name or code."""
 
 import langcodes
 from langcodes.tag_parser import LanguageTagError

@@ -1,4 +1,4 @@
-"""Replies in another language than the one that is taught."""
+"""Replies in a language other than the one taught."""
 
 from .course import Course
 from .plain import tokens

@@ -1,4 +1,4 @@
-"""What the tutor sees of the learner's picture.
+"""Frames of the learner's camera or screen for the language model.
 
 A language model that sees gets the picture itself. Without one, the tutor tells the colour of what
 is held before the camera, or that it cannot tell.

@@ -1,4 +1,4 @@
-"""Texts as they are compared: recognisers are unsure of accents and punctuation."""
+"""Normalisation of texts for comparison, because recognisers vary in accents and punctuation."""
 
 import re
 import unicodedata

@@ -1,4 +1,4 @@
-"""The plan of a lesson: what is due, a scenario, and the words that begin it."""
+"""The plan of a lesson: reviews that are due, a scenario, and the greeting."""
 
 import math
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""What the tutor says, in parts: the last part is what it waits for an answer to."""
+"""Replies of the tutor in parts; the last part asks for the learner's answer."""
 
 from .affirmation import affirmed, branch_of
 from .answers import asks_for_help

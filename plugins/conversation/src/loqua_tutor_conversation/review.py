@@ -1,4 +1,4 @@
-"""Spaced repetition: which topics of earlier sessions are due, by FSRS.
+"""Spaced repetition of topics from earlier sessions, by FSRS.
 
 The API returns the topics of earlier sessions and nothing else that lasts from one session to the
 next, so a topic is what is scheduled, with the words of its turns. A session with the topic is a

@@ -1,4 +1,4 @@
-"""Scenarios: what a conversation is about, as data in `scenarios/LANGUAGE/NAME.toml`."""
+"""Scenarios of conversations, as data in `scenarios/LANGUAGE/NAME.toml`."""
 
 import string
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ Translations = Annotated[dict[Code, Text], Field(min_length=1)]
 
 
 class Branch(BaseModel):
-    """What the tutor says to a particular answer, and where it goes on.
+    """The tutor's reply to a particular answer, and the next turn.
 
     Attributes:
         hears: Any of these in the answer takes the branch.
@@ -48,7 +48,7 @@ class Branch(BaseModel):
 
 
 class Recast(BaseModel):
-    """What is right instead of a typical error of a turn.
+    """The correct form of a turn's typical error.
 
     Attributes:
         right: What is listed at the end.

@@ -1,4 +1,4 @@
-"""A language model that says what a script says, for lessons without one."""
+"""A language model that gives a script's replies, for lessons without a real one."""
 
 from collections.abc import Callable
 from typing import Any, Never

@@ -1,4 +1,4 @@
-"""Which scenario a learner talks about, and at which level."""
+"""The choice of a learner's scenario and level."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""How the learner's free speech sounds, as far as it is certain, with utterances. Pure.
+"""Reliable findings about the learner's pronunciation in free speech; pure.
 
 There is no text that the learner was to say: the words are the recogniser's, which may not be what
 was said, so only those that it is sure of count. A sound is weak when it returns as clearly wrong.
@@ -72,7 +72,7 @@ class WeakSound(BaseModel):
 
 
 class SpokenSounds(BaseModel):
-    """What is certain of a learner's pronunciation.
+    """The reliable findings about a learner's pronunciation.
 
     Attributes:
         scores: The utterances that count.

@@ -1,4 +1,4 @@
-"""The state of a conversation: JSON from which another process can go on."""
+"""The state of a conversation as JSON, from which another process can resume it."""
 
 from typing import Literal
 
@@ -22,7 +22,7 @@ recorded words."""
 
 
 class SkillEvidence(BaseModel):
-    """Something that the learner showed, and the number of the utterance that shows it."""
+    """A skill that the learner showed, and the number of the utterance."""
 
     model_config = FROZEN
 
@@ -31,7 +31,7 @@ class SkillEvidence(BaseModel):
 
 
 class NumberedMistake(Mistake):
-    """A mistake, and the number of the utterance that it was in."""
+    """A mistake and the number of its utterance."""
 
     utterance: int
 
@@ -47,7 +47,7 @@ class RecordedWord(BaseModel):
 
 
 class OpenQuestion(BaseModel):
-    """A question of the tutor that is no turn of the scenario, and takes yes or no.
+    """A yes-or-no question of the tutor that is not a turn of the scenario.
 
     Attributes:
         kind: `name` and `answer` ask back what was recognised; `leave` asks whether to stop,
@@ -66,7 +66,7 @@ class OpenQuestion(BaseModel):
 
 
 class ConversationState(BaseModel):
-    """What happened in a conversation, and what comes next.
+    """The history of a conversation, and its next turn.
 
     Attributes:
         scenario: The name of the present scenario.

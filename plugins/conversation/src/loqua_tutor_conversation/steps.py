@@ -1,4 +1,4 @@
-"""The moves of a conversation: take an answer, help, go on, conclude. Pure."""
+"""The moves of a conversation: take an answer, help, continue, conclude; pure."""
 
 from dataclasses import dataclass, replace
 

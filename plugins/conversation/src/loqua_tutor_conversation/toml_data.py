@@ -1,4 +1,4 @@
-"""Data files of the plugin, read into models; an error names the file, the key and the remedy."""
+"""Data files of the plugin, read into models; an error names file, key and remedy."""
 
 import tomllib
 from typing import TypeVar

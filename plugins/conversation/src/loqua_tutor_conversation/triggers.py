@@ -1,4 +1,4 @@
-"""What makes the tutor call a specialist: the learner asks, or a kind of error returns."""
+"""Triggers of a call to a specialist: the learner's request, or a repeated kind of error."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ _MAX_WORDS = 3
 
 
 class HelpRequest(BaseModel):
-    """What the learner needs a specialist for: a topic of grammar, or words."""
+    """The subject of a call to a specialist: a topic of grammar, or words."""
 
     model_config = FROZEN
 

@@ -76,7 +76,7 @@ that you cannot tell if you cannot. Then ask: {question}"""
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What the lesson begins with.
+    """The beginning of a lesson: its greeting and its state.
 
     Attributes:
         state: The state to go on from.
@@ -90,7 +90,7 @@ class Opening:
 
 
 class ConversationTutor(Agent):
-    """Leads through a conversation, in the words of the session's language model if it has one.
+    """Lead a conversation, phrased by the session's language model if it has one.
 
     Attributes:
         lesson: The lesson.
@@ -226,7 +226,7 @@ class ConversationTutor(Agent):
         if self._is_with_specialist:
             raise StopResponse
         new_message.content = [(new_message.text_content or "")[:HEARD_LIMIT]]
-        turn = self._turns.hear(new_message, self.state)
+        turn = self._turns.add(new_message, self.state)
         self._take_sound(turn, new_message)
         self._shown = None
         if not self.lesson.teaches(turn.learner):

@@ -20,7 +20,7 @@ __all__ = ["Checker", "GrammarCorrection", "GrammarSettings", "embedded_checker"
 
 
 class GrammarSettings(BaseModel):
-    """What `settings:` of this tutor may hold."""
+    """The section `settings:` of this tutor's file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -13,7 +13,7 @@ __all__ = ["Checker", "CorrectionEngine", "embedded_checker"]
 
 
 class CorrectionEngine(Protocol):
-    """Finds mistakes in a sentence."""
+    """The interface of an engine that finds mistakes in a sentence."""
 
     async def find(self, text: str, language: str) -> Sequence[GrammarCorrection]:
         """Return what is wrong; nothing in a language that the engine doesn't know."""
@@ -22,7 +22,7 @@ class CorrectionEngine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Checker:
-    """The port: asks all engines, and merges what they find.
+    """The port: ask all engines, and merge their corrections.
 
     Attributes:
         engines: In the order of their right of way.

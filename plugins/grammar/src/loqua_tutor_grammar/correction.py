@@ -1,4 +1,4 @@
-"""Corrections: what an engine finds in a sentence, and how findings of several are merged."""
+"""Corrections of a sentence, and the merging of several engines' corrections."""
 
 import unicodedata
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ Severity = Literal["error", "hint"]
 
 @dataclass(frozen=True, slots=True)
 class GrammarCorrection:
-    """What is wrong in a text, and what to say instead.
+    """A mistake in a text, and its correction.
 
     Attributes:
         start: Where the wrong part begins, as an index into the text.

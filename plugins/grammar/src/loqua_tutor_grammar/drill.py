@@ -25,7 +25,7 @@ _FROZEN = ConfigDict(frozen=True, extra="forbid")
 
 
 class GrammarExercise(BaseModel):
-    """A question whose answer needs a point of grammar: an open one, or one with a right answer.
+    """A question whose answer needs a point of grammar; it is open or has a right answer.
 
     Attributes:
         topic: What it is about, in the API's style (`family`).
@@ -66,7 +66,7 @@ class GrammarExercise(BaseModel):
 
 
 class DrillLines(BaseModel):
-    """What the tutor says around the exercises, in the language taught."""
+    """The tutor's lines around the exercises, in the language taught."""
 
     model_config = _FROZEN
 

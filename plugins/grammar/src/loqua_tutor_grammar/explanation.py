@@ -1,4 +1,4 @@
-"""Why something was corrected, in the learner's own language: `messages.toml`."""
+"""Explanations of corrections in the learner's own language, from `messages.toml`."""
 
 import tomllib
 from functools import cache

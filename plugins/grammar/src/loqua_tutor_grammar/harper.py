@@ -1,4 +1,4 @@
-"""Harper as an engine for English, where the extra `harper` is installed."""
+"""Harper as an engine for English, if the extra `harper` is installed."""
 
 import asyncio
 import importlib.util
@@ -38,7 +38,7 @@ def is_installed() -> bool:
 
 
 class HarperEngine:
-    """Asks Harper, in this process; its dictionary takes 0.7 s and 160 MB at the first sentence."""
+    """Harper in this process; its dictionary takes 0.7 s and 160 MB at the first sentence."""
 
     def __init__(self) -> None:
         self._one_at_a_time = asyncio.Lock()

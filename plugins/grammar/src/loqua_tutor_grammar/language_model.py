@@ -1,4 +1,4 @@
-"""A language model as an engine, where the lesson has one."""
+"""A language model as an engine, if the lesson has one."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ _FINDINGS = TypeAdapter(tuple[_Finding, ...])
 
 
 class LanguageModelEngine:
-    """Asks a model; what it answers is used only where it is about the sentence."""
+    """A language model; corrections of anything but the sentence are dropped."""
 
     def __init__(self, model: "llm.LLM[Any]") -> None:
         self._model = model

@@ -1,4 +1,4 @@
-"""A LanguageTool server as an engine, where its address is set."""
+"""A LanguageTool server as an engine, if its address is set."""
 
 from collections.abc import Sequence
 
@@ -58,7 +58,7 @@ class _CheckResponse(BaseModel):
 
 
 class LanguageToolEngine:
-    """Asks a server; if that fails, finds nothing, and the other engines go on."""
+    """A LanguageTool server; if it fails, this engine finds nothing."""
 
     def __init__(self, address: str, client: httpx.AsyncClient | None = None) -> None:
         """Prepare to ask.

@@ -37,7 +37,7 @@ _SPELLING = 0.75
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """What a learner said, and what a teacher made of it.
+    """A learner's sentence, and a teacher's correction.
 
     Attributes:
         text: As a recogniser would give it.

@@ -24,7 +24,7 @@ _ELEMENT = re.compile(r"(?P<many>[?*] )?(?:(?P<name>\w+): )?(?P<tests>.+)")
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A word or a punctuation mark, where it is, and its readings.
+    """A word or a punctuation mark, with its position and readings.
 
     Attributes:
         form: In lower case.
@@ -47,7 +47,7 @@ _ReadingTest = Callable[[Reading], bool]
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """What one token must be.
+    """The condition that one token must meet.
 
     Attributes:
         name: What rules call the token, or nothing.
@@ -76,7 +76,7 @@ class Element:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Tokens by name, and those of their readings that the pattern allows."""
+    """Tokens by name, with the readings that the pattern allows."""
 
     tokens: Mapping[str, Token]
     readings: Mapping[str, tuple[Reading, ...]]

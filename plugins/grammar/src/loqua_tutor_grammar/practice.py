@@ -1,4 +1,4 @@
-"""The course of a practice: what was asked, what was wrong, and what the tutor says next.
+"""The course of a practice: questions, mistakes, and the tutor's next words.
 
 The module is pure: each sentence of the learner advances the `GrammarPracticeState`, which has
 all that is spoken and reported.
@@ -40,7 +40,7 @@ _MASTERED_AFTER = 3
 
 
 class PractisedMistake(BaseModel):
-    """A mistake that was found, and whether the learner said it right when repeating."""
+    """A mistake, and whether the learner repeated its correction correctly."""
 
     model_config = _FROZEN
 
@@ -60,7 +60,7 @@ class Attempt(BaseModel):
 
 
 class GrammarPracticeState(BaseModel):
-    """What happened in a practice; small enough to resume it from.
+    """The history of a practice, small enough to resume it from.
 
     Attributes:
         asked: Indexes of the exercises asked so far, the current one last.

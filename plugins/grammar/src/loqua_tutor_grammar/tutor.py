@@ -14,7 +14,7 @@ __all__ = ["GrammarTutor"]
 
 
 class GrammarTutor(Agent):
-    """Asks, listens and corrects; what it says is written, not generated.
+    """Ask, listen and correct; the tutor's lines are written, not generated.
 
     Attributes:
         state: What happened so far.
@@ -39,7 +39,7 @@ class GrammarTutor(Agent):
         new_message: llm.ChatMessage,
     ) -> None:
         """Check what the learner said, and correct it or ask on."""
-        turn = self._turns.hear(new_message, self.state)
+        turn = self._turns.add(new_message, self.state)
         if self.lesson.teaches(turn.learner):
             found = await self._checker.check(turn.text, self.drill.language)
             self.state = advance(turn.notes, self.drill, turn.text, found)

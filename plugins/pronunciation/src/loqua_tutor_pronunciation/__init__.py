@@ -1,4 +1,4 @@
-"""The pronunciation tutor: sentences to repeat, and how their sounds were pronounced."""
+"""The pronunciation tutor: sentences to repeat, and feedback on their sounds."""
 
 from datetime import UTC, datetime
 
@@ -19,7 +19,7 @@ __all__ = ["PronunciationSettings"]
 
 
 class PronunciationSettings(BaseModel):
-    """What `settings:` of this tutor may hold."""
+    """The section `settings:` of this tutor's file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

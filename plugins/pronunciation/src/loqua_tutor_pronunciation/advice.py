@@ -1,4 +1,4 @@
-"""Advice about words that were not recognised, by how they are spelled.
+"""Advice about words that were not recognised, by their spelling.
 
 It is a hint and no score: no corpus that experts have scored stands behind it.
 """

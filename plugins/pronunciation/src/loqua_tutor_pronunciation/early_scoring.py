@@ -1,4 +1,4 @@
-"""Scores of an attempt, asked for in a pause, before it is known whether the learner continues."""
+"""Scores of an attempt, requested in a pause before the turn is known to be over."""
 
 import asyncio
 from collections.abc import AsyncIterable, Callable
@@ -20,14 +20,14 @@ PAUSE_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
-    """What is being scored, and its scores."""
+    """An attempt that is being scored, and its scores."""
 
     text: str
     scores: asyncio.Task[Assessment | None]
 
 
 class EarlyScoring:
-    """Record the learner, and score each attempt in the first pause that it may end with.
+    """Record the learner, and score each attempt in the first pause that may end it.
 
     The end of a turn is known after about a second of silence, in which the scores are made. If the
     learner continues, they are dropped.

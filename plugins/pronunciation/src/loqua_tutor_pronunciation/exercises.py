@@ -1,4 +1,4 @@
-"""Exercises: what there is to repeat and what the tutor says, as data in `languages/*.toml`."""
+"""Exercises: sentences to repeat and the tutor's lines, as data in `languages/*.toml`."""
 
 import re
 import tomllib
@@ -16,7 +16,7 @@ _FROZEN = ConfigDict(frozen=True, extra="forbid")
 
 
 class Exercise(BaseModel):
-    """A sentence to repeat, and the word in it that the learner is to take along.
+    """A sentence to repeat, and the word in it to learn.
 
     A word that a tutor asked for comes without translations, a learner's own text without a word.
     """
@@ -39,7 +39,7 @@ class Exercise(BaseModel):
 
 
 class Advice(BaseModel):
-    """A rule of a language's spelling, and what to mind about the sound that it stands for.
+    """A spelling rule of a language, and advice on the sound that it stands for.
 
     Attributes:
         spelled: A regular expression of the letters, in a word in lower case.
@@ -53,7 +53,7 @@ class Advice(BaseModel):
 
 
 class Lines(BaseModel):
-    """What the tutor says, in the language taught."""
+    """The tutor's lines, in the language taught."""
 
     model_config = _FROZEN
 
@@ -76,7 +76,7 @@ class Lines(BaseModel):
 
 
 class SpokenLanguage(BaseModel):
-    """A language as it is practised.
+    """The exercises, advice and lines of a language.
 
     Attributes:
         language: Its ISO 639-1 code.

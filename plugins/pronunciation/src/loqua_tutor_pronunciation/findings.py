@@ -1,4 +1,4 @@
-"""The one sound of a try that is worth a word."""
+"""The choice of the one sound of an attempt to comment on."""
 
 from collections.abc import Collection
 

@@ -1,4 +1,4 @@
-"""How hard the sentences are that a learner gets."""
+"""The difficulty of a learner's sentences."""
 
 from typing import Literal, get_args
 

@@ -1,4 +1,4 @@
-"""The course of a practice: which exercise is on, how the learner does, what the tutor says.
+"""The course of a practice: the exercise, the learner's results, and the tutor's reply.
 
 All pure: each try advances the `PracticeState`, from which what is spoken and reported is read.
 """
@@ -34,7 +34,7 @@ _MOST_EXERCISES = 30
 
 
 class PracticeState(BaseModel):
-    """What happened in a practice; small enough to resume it from.
+    """The history of a practice, small enough to resume it from.
 
     Attributes:
         exercises: The exercises of the lesson, in order.
@@ -107,9 +107,9 @@ def advance(
     last: Literal["right", "again", "go_on"] = (
         "right" if not misses and not finding else "again" if first else "go_on"
     )
-    told = finding if last == "again" else None
+    corrected = finding if last == "again" else None
     wrong = clearly_wrong(assessment, language) if assessment else ()
-    hint = find_hint(misses, language, about) if last == "again" and not told else None
+    hint = find_hint(misses, language, about) if last == "again" and not corrected else None
     is_judged = assessment is not None or not language.sounds  # a recogniser repairs slips
     return PracticeState(
         exercises=state.exercises,
@@ -124,10 +124,12 @@ def advance(
         scores=(*state.scores, assessment.total) if assessment else state.scores,
         scored=state.scored + (assessment is not None and not state.is_scored),
         is_scored=last == "again" and (assessment is not None or state.is_scored),
-        finding=told,
+        finding=corrected,
         hint=hint,
         risen=_risen(state, assessment),
-        sounds=_union(state.sounds, [told.expected] if told else [hint.sound] if hint else []),
+        sounds=_union(
+            state.sounds, [corrected.expected] if corrected else [hint.sound] if hint else []
+        ),
         weak=_union(state.weak, (*wrong, *([hint.sound] if hint else ()))),
         good=_union(state.good, exercise.sounds if last == "right" and is_judged else ()),
         slow=state.slow,

@@ -1,4 +1,4 @@
-"""Which words of a sentence a speech recogniser understood.
+"""Recognised and missed words of a sentence, from a transcript.
 
 That is no measure of pronunciation: a recogniser repairs slips, and may fail on a word that a
 person understands. It says whether the sentence was said; `scoring` listens to the sound.

@@ -1,4 +1,4 @@
-"""The learner's last try as sound, to be played back."""
+"""The audio of the learner's last attempt, for playback."""
 
 from livekit import rtc
 

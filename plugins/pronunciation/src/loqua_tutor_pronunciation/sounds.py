@@ -1,4 +1,4 @@
-"""Spaced repetition of sounds: which weak ones are due, by FSRS.
+"""Spaced repetition of weak sounds, by FSRS.
 
 The API returns the topics of earlier sessions and nothing else that lasts from one session to the
 next, so a report names sounds as topics: `weak_sound_en_θ` for one that was corrected, and

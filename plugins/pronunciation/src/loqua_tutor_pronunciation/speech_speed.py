@@ -1,4 +1,4 @@
-"""The speed of the tutor's voice, and how a learner asks for a slower one."""
+"""The speed of the tutor's voice, and requests of learners to slow down."""
 
 import inspect
 

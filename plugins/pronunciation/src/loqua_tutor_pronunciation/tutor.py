@@ -83,7 +83,7 @@ class PronunciationTutor(Agent):
         new_message: llm.ChatMessage,
     ) -> None:
         """Score what the learner said, and say how it was and what comes next."""
-        turn = self._turns.hear(new_message, self.state)
+        turn = self._turns.add(new_message, self.state)
         paused = turn.text != (new_message.text_content or "")
         sound = () if turn.typed else self._scoring.take(continued=paused)
         if self.lesson.teaches(turn.learner):

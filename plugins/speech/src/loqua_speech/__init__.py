@@ -1,1 +1,1 @@
-"""Offline speech for tutors: one local server, spoken to as OpenAI's audio API is."""
+"""Offline speech for tutors: a local server with OpenAI's audio API."""

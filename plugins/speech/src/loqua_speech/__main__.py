@@ -1,4 +1,4 @@
-"""`python -m loqua_speech` is `loqua-speech`."""
+"""The command `loqua-speech`, as `python -m loqua_speech`."""
 
 from loqua_speech.server import main
 

@@ -1,4 +1,4 @@
-"""The HTTP application: OpenAI's audio API, as far as lessons need it, and pronunciation."""
+"""The HTTP application: the parts of OpenAI's audio API that lessons need, and pronunciation."""
 
 import asyncio
 import time
@@ -38,7 +38,7 @@ _Result = TypeVar("_Result")
 
 
 class SpeechRequest(BaseModel):
-    """Body of `POST /v1/audio/speech`; OpenAI's other fields have no meaning here."""
+    """The body of `POST /v1/audio/speech`; OpenAI's other fields are ignored."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -50,7 +50,7 @@ class SpeechRequest(BaseModel):
 
 
 class Endpoints:
-    """What the server answers; one method an endpoint."""
+    """The server's endpoints, one method each."""
 
     def __init__(self, recogniser: Recogniser, scoring: ScoringQueue) -> None:
         """Serve with this recogniser and this scorer."""
@@ -140,7 +140,7 @@ class Endpoints:
 
 
 class UploadLimit:
-    """ASGI middleware that stops reading a body which grows too large."""
+    """ASGI middleware that stops reading a body beyond a limit."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -246,7 +246,7 @@ def _segment(number: int, heard: RecognisedPassage) -> dict[str, Any]:
 
 
 def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestError)  # noqa: S101 Starlette hands over what it was told to
+    assert isinstance(error, RequestError)  # noqa: S101 Starlette passes registered types only
     return _error(error.status, str(error), param=error.param, code=error.code)
 
 

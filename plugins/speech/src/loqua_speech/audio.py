@@ -1,4 +1,4 @@
-"""Audio in and out: any upload to 16 kHz floats, samples to another rate, WAV around them."""
+"""Audio conversion: uploads to 16 kHz floats, resampling, and WAV output."""
 
 import io
 import wave
@@ -27,8 +27,8 @@ _RATES = range(4_000, 192_001)  # from odder ones the resampler works for second
 # files and addresses that the playlist names.
 _CONTAINERS = "aac,aiff,caf,flac,matroska,webm,mov,mp3,ogg,w64,wav"
 
-# For titles that are not UTF-8: PyAV 18, the last for Python 3.11, must be told, and 19, where it
-# has become the default, knows no such word.
+# For titles that are not UTF-8: PyAV 18, the last for Python 3.11, needs the argument. PyAV 19,
+# where it is the default, does not accept it.
 _LENIENT: dict[str, Any] = {"metadata_errors": "ignore"} if av.__version__.startswith("18.") else {}
 
 

@@ -15,15 +15,15 @@ from typing import ClassVar
 
 
 class SpeechError(Exception):
-    """Anything that goes wrong here and has a name."""
+    """The base class of this package's errors."""
 
 
 class WeightsError(SpeechError):
-    """A model cannot be loaded, or must not be."""
+    """A model cannot be loaded, or its weights are not genuine."""
 
 
 class RequestError(SpeechError):
-    """A request that is answered with an error, in OpenAI's shape."""
+    """A request that is answered with an error in OpenAI's format."""
 
     status: ClassVar[int] = 400
     code: ClassVar[str]
@@ -67,7 +67,7 @@ class UnknownModelError(RequestError):
 
 
 class BusyError(RequestError):
-    """As many utterances wait for recognition as may wait."""
+    """The queue of utterances to recognise is full."""
 
     status = 503
     code = "overloaded"

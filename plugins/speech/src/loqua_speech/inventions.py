@@ -1,4 +1,4 @@
-"""Texts without words: what Whisper invents without speech, and how it writes other sounds.
+"""Texts without words: Whisper's inventions in silence, and its notation of other sounds.
 
 Whisper was trained on subtitles; for noise it returns what subtitles often contain without speech.
 Learners do not say such sentences to a tutor. A laugh, or the "hmm" of who thinks before speaking,

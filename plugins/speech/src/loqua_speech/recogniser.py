@@ -1,4 +1,4 @@
-"""The one worker that hears for all lessons."""
+"""The one worker that recognises speech for all lessons."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _HOP = HEARING_RATE // 10
 
 @dataclass(frozen=True, slots=True)
 class RecognisedPassage:
-    """One passage and where in the audio it lies, in seconds."""
+    """One passage and its position in the audio, in seconds."""
 
     start: float
     end: float
@@ -23,7 +23,7 @@ class RecognisedPassage:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What was said in one upload.
+    """The transcript of one upload.
 
     Attributes:
         language: ISO 639-1 code, of the first passage.
@@ -42,7 +42,7 @@ class Transcript:
 
 
 class Recogniser(ModelWorker):
-    """Hears one piece of audio at a time, first come, first served.
+    """Recognise one piece of audio at a time, in order of arrival.
 
     A long turn queues anew for each of its pieces, so that it delays others by one piece at most.
     Cancelling `transcribe` takes it out of the queue.
@@ -84,7 +84,7 @@ class Recogniser(ModelWorker):
     async def _transcript(self, audio: Samples, language: str | None, prompt: str) -> Transcript:
         heard = []
         for start, end in pieces(audio):
-            passage = await self.run(self._whisper.hear, audio[start:end], language, prompt)
+            passage = await self.run(self._whisper.transcribe, audio[start:end], language, prompt)
             if passage.text:
                 language = language or passage.language
                 heard.append(RecognisedPassage(start / HEARING_RATE, end / HEARING_RATE, passage))

@@ -63,8 +63,8 @@ _HYPOTHESES = 8  # the likeliest texts, of which the sound may choose another th
 
 
 @dataclass(frozen=True, slots=True)
-class _Attempt:
-    """One way to decode: how much the encoder sees (100 frames a second), how it samples."""
+class _Decoding:
+    """Parameters of decoding: the encoder's context (100 frames a second), and sampling."""
 
     frames: int
     temperature: float
@@ -72,12 +72,12 @@ class _Attempt:
 
 # The encoder's cost goes with its window. Half of Whisper's 30 s costs a third and errs no more
 # often on accented speech (37.5 % of words against 36.7 %); a runaway gets the whole, then luck.
-_ATTEMPTS = (_Attempt(1500, 0.0), _Attempt(3000, 0.0), _Attempt(3000, 0.6))
+_ATTEMPTS = (_Decoding(1500, 0.0), _Decoding(3000, 0.0), _Decoding(3000, 0.6))
 
 
 @dataclass(frozen=True, slots=True)
 class TimedWord:
-    """A word of a text: where it is, in seconds, and how sure Whisper is of it, from 0 to 1."""
+    """A word of a transcript: its position in seconds, and its probability."""
 
     text: str
     start: float
@@ -87,7 +87,7 @@ class TimedWord:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """What was heard in up to 13 s of audio.
+    """The transcript of up to 13 s of audio.
 
     Attributes:
         text: The text; empty without speech.
@@ -113,7 +113,7 @@ class Passage:
 
     @property
     def compression_ratio(self) -> float:
-        """How repetitive the text is; prose lies below two."""
+        """The compression ratio of the text, which grows with repetitions; prose lies below two."""
         encoded = self.text.encode()
         return len(encoded) / len(zlib.compress(encoded))
 
@@ -172,7 +172,7 @@ class Whisper:
         self._languages = frozenset(self._model.supported_languages)
         self._digits = _digit_tokens(self._model)
         self._rescorer = rescorer
-        self.hear(np.sin(np.arange(HEARING_RATE, dtype=np.float32)), language="en")
+        self.transcribe(np.sin(np.arange(HEARING_RATE, dtype=np.float32)), language="en")
 
     def language(self, code: str) -> str:
         """Return the model's code for a language tag: "es" for "es-MX".
@@ -188,7 +188,7 @@ class Whisper:
             )
         return language
 
-    def hear(self, audio: Samples, language: str | None, prompt: str = "") -> Passage:
+    def transcribe(self, audio: Samples, language: str | None, prompt: str = "") -> Passage:
         """Return the transcript of up to 13 s of audio.
 
         Args:
@@ -254,7 +254,7 @@ class Whisper:
         )
 
     def _decode(
-        self, encoded: object, tokenizer: Tokenizer, attempt: _Attempt, limit: int, prompt: str
+        self, encoded: object, tokenizer: Tokenizer, attempt: _Decoding, limit: int, prompt: str
     ) -> Passage:
         prompt_tokens = self._model.get_prompt(
             tokenizer,

@@ -1,4 +1,4 @@
-"""Which of the likeliest texts was said, by the sound alone.
+"""The choice between the likeliest transcripts by the audio alone.
 
 Whisper knows how people write and repairs what learners say: "two cat" becomes "two cats". The
 phone network (`pronunciation.network`) knows no language. Where two likely texts differ by an
@@ -46,7 +46,7 @@ _SHORTEST_SECONDS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """A text that Whisper finds likely.
+    """A transcript that Whisper finds likely.
 
     Attributes:
         text: The text.
@@ -61,7 +61,7 @@ class Hypothesis:
 
 @dataclass(frozen=True, slots=True)
 class Rescorer:
-    """Decides between likely texts.
+    """Choose between likely transcripts.
 
     Attributes:
         network: Hears phones.

@@ -1,4 +1,4 @@
-"""Silence in speech: as long as a listener expects, whatever an engine puts there.
+"""Pauses in synthesised speech, adjusted to what listeners expect.
 
 SVOX Pico is silent for 0.6 s before a sentence that begins with "¿" or "¡", and for 0.5 s after
 every sentence: learners take the pause between two for the end and begin to talk.

@@ -1,4 +1,4 @@
-"""Speech recognition for LiveKit that keeps how sure the recogniser is of each word.
+"""Speech recognition for LiveKit with the recogniser's confidence in each word.
 
 livekit-plugins-openai asks for the text alone. `use: loqua_speech.stt:STT` in config/ asks this
 server, or any other with OpenAI's endpoint and `verbose_json`, for the rest.

@@ -1,4 +1,4 @@
-"""Voice activity: how much of a sound is a human voice, by Silero's detector."""
+"""Voice activity: the share of a human voice in audio, by Silero's detector."""
 
 import os
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _HISS = 0.005
 
 @dataclass(frozen=True, slots=True)
 class VoiceActivity:
-    """How much of a sound is a human voice.
+    """The seconds of human voice in a piece of audio.
 
     Attributes:
         seconds: For how long there is one.

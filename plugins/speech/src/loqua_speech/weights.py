@@ -1,4 +1,4 @@
-"""The recognition model's weights: found, put together and checked before anything loads them."""
+"""The recognition model's weights: found, joined and verified before use."""
 
 import hashlib
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""The one thread that a model runs in, and the queue before it."""
+"""The one thread in which a model runs, and its queue."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class ModelWorker:
-    """Runs a model for all lessons, one call at a time, first come, first served.
+    """Run a model for all lessons, one call at a time, in order of arrival.
 
     Args:
         name: The name of the thread.
@@ -41,7 +41,7 @@ class ModelWorker:
 
     @property
     def requests(self) -> int:
-        """How many requests are being served or wait to be."""
+        """The number of requests that are served or wait."""
         return self._requests
 
     @contextmanager

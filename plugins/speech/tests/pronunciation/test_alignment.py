@@ -1,4 +1,4 @@
-"""Likelihoods along the frames, against a sum over every path."""
+"""Likelihoods along the frames, compared with a sum over every path."""
 
 from itertools import groupby, product
 

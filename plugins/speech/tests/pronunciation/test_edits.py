@@ -1,4 +1,4 @@
-"""What was replaced, left out and put in."""
+"""Replaced, omitted and inserted phones."""
 
 import numpy as np
 from hypothesis import given

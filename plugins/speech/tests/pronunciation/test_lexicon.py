@@ -1,4 +1,4 @@
-"""How words are pronounced."""
+"""Pronunciations of words."""
 
 import pytest
 from hypothesis import given

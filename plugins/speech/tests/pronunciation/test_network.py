@@ -1,4 +1,4 @@
-"""The acoustic model in numpy, against the engine of the package that its weights are from."""
+"""The acoustic model in numpy, compared with the package that its weights come from."""
 
 from importlib.resources import files
 from typing import Any

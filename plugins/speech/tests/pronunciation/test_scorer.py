@@ -1,4 +1,4 @@
-"""Scores of recorded learners, and when there are none."""
+"""Scores of recorded learners, and refusals to score."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,7 +28,7 @@ def assess(scorer: Scorer, samples: Samples, text: str) -> AssessmentResult:
 def test_who_speaks_well_scores_higher(
     scorer: Scorer, scored: list[dict[str, Any]], recordings: dict[str, Samples]
 ) -> None:
-    """Experts' best are above experts' worst; of those, one cannot be told from another text."""
+    """Experts' best are above experts' worst; one of those is taken for another text."""
     results = [
         (one["total"], scorer.score(recordings[one["file"]], scorer.reference(one["text"], "en")))
         for one in scored

@@ -1,1 +1,1 @@
-"""From the SpeechOcean762 corpus to the head that scores pronunciation."""
+"""The pipeline from the SpeechOcean762 corpus to the head that scores pronunciation."""

@@ -26,7 +26,7 @@ _COMMON = {
 
 @dataclass(frozen=True, slots=True)
 class Boosting:
-    """How an ensemble is grown, in LightGBM's terms."""
+    """The hyperparameters of an ensemble, in LightGBM's terms."""
 
     rounds: int
     learning_rate: float
@@ -66,7 +66,7 @@ def fit_trees(inputs: NDArray[np.float32], targets: NDArray[np.float64], how: Bo
 
 @dataclass(frozen=True, slots=True)
 class _Flat:
-    """Growing lists of what `Trees` holds."""
+    """The arrays of `Trees`, while they grow."""
 
     feature: list[int]
     threshold: list[float]

@@ -1,4 +1,4 @@
-"""The corpus: who said which text, and how experts scored it."""
+"""The corpus: recordings with text, speaker and experts' scores."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""The head fitted to examples, each stage on predictions for speakers that it has not seen."""
+"""Fitting of the head, each stage on predictions for held-out speakers."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -83,7 +83,7 @@ class _Stages:
 
 @dataclass(frozen=True, slots=True)
 class _Targets:
-    """The experts' scores: a row a phone, word or utterance, a column a score."""
+    """The experts' scores: a row for each phone, word or utterance, a column for each score."""
 
     phones: FloatArray
     words: FloatArray
@@ -250,7 +250,7 @@ def _transformed_out_of_fold(
 
 @dataclass(frozen=True, slots=True)
 class _ReadRows:
-    """Inputs with readings: a row a phone, word or utterance."""
+    """Inputs with readings: a row for each phone, word or utterance."""
 
     phones: Rows
     words: Rows

@@ -1,4 +1,4 @@
-"""The corpus as free speech: the text is what the recogniser heard, the scores are the experts'."""
+"""The corpus as free speech: recognised texts with the experts' scores."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -34,10 +34,10 @@ def render_free_speech(corpus: Path, labels: Path, split: str, cache_folder: Pat
     heard = [it for one in chosen if (it := as_heard(one, recognised[one.name], lexicon))]
     scores = [_score(head, one.samples(corpus), one) for one in heard]
     spoken = sum(len(one.text) for one in chosen)
-    told = sum(int((~np.isnan(one.words[:, 0])).sum()) for one in heard)
+    scored = sum(int((~np.isnan(one.words[:, 0])).sum()) for one in heard)
     summary = (
         f"{len(heard)} of {len(chosen)} utterances have words; of their {spoken} words, "
-        f"{100 * told / spoken:.0f} % are told."
+        f"{100 * scored / spoken:.0f} % have scores."
     )
     return f"{summary}\n\n{render_table(heard, scores, MISPRONOUNCED / 50)}"
 

@@ -1,4 +1,4 @@
-"""How often gates and miscues are right, on recordings of TRAIN whose text is changed."""
+"""The accuracy of gates and miscues, on recordings of TRAIN with a changed text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _FEWEST_WORDS = 4
 
 @dataclass(frozen=True, slots=True)
 class _Gains:
-    """Nats by which a text fits less well than what was changed about it would.
+    """Log-likelihood gains, in nats, of a changed text over the text.
 
     Attributes:
         other: A phone, of right texts and of another utterance's.

@@ -1,4 +1,4 @@
-"""Measurements of a split of the corpus, kept on disk: they take minutes."""
+"""Measurements of a split of the corpus, cached on disk because they take minutes."""
 
 import pickle
 from concurrent.futures import ProcessPoolExecutor
@@ -18,7 +18,7 @@ __all__ = ["Example", "measure_samples", "measure_split", "measure_utterance"]
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """An utterance and what is measured of it."""
+    """An utterance and its measurements."""
 
     utterance: CorpusUtterance
     evidence: Evidence

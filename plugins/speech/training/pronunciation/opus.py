@@ -1,4 +1,4 @@
-"""What is lost where sound goes through Opus, as it does in a LiveKit room."""
+"""The loss of accuracy by Opus, LiveKit's audio codec."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How Whisper reads the texts of a split, kept on disk: it takes minutes."""
+"""Whisper's readings of a split's texts, cached on disk because they take minutes."""
 
 import pickle
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What Whisper hears in a part of a split, kept on disk: it takes minutes."""
+"""Whisper's transcripts of a part of a split, cached on disk because they take minutes."""
 
 import json
 from collections.abc import Iterator
@@ -52,4 +52,4 @@ def _recognised(
 
 def _words(whisper: Whisper, audio: Samples) -> Iterator[TimedWord]:
     for start, end in pieces(audio):
-        yield from whisper.hear(audio[start:end], "en").words
+        yield from whisper.transcribe(audio[start:end], "en").words

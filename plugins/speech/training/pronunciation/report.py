@@ -1,4 +1,4 @@
-"""How predicted scores agree with experts', with intervals by resampling speakers."""
+"""The agreement of predicted scores with experts', with intervals by resampling speakers."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -85,7 +85,7 @@ def render_substitutions(
 ) -> str:
     """Return a Markdown table of limits by how many well spoken utterances have false alarms.
 
-    It says how many of the replaced sounds are found; how many of the phones that are told are
+    It says how many of the replaced sounds are found; how many of the phones found are
     below 1 and 1.8 of 2 for the experts; and how many of those below 0.5 are found.
 
     Args:
@@ -97,14 +97,14 @@ def render_substitutions(
     worst = np.array([it.max() for it, good in zip(log_odds, well, strict=True) if good])
     phones, odds = np.concatenate([it.phones for it in utterances]), np.concatenate(log_odds)
     lines = [
-        "| false alarms | limit | replaced, found | told: below 1 | below 1.8 | bad, found |",
+        "| false alarms | limit | replaced, found | of those, below 1 | below 1.8 | bad, found |",
         "|---|---|---|---|---|---|",
     ]
     for alarms in _FALSE_ALARMS:
         limit = np.quantile(worst, 1 - alarms)
-        told = phones[(odds > limit) & ~np.isnan(phones)]
-        found = (told < MISPRONOUNCED).sum() / (phones < MISPRONOUNCED).sum()
-        agreed = [(told < score).mean() for score in (_POOR, _FAULTLESS)]
+        flagged = phones[(odds > limit) & ~np.isnan(phones)]
+        found = (flagged < MISPRONOUNCED).sum() / (phones < MISPRONOUNCED).sum()
+        agreed = [(flagged < score).mean() for score in (_POOR, _FAULTLESS)]
         shares = [(replaced > limit).mean(), *agreed, found]
         rest = " | ".join(f"{100 * share:.0f} %" for share in shares)
         lines.append(f"| {100 * alarms:.0f} % | {1 / (1 + np.exp(-limit)):.2f} | {rest} |")

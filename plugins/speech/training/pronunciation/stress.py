@@ -1,4 +1,4 @@
-"""What comes out of sound that is changed, or that does not say the text, on speakers of TRAIN."""
+"""Scores of distorted audio and of wrong texts, for speakers of TRAIN."""
 
 import asyncio
 import time

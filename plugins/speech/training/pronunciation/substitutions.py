@@ -1,4 +1,4 @@
-"""Sounds that were replaced by others: well said recordings with a changed text.
+"""Substituted sounds: correct recordings with a changed text.
 
 Few recordings have one wrong sound in fluent speech, and experts do not say what they heard. A well
 said "sink" is a "think" whose first sound was replaced.
@@ -67,7 +67,7 @@ _OF_EACH = 3
 
 @dataclass(frozen=True, slots=True)
 class Substitution:
-    """A recording whose text has another sound than was said.
+    """A recording whose text has another sound than the spoken one.
 
     Attributes:
         speaker: The corpus's id.
@@ -82,7 +82,7 @@ class Substitution:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A phone of a text, and what it becomes."""
+    """A phone of a text, and its replacement."""
 
     word: int
     phone: int

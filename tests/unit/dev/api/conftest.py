@@ -1,4 +1,4 @@
-"""A dev API in memory, its clock in the test's hand, and the guide's own examples."""
+"""A dev API in memory with a settable clock, and the guide's own examples."""
 
 import json
 import re
@@ -107,7 +107,7 @@ def decrypt(encrypted: str, secret: str) -> str:
 
 @dataclass
 class Agent:
-    """An agent as the guide has it: exchanges a token, then acts for the learner."""
+    """An agent as in the guide: exchanges a token, then acts for the learner."""
 
     client: httpx.AsyncClient
     settings: DevApiSettings

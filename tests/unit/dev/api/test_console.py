@@ -1,4 +1,4 @@
-"""What arrived, for tests and for people."""
+"""Arrivals, for tests and for people."""
 
 from typing import Any
 

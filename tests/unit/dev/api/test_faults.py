@@ -1,4 +1,4 @@
-"""Faults: each does what it says, where, as often and as long as it is told."""
+"""Faults: effects, endpoints, counts and durations."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime

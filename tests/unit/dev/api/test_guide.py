@@ -1,4 +1,4 @@
-"""The guide's own examples, asked word for word and answered word for word."""
+"""The guide's own examples, sent and answered word for word."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What becomes of a learner's history as progress and sessions arrive."""
+"""A learner's history after progress and sessions."""
 
 from datetime import timedelta
 from typing import Any
@@ -78,7 +78,7 @@ async def test_a_session_changes_the_totals(agent: Any, record: dict[str, Any]) 
 async def test_a_sessions_words_count_once(
     agent: Any, progress: dict[str, Any], record: dict[str, Any]
 ) -> None:
-    """Where progress told of them, the record's vocabulary adds none."""
+    """If progress has reported them, the record's vocabulary adds none."""
     await agent.post("progress", of(progress, words_learned=5))
     await agent.post("sessions", record)
     assert (await agent.context()).json()["progress"]["words_learned"] == 155

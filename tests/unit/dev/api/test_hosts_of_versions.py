@@ -1,4 +1,4 @@
-"""A host's core and the dev API through the life of v1: offered beside v2, deprecated, ended."""
+"""A host's core with the dev API through the life of v1: offered, deprecated, ended."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

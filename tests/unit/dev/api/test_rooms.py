@@ -1,4 +1,4 @@
-"""The door for learners: a LiveKit token that says who they are."""
+"""Room tokens for learners."""
 
 from typing import Any
 

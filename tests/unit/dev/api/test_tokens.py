@@ -1,4 +1,4 @@
-"""Tokens: what is encrypted how, what is signed with what, and who may use it until when."""
+"""Tokens: encryption, signatures, owners and expiry."""
 
 import json
 from base64 import urlsafe_b64encode

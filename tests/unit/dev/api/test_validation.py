@@ -1,4 +1,4 @@
-"""What a learner's token is good for, and what the endpoints refuse."""
+"""The scope of a learner's token, and invalid requests."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""The two versions side by side, and the end of the first."""
+"""The two versions of the API side by side, and the end of v1."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -66,10 +66,10 @@ async def test_a_record_of_v2_is_dated_by_its_beginning(agent: Any, record: dict
     words = record.pop("new_vocabulary")
     body = {**record, "vocabulary": words, "started_at": "2025-01-14T08:00:00Z"}
     path = "/api/v2/agent/sessions"
-    kept = await agent.client.post(path, json=body, headers=agent.headers())
+    accepted = await agent.client.post(path, json=body, headers=agent.headers())
     refused = await agent.client.post(
         path, json={**record, "new_vocabulary": words}, headers=agent.headers()
     )
-    assert (kept.status_code, refused.status_code) == (200, 400)
+    assert (accepted.status_code, refused.status_code) == (200, 400)
     newest = (await agent.context()).json()["session_history"][0]
     assert (newest["session_id"], newest["date"]) == ("sess_1", "2025-01-14T08:00:00Z")

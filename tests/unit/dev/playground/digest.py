@@ -1,4 +1,4 @@
-"""The digest of the playground's page, which is kept beside the pictures of it."""
+"""The digest of the playground's page, stored beside its pictures."""
 
 import hashlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Pictures of the playground show the page as it is."""
+"""The pictures of the playground, compared with the present page."""
 
 from tests.unit.dev.playground.digest import PICTURES, page_digest
 

@@ -1,4 +1,4 @@
-"""What the playground's server answers, to whom, and what never leaves it."""
+"""The playground's server: its answers, its access rules, and its secrets."""
 
 import re
 from collections.abc import AsyncIterator
@@ -140,7 +140,7 @@ async def test_a_known_learner_gets_a_token_for_a_new_room_and_nothing_else(page
 
 
 async def test_a_new_learner_is_registered_with_languages_and_level(page: Client) -> None:
-    """The level is told by the words learned, as tutors estimate it."""
+    """The level comes from the words learned, as tutors estimate it."""
     visit = await (await page.post("/api/visits", json={"learner": NEW, "tutor": ""})).json()
     learners = (await (await page.get("/api/choices")).json())["learners"]
     (known,) = (one for one in learners if one["id"] == visit["learner"])

@@ -1,4 +1,4 @@
-"""What the page loads is what npm published, of exact versions, with its licence."""
+"""The page's npm packages: exact versions as published, with their licences."""
 
 from pathlib import Path
 

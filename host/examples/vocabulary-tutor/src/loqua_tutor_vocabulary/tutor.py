@@ -28,7 +28,7 @@ class VocabularyAgent(Agent):
         self, turn_ctx: llm.ChatContext, new_message: llm.ChatMessage
     ) -> None:
         """Judge an answer, and ask the next word."""
-        turn = self._turns.hear(new_message, self.deck)
+        turn = self._turns.add(new_message, self.deck)
         if not self.lesson.teaches(turn.learner) or not turn.notes.waiting:
             return
         word, settings = turn.notes.waiting[0].word, self.lesson.settings

@@ -18,7 +18,7 @@ PATIENCE = Config(connect_timeout=2, read_timeout=3, retries={"total_max_attempt
 
 
 class AwsSecrets:
-    """Reads each secret's staging labels AWSCURRENT and AWSPREVIOUS.
+    """Read each secret's staging labels AWSCURRENT and AWSPREVIOUS.
 
     Credentials come from where AWS's clients look: AWS_* variables, roles, the machine.
 

@@ -17,7 +17,7 @@ __all__ = ["AzureSecrets"]
 
 
 class AzureSecrets:
-    """Reads each secret's newest version and the enabled one before.
+    """Read each secret's newest version, and the enabled version before it.
 
     Args:
         settings: Which vault, and how its secrets are named.

@@ -11,7 +11,7 @@ __all__ = ["EnvironmentSecrets"]
 
 
 class EnvironmentSecrets:
-    """Reads `SHARED_SECRET` and its like, with `SHARED_SECRET_PREVIOUS` beside it.
+    """Read variables such as `SHARED_SECRET` and `SHARED_SECRET_PREVIOUS`.
 
     Taking a copy lets the process scrub its environment afterwards.
     """

@@ -12,7 +12,7 @@ MAX_BYTES = 64 * 1024
 
 
 class FileSecrets:
-    """Reads the file `SHARED_SECRET` and its like, with `SHARED_SECRET_PREVIOUS` beside it."""
+    """Read files such as `SHARED_SECRET` and `SHARED_SECRET_PREVIOUS`."""
 
     def __init__(self, directory: Path) -> None:
         self.place = str(directory)

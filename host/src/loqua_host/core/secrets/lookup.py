@@ -1,4 +1,4 @@
-"""Looking a secret up: the same for every place."""
+"""The look-up and validation of a secret, the same for every source."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ AROUND = re.compile(r"^[\s\ufeff]+|[\s\ufeff]+$")
 """White space, and the byte order mark that some editors begin a file with."""
 
 Flaw = tuple[str, str]
-"""What is wrong with a secret, and what to write instead."""
+"""The problem of a secret, and its remedy."""
 
 
 def look_up(source: SecretsSource, variable: str) -> Secret | None:
@@ -88,4 +88,4 @@ RULES: Mapping[str, Callable[[str], Flaw | None]] = {
     **dict.fromkeys(("SHARED_SECRET", "LIVEKIT_API_SECRET", "LEDGER_KEY", "LEDGER_URL"), _line),
     **dict.fromkeys(("DEV_AGENT_SECRET", "STAGING_AGENT_SECRET", "PROD_AGENT_SECRET"), _line),
 }
-"""What a secret must be, by its variable; of others it is text."""
+"""The format of a secret, by its variable; others are text."""

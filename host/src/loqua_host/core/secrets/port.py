@@ -56,7 +56,7 @@ class SecretsSource(Protocol):
     """A source of secrets, which are named like environment variables."""
 
     place: str
-    """Where that is, for logs and for whoever must fix it."""
+    """The name of the source, for logs and error messages."""
 
     def fetch(self, variable: str) -> Secret | None:
         """Look a secret up, waiting as long as it takes; None where there is none.

@@ -1,4 +1,4 @@
-"""Secrets that change under running lessons, from a place that may be out of reach."""
+"""A cache of secrets that follows rotations and survives an outage of their source."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,10 +18,10 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _CachedSecret:
     secret: Secret
     looked_up: float
-    """When the look-up began, in monotonic seconds."""
+    """The start of the look-up, in monotonic seconds."""
 
 
 async def _nothing() -> None:
@@ -59,32 +59,32 @@ class SecretCache:
         self._interval = interval
         self.failures = 0
         began = clock.monotonic()
-        self._kept = {name: _Kept(secret, began) for name, secret in secrets.items()}
+        self._entries = {name: _CachedSecret(secret, began) for name, secret in secrets.items()}
         self._locks = {name: asyncio.Lock() for name in secrets}
 
     async def read(self, name: str, *, fresh: bool = False) -> Secret:
         """Return the secret as it was last seen; when `fresh`, after a look-up that begins now."""
         if fresh:
             await self._look_up(name)
-        return self.seen(name)
+        return self.get(name)
 
-    def seen(self, name: str) -> Secret:
+    def get(self, name: str) -> Secret:
         """Return the secret as it was last seen.
 
         Raises:
-            KeyError: No such secret is kept.
+            KeyError: No such secret is cached.
         """
-        return self._kept[name].secret
+        return self._entries[name].secret
 
     def values(self, name: str) -> tuple[Sealed, ...]:
-        """Return the values of a secret as last seen, newest first; none where none is kept."""
-        kept = self._kept.get(name)
-        return kept.secret.values() if kept else ()
+        """Return the values of a secret as last seen, newest first; none if it is not cached."""
+        entry = self._entries.get(name)
+        return entry.secret.values() if entry else ()
 
-    def keep(self, name: str, secret: Secret) -> None:
-        """Keep one more, which is looked up by its own name."""
+    def add(self, name: str, secret: Secret) -> None:
+        """Add a secret, which is looked up by its own name."""
         self._variables[name] = name
-        self._kept[name] = _Kept(secret, self._clock.monotonic())
+        self._entries[name] = _CachedSecret(secret, self._clock.monotonic())
         self._locks[name] = asyncio.Lock()
         self._notify(name, changed=False)
 
@@ -105,26 +105,26 @@ class SecretCache:
     async def _look_up(self, name: str) -> None:
         asked = self._clock.monotonic()
         async with self._locks[name]:
-            kept = self._kept[name]
-            if kept.looked_up >= asked:
+            entry = self._entries[name]
+            if entry.looked_up >= asked:
                 return  # Somebody else's look-up began after we had asked for one.
             began = self._clock.monotonic()
             try:
                 found = await asyncio.to_thread(look_up, self._source, self._variables[name])
             except SecretsError as error:
                 self._miss(name, str(error))
-                found = kept.secret
+                found = entry.secret
             else:
-                found = self._follow(name, kept.secret, found)
-            self._kept[name] = _Kept(found, began)
+                found = self._follow(name, entry.secret, found)
+            self._entries[name] = _CachedSecret(found, began)
 
-    def _follow(self, name: str, kept: Secret, found: Secret | None) -> Secret:
+    def _follow(self, name: str, known: Secret, found: Secret | None) -> Secret:
         if found is None:
             self._miss(name, "it is not there any more")
-            return kept
-        changed = found.current != kept.current
+            return known
+        changed = found.current != known.current
         self._notify(name, changed=changed)
-        before = kept.current if changed else kept.previous
+        before = known.current if changed else known.previous
         return found if found.previous else replace(found, previous=before)
 
     def _notify(self, name: str, *, changed: bool) -> None:
@@ -132,4 +132,4 @@ class SecretCache:
 
     def _miss(self, name: str, why: str) -> None:
         self.failures += 1
-        log.warning("secret.kept", secret=name, place=self._source.place, why=why)
+        log.warning("secret.refresh_failed", secret=name, place=self._source.place, why=why)

@@ -1,4 +1,4 @@
-"""From the section `secrets:` to the place it names."""
+"""The choice of the secrets' source by the section `secrets:`."""
 
 from collections.abc import Mapping
 from typing import cast
@@ -17,14 +17,14 @@ from .settings import SecretsSettings, VaultSettings
 __all__ = ["VAULT_LOGIN_PREFIXES", "open_source"]
 
 VAULT_LOGIN_PREFIXES = ("AWS_", "AZURE_", "IDENTITY_", "MSI_")
-"""The variables that clients of vaults find their own identity in."""
+"""The variables with the identity of vaults' clients."""
 
 VAULT_LOGINS = {
     "token": ("VAULT_TOKEN",),
     "approle": ("VAULT_ROLE_ID", "VAULT_SECRET_ID"),
     "kubernetes": (),
 }
-"""The variables that each way to log in to a vault takes."""
+"""The variables of each login method of a vault."""
 
 
 def open_source(settings: SecretsSettings, environ: Mapping[str, str]) -> SecretsSource:

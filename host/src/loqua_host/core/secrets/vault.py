@@ -19,11 +19,11 @@ from .settings import VaultSettings
 __all__ = ["VaultSecrets"]
 
 PATIENCE = 3.0
-"""Seconds for one answer."""
+"""Maximum seconds for a response."""
 
 
 class VaultSecrets:
-    """Reads the key `value` of each secret, and of its version before; stays logged in.
+    """Read the key `value` of each secret's current and previous version; stay logged in.
 
     Args:
         settings: Where the vault and the secrets in it are, and how to log in.

@@ -45,7 +45,7 @@ def create_app(
     app.include_router(console.router)
     app.add_middleware(BodyLimit, largest=_LARGEST_BODY)
     app.add_middleware(Versioning, sunset=settings.v1_sunset)
-    app.add_middleware(Misbehaviour, board=api.board, clock=clock)
+    app.add_middleware(Misbehaviour, faults=api.active_faults, clock=clock)
     app.exception_handler(ApiRefusedError)(_on_refused)
     app.exception_handler(RequestValidationError)(_on_invalid)
     app.exception_handler(HTTPException)(_on_http_exception)

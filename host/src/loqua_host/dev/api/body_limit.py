@@ -1,4 +1,4 @@
-"""A bound on what a request may send."""
+"""A limit on the size of request bodies."""
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send

@@ -1,4 +1,4 @@
-"""One request as a handler sees it: the API, the time, the faults' overrides, and the caller."""
+"""The context of one request: the API, the time, the active faults, and the caller."""
 
 import secrets
 from collections.abc import Callable, Mapping
@@ -31,7 +31,7 @@ class DevApi:
 
     settings: DevApiSettings
     store: Store
-    board: ActiveFaults
+    active_faults: ActiveFaults
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Beside the guide: the arrivals as a page, as JSON and as a stream, and the controls."""
+"""The dev API's own endpoints: arrivals as a page, as JSON and as a stream, and controls."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated, get_args
@@ -32,7 +32,7 @@ class Faults(BaseModel):
 async def page(call: CallNow) -> HTMLResponse:
     """List what arrived, newest first, as a page."""
     api = call.api
-    html = render(api.store.arrivals(), api.store.studies(), api.board.in_force())
+    html = render(api.store.arrivals(), api.store.studies(), api.active_faults.in_force())
     policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
     return HTMLResponse(html, headers={"Content-Security-Policy": policy})
 
@@ -56,20 +56,20 @@ async def events(
 @router.get("/dev/faults")
 async def faults_in_force(call: CallNow) -> Faults:
     """Show the active faults and their remaining counts."""
-    return Faults(faults=call.api.board.in_force())
+    return Faults(faults=call.api.active_faults.in_force())
 
 
 @router.put("/dev/faults")
 async def misbehave(body: Faults, call: CallNow) -> Faults:
     """Activate these faults, and no others."""
-    call.api.board.replace(body.faults)
+    call.api.active_faults.replace(body.faults)
     return body
 
 
 @router.delete("/dev/faults", status_code=204, response_class=Response)
 async def behave(call: CallNow) -> None:
     """Remove all faults."""
-    call.api.board.replace(())
+    call.api.active_faults.replace(())
 
 
 @router.get("/dev/learners")

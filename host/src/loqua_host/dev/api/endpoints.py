@@ -1,4 +1,4 @@
-"""The guide's endpoints, and the door through which learners enter."""
+"""The guide's endpoints, and the one from which learners get their room tokens."""
 
 import secrets
 from http import HTTPStatus
@@ -84,7 +84,7 @@ async def update_progress(
     """Update a learner's progress during a session."""
     authorize(user, agent_id, body.user_id, "user.progress")
     call.api.store.study(body.user_id)
-    return call.once(body.user_id, lambda: _keep_progress(body, call, user))
+    return call.once(body.user_id, lambda: _save_progress(body, call, user))
 
 
 @v1.post("/agent/sessions")
@@ -109,7 +109,7 @@ def _create_session(
     if author is not None:
         authorize(author, agent_id, body.user_id, "session.create")
     call.api.store.study(body.user_id)
-    return call.once(body.user_id, lambda: _keep_session(body, call, agent_id))
+    return call.once(body.user_id, lambda: _save_session(body, call, agent_id))
 
 
 @every_version.get("/agent/user/{user_id}/context")
@@ -203,22 +203,22 @@ def _sealed(claims: UserClaims, call: ApiCall, public_key: str) -> str:
         raise ApiRefusedError(HTTPStatus.BAD_REQUEST, "INVALID_FIELD", message) from None
 
 
-def _keep_progress(
+def _save_progress(
     body: models.ProgressUpdate, call: ApiCall, user: UserClaims
 ) -> models.ProgressAnswer:
     session_id = body.session_id or user.room
     call.received("progress", user.agent_id, body.user_id, body)
-    call.api.store.keep_progress(body.user_id, session_id, body.data.progress, call.at)
+    call.api.store.save_progress(body.user_id, session_id, body.data.progress, call.at)
     return models.ProgressAnswer(
         user_id=body.user_id, session_id=session_id, agent_id=user.agent_id, timestamp=call.at
     )
 
 
-def _keep_session(
+def _save_session(
     body: models.AnySessionRecord, call: ApiCall, agent_id: str
 ) -> models.SessionAnswer:
     session_id = body.session_id or new_session_id(call.now)
     call.received("sessions", agent_id, body.user_id, body)
     began = body.started_at if isinstance(body, models.SessionRecordBodyV2) else None
-    call.api.store.keep_session(body.user_id, HeldSession(session_id, body, began or call.at))
+    call.api.store.save_session(body.user_id, HeldSession(session_id, body, began or call.at))
     return models.SessionAnswer(session_id=session_id, created_at=call.at, agent_id=agent_id)

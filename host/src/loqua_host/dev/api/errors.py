@@ -14,7 +14,7 @@ _MISSING_USER_ID = "userId is required for agent context validation"
 
 
 class ApiRefusedError(Exception):
-    """A request that the API refuses, with the status, code and words of its answer."""
+    """A refused request, with the status, code and text of the response."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)

@@ -67,7 +67,7 @@ class Fault(BaseModel):
 
 
 class Latency(Fault):
-    """Answers late."""
+    """Answer late."""
 
     kind: Literal["latency"] = "latency"
     seconds: Seconds
@@ -84,7 +84,7 @@ class Latency(Fault):
 
 
 class Error(Fault):
-    """Answers with an error of its own, such as 404 and `USER_NOT_FOUND`."""
+    """Answer with a given error, such as 404 and `USER_NOT_FOUND`."""
 
     kind: Literal["error"] = "error"
     status: Annotated[int, Field(ge=400, le=599)] = 500
@@ -97,7 +97,7 @@ class Error(Fault):
 
 
 class Intercepted(Fault):
-    """Answers as a proxy, firewall or web server in the API's place, without the API's body."""
+    """Answer as a proxy, firewall or web server before the API does, without the API's body."""
 
     kind: Literal["intercepted"] = "intercepted"
     status: Annotated[int, Field(ge=200, le=599)] = 404
@@ -111,7 +111,7 @@ class Intercepted(Fault):
 
 
 class RateLimited(Fault):
-    """Answers 429 with `Retry-After`, in seconds or as a date, and `RateLimit-*`."""
+    """Answer 429 with `Retry-After`, in seconds or as a date, and `RateLimit-*`."""
 
     kind: Literal["rate_limited"] = "rate_limited"
     retry_after: Annotated[int, Field(ge=0, le=86_400)] = 1
@@ -136,7 +136,7 @@ class RateLimited(Fault):
 
 
 class Outage(Fault):
-    """Closes the connection without an answer, or answers 503."""
+    """Close the connection without an answer, or answer 503."""
 
     kind: Literal["outage"] = "outage"
     answer: Literal["closed", "503"] = "closed"
@@ -150,7 +150,7 @@ class Outage(Fault):
 
 
 class LostAnswer(Fault):
-    """Does what it was asked, then closes the connection without an answer."""
+    """Handle the request, then close the connection without an answer."""
 
     kind: Literal["lost_answer"] = "lost_answer"
 
@@ -166,7 +166,7 @@ class LostAnswer(Fault):
 
 
 class Hang(Fault):
-    """Never answers."""
+    """Never answer."""
 
     kind: Literal["hang"] = "hang"
 
@@ -177,7 +177,7 @@ class Hang(Fault):
 
 
 class GarbageBody(Fault):
-    """Answers 200 with what is not JSON."""
+    """Answer 200 with a body that is not JSON."""
 
     kind: Literal["garbage_body"] = "garbage_body"
 
@@ -188,7 +188,7 @@ class GarbageBody(Fault):
 
 
 class ExtraHeaders(Fault):
-    """Adds headers to the answer, such as `RateLimit-Remaining`, `Deprecation` or `Sunset`."""
+    """Add headers to the answer, such as `RateLimit-Remaining`, `Deprecation` or `Sunset`."""
 
     kind: Literal["headers"] = "headers"
     headers: dict[HeaderName, HeaderValue]
@@ -204,7 +204,7 @@ class ExtraHeaders(Fault):
 
 
 class WrongCiphertext(Fault):
-    """Encrypts the learner's JWT with another secret."""
+    """Encrypt the learner's JWT with another secret."""
 
     kind: Literal["wrong_ciphertext"] = "wrong_ciphertext"
 
@@ -215,7 +215,7 @@ class WrongCiphertext(Fault):
 
 
 class ShortLivedToken(Fault):
-    """Gives the learner's JWT a lifetime of its own, in seconds."""
+    """Set the lifetime of the learner's JWT, in seconds."""
 
     kind: Literal["short_lived_token"] = "short_lived_token"
     expires_in: Annotated[int, Field(ge=0, le=86_400)]
@@ -227,7 +227,7 @@ class ShortLivedToken(Fault):
 
 
 class FewerPermissions(Fault):
-    """Gives the learner's JWT these permissions only."""
+    """Limit the permissions of the learner's JWT."""
 
     kind: Literal["fewer_permissions"] = "fewer_permissions"
     permissions: tuple[str, ...] = ()
@@ -239,7 +239,7 @@ class FewerPermissions(Fault):
 
 
 class ClockSkew(Fault):
-    """Sets the API's clock ahead (or back): its `Date`, its timestamps, its tokens' times."""
+    """Set the API's clock ahead (or back): its `Date`, its timestamps, its tokens' times."""
 
     kind: Literal["clock_skew"] = "clock_skew"
     seconds: Annotated[float, Field(ge=-86_400, le=86_400, allow_inf_nan=False)]
@@ -307,6 +307,6 @@ async def _hang(_scope: Scope, receive: Receive, _send: Send) -> None:
 async def _cut(scope: Scope, receive: Receive, send: Send) -> None:
     """Drop the connection, which the server leaves under `state.cut`."""
     if "cut" not in scope["state"]:
-        raise ConnectionResetError("the dev API was told to drop this connection")
+        raise ConnectionResetError("a fault of the dev API drops this connection")
     scope["state"]["cut"]()
     await _hang(scope, receive, send)

@@ -1,4 +1,4 @@
-"""Learners with histories, and what becomes of a history as sessions arrive (pure)."""
+"""Learners and their histories, updated as sessions arrive; pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ _FIRST_OF_JANUARY = datetime(2025, 1, 1, 10, tzinfo=UTC)
 
 
 class RegisteredLearner(BaseModel):
-    """A learner as registered: who it is, what it learns, what it did so far."""
+    """A learner as registered: identity, preferences and history."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -54,7 +54,7 @@ class HeldSession:
 
 @dataclass(slots=True)
 class Study:
-    """A learner and all that arrived for it: last figures by session, and session records."""
+    """A learner's arrivals: the last figures of each session, and the session records."""
 
     learner: RegisteredLearner
     updated_at: datetime
@@ -182,4 +182,4 @@ INVENTED: Mapping[str, RegisteredLearner] = {
         ),
     ),
 }
-"""Learners of nobody's acquaintance: Ana has a long history, Ben a short one, Chloé none."""
+"""Fictitious learners: Ana has a long history, Ben a short one, Chloé none."""

@@ -65,15 +65,15 @@ class Misbehaviour:
     `request.state.now`.
     """
 
-    def __init__(self, app: ASGIApp, board: ActiveFaults, clock: Callable[[], float]) -> None:
-        self._app, self._board, self._clock = app, board, clock
+    def __init__(self, app: ASGIApp, faults: ActiveFaults, clock: Callable[[], float]) -> None:
+        self._app, self._faults, self._clock = app, faults, clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        faults = self._board.take(endpoint_of(scope["path"]))
+        faults = self._faults.take(endpoint_of(scope["path"]))
         overrides = reduce(
             lambda overridden, fault: fault.override(overridden), faults, ResponseOverrides()
         )

@@ -1,4 +1,4 @@
-"""The guide's requests and answers, field by field as they stand on the wire.
+"""The guide's requests and responses, with the field names of the wire.
 
 Requests are strict: JSON types are not coerced, unknown fields are refused, sizes are bounded.
 What the guide does not call optional is required; the one exception is `pronunciation_score`,
@@ -56,7 +56,7 @@ class AnswerBody(BaseModel):
 
 
 class TokenRequest(RequestBody):
-    """Asks for a learner's JWT."""
+    """A request for a learner's JWT."""
 
     room_name: RoomName
     user_id: Identifier
@@ -64,7 +64,7 @@ class TokenRequest(RequestBody):
 
 
 class TokenAnswer(AnswerBody):
-    """A learner's JWT, encrypted, and what it is good for; `expires_in` in seconds.
+    """A learner's encrypted JWT, and its scope; `expires_in` in seconds.
 
     `encryption` says how, where it is not with the shared secret.
     """
@@ -95,7 +95,7 @@ class ProgressData(RequestBody):
 
 
 class ProgressUpdate(RequestBody):
-    """Reports progress within a session, or within the room where no session is named."""
+    """Progress within a session, or within the room if no session is named."""
 
     user_id: Identifier = Field(alias="userId")
     session_id: SessionId | None = Field(default=None, alias="sessionId")
@@ -139,7 +139,7 @@ class AnySessionRecord(RequestBody):
 
     @property
     def words(self) -> int:
-        """How many words were new."""
+        """The number of new words."""
         raise NotImplementedError
 
 
@@ -150,7 +150,7 @@ class SessionRecordBody(AnySessionRecord):
 
     @property
     def words(self) -> int:
-        """How many words were new."""
+        """The number of new words."""
         return len(self.new_vocabulary)
 
 
@@ -162,7 +162,7 @@ class SessionRecordBodyV2(AnySessionRecord):
 
     @property
     def words(self) -> int:
-        """How many words were new."""
+        """The number of new words."""
         return len(self.vocabulary)
 
 
@@ -177,7 +177,7 @@ class SessionAnswer(AnswerBody):
 
 
 class PreferencesBody(AnswerBody):
-    """What a learner learns and how; the session length in minutes. None if it is not known.
+    """The learner's preferences; the session length in minutes, None if unknown.
 
     `replay_consent` is this host's addition to the guide, and left out while it is None.
     """
@@ -214,7 +214,7 @@ class SessionSummary(AnswerBody):
 
 
 class AccessBody(AnswerBody):
-    """Which agent read a context, and when."""
+    """The agent that read a context, and the time."""
 
     agent_id: str
     timestamp: datetime
@@ -233,7 +233,7 @@ class Context(AnswerBody):
 
 
 class HealthRequest(RequestBody):
-    """Asks whether the agent may act for a learner."""
+    """A question whether the agent may act for a learner."""
 
     user_id: Identifier = Field(alias="userId")
 
@@ -248,7 +248,7 @@ class HealthAnswer(AnswerBody):
 
 
 class JoinRequest(RequestBody):
-    """Asks for a learner's way into a room, with a tutor's agent name where one is wanted."""
+    """A request for a learner's room token, with a tutor's agent name if one is wanted."""
 
     user_id: Identifier
     room_name: RoomName | None = None
@@ -256,7 +256,7 @@ class JoinRequest(RequestBody):
 
 
 class JoinAnswer(AnswerBody):
-    """A LiveKit token, the address it is for, and the visit it opens."""
+    """A LiveKit token, the server's address, and the session id."""
 
     token: str
     url: str

@@ -1,4 +1,4 @@
-"""The page of what arrived: HTML without scripts, everything in it escaped (pure)."""
+"""The page of arrivals: HTML without scripts, everything in it escaped; pure."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence

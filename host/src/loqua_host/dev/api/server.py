@@ -1,4 +1,4 @@
-"""The dev API on a socket, for as long as its task lives."""
+"""The dev API's HTTP server."""
 
 import asyncio
 import contextlib
@@ -67,7 +67,7 @@ def _base_url(listener: socket.socket) -> str:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers: they are the process's business."""
+    """uvicorn without signal handlers, which belong to the process."""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
         super().__init__(config)
@@ -83,7 +83,7 @@ class _Server(uvicorn.Server):
 
 
 class _CuttableProtocol(H11Protocol):
-    """A connection that faults can cut, and that ends at once when the server does."""
+    """A connection that faults can cut, and that ends with the server."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast(asyncio.Transport, transport))

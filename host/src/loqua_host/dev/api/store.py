@@ -22,7 +22,7 @@ AnswerT = TypeVar("AnswerT")
 
 
 class Arrival(BaseModel):
-    """Something that arrived: numbered from 1, its payload as it was sent; never a token."""
+    """A numbered arrival with its payload, never with a token; numbers start at 1."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -71,14 +71,14 @@ class Store:
         """Remove a learner, if there is one."""
         self._studies.pop(user_id, None)
 
-    def keep_progress(
+    def save_progress(
         self, user_id: str, session_id: str, figures: ProgressFigures, at: datetime
     ) -> None:
         """Replace a session's figures, which count from its start."""
         study = self.study(user_id)
         study.figures[session_id], study.updated_at = figures, at
 
-    def keep_session(self, user_id: str, session: HeldSession) -> None:
+    def save_session(self, user_id: str, session: HeldSession) -> None:
         """Add a session record to the learner's history."""
         study = self.study(user_id)
         study.sessions.append(session)

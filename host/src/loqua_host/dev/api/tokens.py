@@ -1,4 +1,4 @@
-"""Signed and encrypted tokens: the learner's JWT, the agent's JWT, the way into a room."""
+"""Signed and encrypted tokens: the learner's JWT, the agent's JWT, and room tokens."""
 
 import base64
 from typing import Literal, TypeVar
@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from loqua_host.core.ephemeral import SUITE
 
 PERMISSIONS = ("user.progress", "session.create", "user.context")
-"""What the guide's health answer says that an agent may do for a learner."""
+"""An agent's permissions for a learner, as in the guide's health response."""
 
 _KEY_BYTES = 32
 _SIGNATURE = "HS256"
@@ -42,7 +42,7 @@ class UserClaims(BaseModel):
 
 
 class AgentClaims(BaseModel):
-    """Which agent an agent's JWT was given to, and until when."""
+    """The agent of an agent's JWT, and the token's expiry."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -1,4 +1,4 @@
-"""The two versions of the API side by side, and the end of the first."""
+"""The two versions of the API side by side, and the end of v1."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ from .errors import ApiRefusedError, moment
 from .faults import with_headers
 
 NOTICE: Final = timedelta(days=183)
-"""How long before its end v1 is deprecated: the guide's six months."""
+"""The time from v1's deprecation to its end: the guide's six months."""
 
 _VERSION = re.compile(r"/api/(v\d)/agent/")
 

@@ -1,4 +1,4 @@
-"""`loqua-host playground`: the page for a host that runs, in development."""
+"""`loqua-host playground`: the page for a running host, in development."""
 
 import asyncio
 import os

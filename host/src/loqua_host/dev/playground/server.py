@@ -35,7 +35,7 @@ _NONCE_KEY: Final = web.RequestKey("nonce", str)
 
 @dataclass(frozen=True, slots=True)
 class OfferedTutor:
-    """A tutor to choose: its name in config/tutors, its agent name, empty if automatic."""
+    """A tutor to choose: its name in config/tutors, and its agent name, empty if automatic."""
 
     name: str
     agent_name: str

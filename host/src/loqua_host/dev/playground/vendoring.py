@@ -1,4 +1,4 @@
-"""Packages of npm that the playground's page loads: pinned in vendored.toml, and kept beside it.
+"""The npm packages of the playground's page: pinned in vendored.toml and stored with it.
 
 Run as a module, it downloads them again, and checks the archives against npm's own integrity.
 """
@@ -20,7 +20,7 @@ __all__ = ["VENDORED", "VendoredPackage", "integrity_of", "read_vendored"]
 _HERE: Final = Path(__file__).parent
 
 VENDORED: Final = _HERE / "page/vendor"
-"""Where the files are."""
+"""The directory of the files."""
 
 
 class VendoredPackage(BaseModel):

@@ -48,7 +48,7 @@ class NewLearner(BaseModel):
 
 
 class VisitRequest(BaseModel):
-    """What a person chooses: a known or a new learner, a tutor, and, to return, the room.
+    """A person's choices: a known or a new learner, a tutor, and the room when returning.
 
     Attributes:
         tutor: The agent name of a specialist; empty for the automatic tutor.
@@ -74,7 +74,7 @@ class KnownLearner(BaseModel):
 
 
 class Visit(BaseModel):
-    """The way into a room, for one learner."""
+    """A learner's room and token."""
 
     model_config = _FROZEN
 
@@ -86,7 +86,7 @@ class Visit(BaseModel):
 
 
 class HeldLesson(BaseModel):
-    """A lesson that the dev API has the record of.
+    """A lesson whose record the dev API has.
 
     Attributes:
         at: When the record arrived.
@@ -103,7 +103,7 @@ class HeldLesson(BaseModel):
 
 
 class Visits:
-    """The dev API, as the page needs it.
+    """A client of the dev API with the calls that the page needs.
 
     Args:
         http: A client for the dev API's address.

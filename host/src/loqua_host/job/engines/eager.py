@@ -1,4 +1,4 @@
-"""Speech recognition that begins in a pause, before it is known whether the learner continues."""
+"""Speech recognition that starts in each pause, before the turn is known to be over."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Failover between engines of a list: when one has failed, and when it is tried again.
+"""Failover between engines of a list: after a failure to the next, and later back.
 
 LiveKit's fallback adapters leave time limits to each engine's plugin (livekit/plugins/openai waits
 30 s for a response), and try a failed engine again with each sentence.

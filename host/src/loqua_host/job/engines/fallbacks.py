@@ -34,7 +34,7 @@ SOUND_PAUSE: Final = 2.0
 LETTER_SECONDS: Final = 0.01
 """Minimum seconds of audio per letter of a sentence; people speak about 15 letters per second."""
 
-REHEARD_SECONDS: Final = 15.0
+RESENT_SECONDS: Final = 15.0
 """Maximum seconds of audio that the next recognition engine receives again after a failure."""
 
 BROKEN_OFF: Final = "… "
@@ -42,7 +42,7 @@ BROKEN_OFF: Final = "… "
 
 
 class FallbackTTS(tts.FallbackAdapter):
-    """Speaks sentence by sentence: the next engine says a sentence anew that one broke off."""
+    """Speak sentence by sentence; the next engine repeats a sentence that failed midway."""
 
     def __init__(self, engines: "Sequence[tts.TTS[Any]]", failover: Failover) -> None:
         super().__init__(list(engines), max_retry_per_tts=0)
@@ -278,7 +278,7 @@ class _Hearing(stt.RecognizeStream):
         self._failover = adapter.failover
         self._language = language
         self._current: stt.RecognizeStream | None = None
-        self._unheard: deque[rtc.AudioFrame] = deque()
+        self._untranscribed: deque[rtc.AudioFrame] = deque()
         self._failed: set[int] = set()
         super().__init__(stt=adapter, conn_options=conn_options)
 
@@ -286,7 +286,7 @@ class _Hearing(stt.RecognizeStream):
         self._failed.clear()
         forwarding = asyncio.create_task(self._forward())
         try:
-            while not await self._hear_by(self._pick(self._failed)):
+            while not await self._recognise_with(self._pick(self._failed)):
                 pass
         finally:
             await aio.cancel_and_wait(forwarding)
@@ -302,7 +302,7 @@ class _Hearing(stt.RecognizeStream):
             raise APIConnectionError("all STTs failed")
         return next((one for one in left if self._failover.may_retry(one)), left[0])
 
-    async def _hear_by(self, engine: int) -> bool:
+    async def _recognise_with(self, engine: int) -> bool:
         """Recognise until the input ends (True) or another engine must take over (False)."""
         try:
             async with self._stream_of(engine) as self._current:
@@ -322,10 +322,10 @@ class _Hearing(stt.RecognizeStream):
         """Open an engine's stream, and send it the audio that has no transcript yet."""
         once = dataclasses.replace(self._conn_options, max_retry=0, timeout=ANSWER_SECONDS)
         stream = self._engines[engine].stream(language=self._language, conn_options=once)
-        reheard = sum(frame.duration for frame in self._unheard)
-        since = self._now() - self._start_time - reheard
+        resent = sum(frame.duration for frame in self._untranscribed)
+        since = self._now() - self._start_time - resent
         stream.start_time_offset = max(0.0, self.start_time_offset + since)
-        for frame in self._unheard:
+        for frame in self._untranscribed:
             stream.push_frame(frame)
         if self._input_ch.closed:
             stream.end_input()
@@ -333,7 +333,7 @@ class _Hearing(stt.RecognizeStream):
 
     def _passes_on(self, engine: int) -> bool:
         """Note that all audio has a transcript; return whether a better engine may be tried now."""
-        self._unheard.clear()
+        self._untranscribed.clear()
         self._failed.clear()
         self._failover.note_success(engine)
         return self._pick() < engine
@@ -341,7 +341,7 @@ class _Hearing(stt.RecognizeStream):
     async def _forward(self) -> None:
         async for piece in self._input_ch:
             if isinstance(piece, rtc.AudioFrame):
-                self._keep(piece)
+                self._buffer(piece)
             with contextlib.suppress(RuntimeError):  # a stream that has ended: another will come
                 self._give(piece)
         with contextlib.suppress(RuntimeError):
@@ -356,10 +356,10 @@ class _Hearing(stt.RecognizeStream):
         else:
             self._current.flush()
 
-    def _keep(self, frame: rtc.AudioFrame) -> None:
-        self._unheard.append(frame)
-        while sum(one.duration for one in self._unheard) > REHEARD_SECONDS:
-            self._unheard.popleft()
+    def _buffer(self, frame: rtc.AudioFrame) -> None:
+        self._untranscribed.append(frame)
+        while sum(one.duration for one in self._untranscribed) > RESENT_SECONDS:
+            self._untranscribed.popleft()
 
 
 def _begin(statuses: Sequence[Any], failover: Failover) -> None:

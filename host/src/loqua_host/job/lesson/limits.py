@@ -23,7 +23,7 @@ from loqua_host.settings.messages import message_in
 from .sequence import Reason
 from .stopwatch import Stopwatch
 
-__all__ = ["Deadline", "LimitStep", "Silence", "TimeLimits", "keep_limits"]
+__all__ = ["Deadline", "LimitStep", "Silence", "TimeLimits", "enforce_limits"]
 
 log = structlog.get_logger()
 
@@ -205,7 +205,7 @@ class Silence:
         (self._watch.run if counts else self._watch.pause)()
 
 
-async def keep_limits(
+async def enforce_limits(
     lesson: Lesson,
     settings: JobSettings,
     silence: Silence,

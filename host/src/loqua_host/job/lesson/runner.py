@@ -31,7 +31,13 @@ from loqua_host.job.voice.microphone import Microphone
 from loqua_host.job.voice.nodes import Agents
 from loqua_host.job.voice.own_voice import OwnVoice
 from loqua_host.job.voice.recognitions import Recognitions
-from loqua_host.job.voice.session import apologise, close_voice, hear_out, say_out, take_last_words
+from loqua_host.job.voice.session import (
+    apologise,
+    close_voice,
+    say_out,
+    take_last_words,
+    wait_for_playout,
+)
 from loqua_host.job.voice.speakers import Speakers
 from loqua_host.job.voice.transcripts import Transcripts
 from loqua_host.job.voice.turn_ends import following_words
@@ -69,7 +75,7 @@ from .conversation import answer_typed, last_sentences, recall, well_formed
 from .delivery import deliver
 from .failures import Failures, FailureWatch, log_failure
 from .lesson_job import LessonJob
-from .limits import Deadline, Silence, keep_limits
+from .limits import Deadline, Silence, enforce_limits
 from .sequence import Reason, run_lesson
 
 __all__ = ["Runner"]
@@ -227,7 +233,7 @@ class Runner:
             yield send_timeline(self._session, self._ctx.room)
         yield self._ask_host()
         yield self._events.run()
-        yield keep_limits(lesson, settings, self._silence, self._clock, self._deadline, put)
+        yield enforce_limits(lesson, settings, self._silence, self._clock, self._deadline, put)
         yield self._checkpoints.run()
         yield self._handoffs.run()
         yield self._floor.show()
@@ -346,7 +352,7 @@ class Runner:
         )
         model = self._session.current_agent.llm or self._session.llm
         if self._camera is not None and isinstance(model, RealtimeModel):
-            self._camera.keep_on()
+            self._camera.subscribe_all()
         self._microphone.take_over(self._session.room_io)
         if self._transcripts is not None:
             self._transcripts.take_over(self._session)
@@ -468,10 +474,10 @@ class Runner:
         """Leave the room, so that no unresponsive tutor stays in it."""
         await self._ctx.room.disconnect()
 
-    async def hear_out(self) -> None:
+    async def wait_for_playout(self) -> None:
         """Wait until a present learner has heard the current speech."""
         if self._lesson.learner.identity in self._ctx.room.remote_participants:
-            await hear_out(self._session)
+            await wait_for_playout(self._session)
 
     async def take_last_words(self) -> None:
         """Commit what the learner has said so far as a turn."""

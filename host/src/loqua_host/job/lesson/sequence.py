@@ -5,7 +5,7 @@ steps (`Steps`) and takes them. A lesson that nothing disturbs is
 
     create_agent · start_session · take_floor · on_user_ready ·
     on_progress_tick · send_checkpoint · … ·
-    stop_watching · hear_out · take_last_words · close_session · on_session_end · deliver
+    stop_watching · wait_for_playout · take_last_words · close_session · on_session_end · deliver
 
 and the host's README.md shows what follows from each failure. A step that runs foreign code raises
 `HookFailedError` for whatever that does; no other step raises for a reason that is foreseen.
@@ -39,7 +39,7 @@ log = structlog.get_logger()
 
 
 class Reason(StrEnum):
-    """Why a lesson ends, where the job itself says so; tutor and host have reasons of their own.
+    """The reasons for which the job ends a lesson; tutor and host have reasons of their own.
 
     The record of a lesson whose reason ends in `_failed` says so to the API.
     """
@@ -76,7 +76,7 @@ REASONS: Final = {
     Reason.HOST_LOST: "the job lost its connection to the host",
     Reason.CAPACITY_NEEDED: "the learner is away and another one waits",
 }
-"""What each of them means."""
+"""The meaning of each reason."""
 
 
 class AfterLesson(StrEnum):
@@ -139,7 +139,7 @@ class Steps(Protocol):
     def fall_silent(self) -> None:
         """Cut off what is being said."""
 
-    async def hear_out(self) -> None:
+    async def wait_for_playout(self) -> None:
         """Wait until a present learner has heard what is being said."""
 
     async def take_last_words(self) -> None:
@@ -231,7 +231,7 @@ async def _finish(steps: Steps, reason: str) -> None:
         # A job that leaves without a word has crashed, to the host.
         await (steps.report_connection_lost() if lost else steps.leave_room())
         return
-    await steps.hear_out()
+    await steps.wait_for_playout()
     await steps.take_last_words()
     await steps.close_session()
     resumable = after is AfterLesson.RECORD_OR_RESUME

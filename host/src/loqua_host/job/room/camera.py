@@ -1,4 +1,4 @@
-"""What the learner's camera or shared screen shows."""
+"""Frames of the learner's camera or shared screen."""
 
 import asyncio
 from contextlib import aclosing
@@ -8,7 +8,7 @@ from livekit import rtc
 __all__ = ["Camera"]
 
 LOOK_SECONDS = 2.0
-"""Seconds that a look takes at most; the first picture needs some tenths of a second."""
+"""Maximum seconds to wait for a frame; the first one needs some tenths of a second."""
 
 APART_SECONDS = 0.5
 """Seconds from one look to the next: of subscriptions that follow the end of another at once, also
@@ -30,7 +30,7 @@ class Camera:
         self._room = room
         self._identity = identity
         self._looking = asyncio.Lock()
-        self._is_kept_on = False
+        self._is_subscribed = False
         self._earliest = 0.0
 
     async def look(self) -> rtc.VideoFrame | None:
@@ -42,9 +42,9 @@ class Camera:
         except TimeoutError:
             return None
 
-    def keep_on(self) -> None:
+    def subscribe_all(self) -> None:
         """Receive all video of the learner's from now on, for a model that watches by itself."""
-        self._is_kept_on = True
+        self._is_subscribed = True
         if learner := self._room.remote_participants.get(self._identity):
             for publication in learner.track_publications.values():
                 self._subscribe(publication, learner)
@@ -64,7 +64,7 @@ class Camera:
         return on[-1] if on else None
 
     async def _next_frame(self, publication: rtc.RemoteTrackPublication) -> rtc.VideoFrame | None:
-        if self._is_kept_on and publication.track:
+        if self._is_subscribed and publication.track:
             return await _first_frame(publication.track)
         loop = asyncio.get_running_loop()
         await asyncio.sleep(self._earliest - loop.time())
@@ -82,7 +82,7 @@ class Camera:
             return await _first_frame(await subscribed)
         finally:
             self._room.off("track_subscribed", on_subscribed)
-            publication.set_subscribed(self._is_kept_on)
+            publication.set_subscribed(self._is_subscribed)
             self._earliest = loop.time() + APART_SECONDS
 
 

@@ -17,7 +17,7 @@ SEND_SECONDS = 3.0
 
 
 class Display:
-    """Send what tutor and host show of a lesson. A failure does not affect the lesson.
+    """Send a tutor's and the host's data to the learner's app. A failure leaves the lesson alone.
 
     While the learner is away, there is nobody to send to, and it is dropped.
 

@@ -31,7 +31,7 @@ class EventRelay:
         self._hooks = hooks
         self._waiting = asyncio.Queue[events.Event](MOST_WAITING)
         self._losing = False
-        self._heard: dict[EventTypes, Callable[..., None]] = {
+        self._listeners: dict[EventTypes, Callable[..., None]] = {
             "participant_connected": self._on_connected,
             "participant_disconnected": self._on_disconnected,
             "participant_attributes_changed": self._on_attributes,
@@ -43,12 +43,12 @@ class EventRelay:
 
     def watch(self) -> None:
         """Start to follow the room."""
-        for event, handler in self._heard.items():
+        for event, handler in self._listeners.items():
             self._room.on(event, handler)
 
     def unwatch(self) -> None:
         """Stop following the room."""
-        for event, handler in self._heard.items():
+        for event, handler in self._listeners.items():
             self._room.off(event, handler)
 
     def put(self, event: events.Event) -> None:

@@ -47,9 +47,9 @@ class Listeners:
     def update(self, *_: object) -> None:
         """Update whose audio is mixed."""
         if self._mixed_audio is not None:
-            heard = self.learners()
-            self._mixed_audio.hear(heard)
-            self._speakers.hear(heard.values())
+            selected = self.learners()
+            self._mixed_audio.select(selected)
+            self._speakers.update(selected.values())
 
     def set_others(self, message: Others) -> None:
         """Set the other learners in the room."""

@@ -12,7 +12,7 @@ __all__ = ["Presence", "PresenceState"]
 
 
 class PresenceState(Enum):
-    """Whether the learner of a lesson is present."""
+    """The learner's presence: in the room, away, or gone."""
 
     HERE = auto()
     AWAY = auto()

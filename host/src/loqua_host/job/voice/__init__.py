@@ -1,1 +1,1 @@
-"""The voice session of a lesson: what the tutor hears, what it says, and whose words are whose."""
+"""The voice session of a lesson: audio input and output, and who speaks."""

@@ -17,7 +17,7 @@ SAMPLE_RATE = 24_000
 FRAME_MS = 50
 
 EVERY = 4
-"""Every how many samples of a frame are used to measure its level."""
+"""The step between the samples of a frame that measure its level."""
 
 
 class MixedAudioInput(AudioInput):
@@ -38,13 +38,13 @@ class MixedAudioInput(AudioInput):
         self.levels = Levels()
         self._mixer = rtc.AudioMixer(SAMPLE_RATE, 1, blocksize=SAMPLE_RATE * FRAME_MS // 1000)
         self._identities: frozenset[str] = frozenset()
-        self._heard: dict[str, _Sound] = {}
+        self._mixed: dict[str, _Sound] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._attached = True
         room.on("track_subscribed", self._update_tracks)
         room.on("track_unsubscribed", self._update_tracks)
 
-    def hear(self, identities: Iterable[str]) -> None:
+    def select(self, identities: Iterable[str]) -> None:
         """Mix the audio of these participants from now on."""
         self._identities = frozenset(identities)
         self._update_tracks()
@@ -52,7 +52,7 @@ class MixedAudioInput(AudioInput):
     def track_of(self, identity: str) -> str | None:
         """Return the id of a participant's mixed track."""
         voice = microphone_of(self._room.remote_participants.get(identity))
-        return voice.sid if voice and voice.sid in self._heard else None
+        return voice.sid if voice and voice.sid in self._mixed else None
 
     async def __anext__(self) -> rtc.AudioFrame:
         """Return the next frame; wait while another tutor has the floor."""
@@ -73,7 +73,7 @@ class MixedAudioInput(AudioInput):
         """Close the input."""
         self._room.off("track_subscribed", self._update_tracks)
         self._room.off("track_unsubscribed", self._update_tracks)
-        self.hear(())
+        self.select(())
         await asyncio.gather(*self._closing)
         await self._mixer.aclose()
 
@@ -85,12 +85,12 @@ class MixedAudioInput(AudioInput):
             and (voice := microphone_of(who))
             and isinstance(voice.track, rtc.RemoteAudioTrack)
         }
-        for sid in self._heard.keys() - tracks.keys():
-            self._drop(self._heard.pop(sid))
-        for sid in tracks.keys() - self._heard.keys():
+        for sid in self._mixed.keys() - tracks.keys():
+            self._drop(self._mixed.pop(sid))
+        for sid in tracks.keys() - self._mixed.keys():
             identity, track = tracks[sid]
-            self._heard[sid] = _Sound(track, partial(self._measure, identity))
-            self._mixer.add_stream(self._heard[sid])
+            self._mixed[sid] = _Sound(track, partial(self._measure, identity))
+            self._mixer.add_stream(self._mixed[sid])
 
     def _measure(self, identity: str, frame: rtc.AudioFrame) -> None:
         samples = frame.data[::EVERY]

@@ -24,7 +24,7 @@ HEARD_SECONDS: Final = 1.0
 """Seconds of a sentence after which it counts as heard."""
 
 TIMES: Final = 3
-"""How often a sentence is repeated; a turn of the learner comes before each repetition."""
+"""Maximum repetitions of a sentence, each after a turn of the learner."""
 
 
 @dataclass(slots=True, eq=False)

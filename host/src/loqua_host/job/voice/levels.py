@@ -1,4 +1,4 @@
-"""Audio levels of participants, and who was the loudest in a span of time."""
+"""Audio levels of participants, and the loudest one in a span of time."""
 
 from collections import defaultdict, deque
 

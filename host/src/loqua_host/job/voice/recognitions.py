@@ -16,7 +16,7 @@ from .nodes import replace, through
 __all__ = ["Recognitions"]
 
 _KEPT = 20
-"""Transcripts that are kept until a turn is complete."""
+"""Maximum transcripts stored until a turn is complete."""
 
 
 class Recognitions:

@@ -31,11 +31,11 @@ __all__ = [
     "build_session",
     "close_voice",
     "commit_turn",
-    "hear_out",
     "say_message",
     "say_out",
     "switch",
     "take_last_words",
+    "wait_for_playout",
 ]
 
 log = logging.getLogger(__name__)
@@ -241,7 +241,7 @@ async def _take(session: "AgentSession[None]", words: "asyncio.Future[str]") -> 
     await session.wait_for_idle()
 
 
-async def hear_out(session: "AgentSession[None]") -> None:
+async def wait_for_playout(session: "AgentSession[None]") -> None:
     """Wait until the current speech is over."""
     if (speech := session.current_speech) is not None:
         with contextlib.suppress(TimeoutError):

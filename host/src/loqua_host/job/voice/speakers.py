@@ -48,7 +48,7 @@ class Speakers:
         """Follow it no longer."""
         self._lesson.session.off("conversation_item_added", self._on_item)
 
-    def hear(self, learners: Iterable[Learner]) -> None:
+    def update(self, learners: Iterable[Learner]) -> None:
         """Set the learners the tutor hears from now on; earlier speech keeps its speaker."""
         self._learners |= {one.identity: one for one in learners}
 

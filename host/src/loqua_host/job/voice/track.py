@@ -1,4 +1,4 @@
-"""The tutor's audio track, which is in the room before the lesson begins."""
+"""The tutor's audio track, published before the lesson begins."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,10 +17,10 @@ from loqua_host.observability.faults import log_fault
 __all__ = ["published_track"]
 
 SETTLING: Final[tuple[EventTypes, ...]] = ("local_track_published", "disconnected")
-"""What LiveKit says of a track that is being published."""
+"""LiveKit's events of a track that is being published."""
 
 SETTLED_SECONDS = 10.0
-"""Seconds within which LiveKit says one of these, also on a busy machine."""
+"""Seconds within which LiveKit emits one of these, also on a busy machine."""
 
 
 @asynccontextmanager

@@ -43,7 +43,7 @@ DEPENDENT: Final = {
 "because I like it" is an answer."""
 
 LONGEST_CLAUSE: Final = 6
-"""Words of a clause; what is longer has the main clause in it."""
+"""Maximum words of a clause; a longer text contains the main clause."""
 
 UNEXPECTED: Final = 1.45
 """Factor of the shorter delay after words that the tutor does not expect. Learners pause in the

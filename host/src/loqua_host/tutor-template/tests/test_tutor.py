@@ -16,7 +16,7 @@ Play = Callable[[LessonScript], LessonResult]
 
 
 class TestEveryLesson(TutorSuite):
-    """What every tutor must do."""
+    """The test kit's tests of every tutor."""
 
     tutor = "sample"
     language = "en"

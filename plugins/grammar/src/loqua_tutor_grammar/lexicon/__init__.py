@@ -19,7 +19,7 @@ __all__ = ["Lexicon", "Reading", "load_lexicon"]
 
 
 class Reading(NamedTuple):
-    """One way to understand a form: of which word, and as what."""
+    """One interpretation of a form: its lemma and tag."""
 
     lemma: str
     tag: str

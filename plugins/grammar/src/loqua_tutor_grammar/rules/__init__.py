@@ -1,4 +1,4 @@
-"""Rules as data: what is wrong, and what to say instead, in `rules/*.toml`."""
+"""Rules as data in `rules/*.toml`: patterns of mistakes, and their corrections."""
 
 import re
 import tomllib
@@ -26,7 +26,7 @@ _FIELD = re.compile(r"\{(?P<name>\w+)(?:\|(?P<how>agree|tag|map|with|word) (?P<w
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Finds one kind of mistake.
+    """A rule for one kind of mistake.
 
     Attributes:
         rule_id: Unique in a language.
@@ -59,7 +59,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The rules of a language, in the order of their right of way, with their tables."""
+    """The rules of a language in order of precedence, with their tables."""
 
     rules: tuple[Rule, ...]
     maps: Mapping[str, Mapping[str, str]]
@@ -167,7 +167,7 @@ def _with_case_of(said: str, right: str) -> str:
 
 
 class RuleEngine:
-    """The embedded engine: finds little, but what it finds is nearly always wrong."""
+    """The embedded engine, with high precision and low recall."""
 
     async def find(self, text: str, language: str) -> Sequence[GrammarCorrection]:
         """Return what the rules of a language find; nothing where there are none."""

@@ -1,4 +1,4 @@
-"""Sound without phones: spectrum, loudness and pitch, 20 ms a frame as the network's."""
+"""Spectrum, loudness and pitch in frames of 20 ms, like the network's."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""How well phones fit the frames: CTC's forward and backward sums, without a trained head.
+"""The likelihood of phones along the frames, by CTC's forward and backward sums.
 
 The likelihood of every other phone at each place, and of leaving the place out, follows the
 alignment-free goodness of pronunciation (Cao et al. 2024, "A framework for phoneme-level

@@ -1,4 +1,4 @@
-"""Assessments in the names of Azure's pronunciation assessment, so that its users' code reads them.
+"""Assessments in the JSON format of Azure's pronunciation assessment.
 
 The names, the scale from 0 to 100 and offsets in units of 100 ns are those of
 https://learn.microsoft.com/azure/ai-services/speech-service/how-to-pronunciation-assessment.

@@ -1,4 +1,4 @@
-"""The fewest edits between the phones expected and those heard."""
+"""The shortest edit script from the expected phones to the spoken ones."""
 
 from dataclasses import dataclass
 

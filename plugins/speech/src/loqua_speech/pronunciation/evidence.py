@@ -1,4 +1,4 @@
-"""What is measured of an utterance, before any trained head sees it."""
+"""Measurements of an utterance, the input of the trained heads."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -98,7 +98,7 @@ def measure(
 
 @dataclass(frozen=True, slots=True)
 class _Segments:
-    """Where phones lie: the frames of the best path, and the window around them."""
+    """The frames of phones: those of the best path, and a window around them."""
 
     starts: IntArray
     ends: IntArray

@@ -1,4 +1,4 @@
-"""Pronunciation of free speech: the text is what a recogniser heard.
+"""Pronunciation of free speech, with the recogniser's transcript as the text.
 
 The recogniser writes what it takes a learner to have meant, which may not be what was said. Only
 words that it is sure of are scored.
@@ -24,7 +24,7 @@ and 57 % of the words that were recognised rightly are among them."""
 
 @dataclass(frozen=True, slots=True)
 class SpokenWord:
-    """A word that was heard.
+    """A recognised word.
 
     Attributes:
         text: Without punctuation.

@@ -51,7 +51,7 @@ _REGRESSIONS = ("phone", "states", "word", "utterance", "sound")
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What experts would say, in their scales.
+    """Predicted scores of experts, on their scales.
 
     Attributes:
         phones: 0 to 2, one a phone.
@@ -66,7 +66,7 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class ReadingHead:
-    """Better scores where a recogniser has read the text.
+    """Better scores for texts that a recogniser has read.
 
     Attributes:
         phone: Corrects the trees' scores of phones.
@@ -87,7 +87,7 @@ class ReadingHead:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Trees for phones, words and utterances, and what is better with a reading.
+    """Trees for phones, words and utterances, and the parts that improve them by a reading.
 
     Attributes:
         norms: What is usual for each phone.

@@ -1,4 +1,4 @@
-"""What the heads see of an utterance: measurements in context, in a fixed order."""
+"""The heads' inputs from an utterance: measurements in context, in a fixed order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ _POOR, _FAIR = 1.0, 1.6  # of 2
 
 @dataclass(frozen=True, slots=True)
 class PhoneNorms:
-    """What is usual for each phone, one value a phone of `PHONES`.
+    """The usual values of each phone, in the order of `PHONES`.
 
     Attributes:
         score: Mean of the experts' scores.
@@ -59,7 +59,7 @@ class PhoneNorms:
 
 @dataclass(frozen=True, slots=True)
 class PhoneSequence:
-    """What a transformer sees of an utterance.
+    """A transformer's input for an utterance.
 
     Attributes:
         rows: Measurements, one row a phone.

@@ -1,4 +1,4 @@
-"""How English words are pronounced: CMU's dictionary, and a model for the words outside it."""
+"""Pronunciations of English words: CMU's dictionary, and a model for other words."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +17,7 @@ UNSTRESSED, NO_VOWEL = 0, 3
 
 @dataclass(frozen=True, slots=True)
 class ReferenceWord:
-    """A word of the text, and how it is pronounced.
+    """A word of the text and its pronunciation.
 
     Attributes:
         text: The word as the text writes it.

@@ -1,4 +1,4 @@
-"""Words left out and sounds put in, by likelihood ratios along the alignment."""
+"""Omitted words and inserted sounds, by likelihood ratios along the alignment."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -39,7 +39,7 @@ class Insertion:
 
 @dataclass(frozen=True, slots=True)
 class Miscues:
-    """Where speaker and text differ.
+    """The differences between the spoken words and the text.
 
     Attributes:
         omitted: The gain of leaving each word out, in nats.

@@ -1,4 +1,4 @@
-"""The acoustic model: sound to phone posteriors, 20 ms a frame.
+"""The acoustic model: audio to phone posteriors, in frames of 20 ms.
 
 The weights are those of hama 1.7.0 (Apache-2.0, https://github.com/hamanlp/hama): a conformer with
 four blocks of width 144, trained with CTC over IPA. They are read from that package and run in
@@ -37,7 +37,7 @@ _FFN1_UP, _FFN1_DOWN, _ATTENTION_IN, _ATTENTION_OUT, _FFN2_UP, _FFN2_DOWN = 0, 1
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """What the network hears.
+    """The network's output for an utterance.
 
     Attributes:
         log_posteriors: Frames by classes of `phones`; each row sums to one when exponentiated.

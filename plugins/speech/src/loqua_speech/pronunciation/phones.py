@@ -1,4 +1,4 @@
-"""The phones of General American in ARPAbet, and the network's IPA tokens that count as each."""
+"""The phones of General American in ARPAbet, and their IPA tokens in the network."""
 
 # ruff: noqa: RUF001 IPA's letters look like others
 

@@ -25,7 +25,7 @@ def check_length(audio: Samples) -> None:
 
 
 class ScoringQueue(ModelWorker):
-    """Scores one utterance at a time, first come, first served, off the event loop."""
+    """Score one utterance at a time, in order of arrival, off the event loop."""
 
     def __init__(self, scorer: Scorer, *, backlog: int = 12) -> None:
         """Score with this scorer.

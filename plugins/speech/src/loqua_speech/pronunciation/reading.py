@@ -1,4 +1,4 @@
-"""How a speech recogniser reads a text in a sound, which it need not have recognised."""
+"""A speech recogniser's likelihoods of a given text, which may differ from its transcript."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ __all__ = ["Reader", "RecogniserReading"]
 
 @dataclass(frozen=True, slots=True)
 class RecogniserReading:
-    """What a recogniser makes of a sound and a text.
+    """A recogniser's reading of a text in a piece of audio.
 
     Attributes:
         words: Log-probabilities of each word's tokens, after those before: their sum, mean, lowest

@@ -1,4 +1,4 @@
-"""What the scorer says of an utterance."""
+"""The results of the scorer for an utterance."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,7 +7,7 @@ __all__ = ["AssessmentResult", "Miscue", "PhoneResult", "Refusal", "WordResult"]
 
 
 class Refusal(StrEnum):
-    """Why there is no score."""
+    """The reason why there is no score."""
 
     NO_SPEECH = "no_speech"
     TOO_QUIET = "too_quiet"
@@ -16,7 +16,7 @@ class Refusal(StrEnum):
 
 
 class Miscue(StrEnum):
-    """What is wrong with a word, in Azure's terms."""
+    """The kind of mistake in a word, in Azure's terms."""
 
     NONE = "None"
     MISPRONUNCIATION = "Mispronunciation"
@@ -51,7 +51,7 @@ class PhoneResult:
 
 @dataclass(frozen=True, slots=True)
 class WordResult:
-    """One word of the text, or something said that the text does not have.
+    """One word of the text, or a spoken word that the text does not have.
 
     Attributes:
         text: The word as the text writes it; of an insertion, its sounds in IPA.
@@ -72,7 +72,7 @@ class WordResult:
 
 @dataclass(frozen=True, slots=True)
 class AssessmentResult:
-    """How a text was said; scores are 0 to 100.
+    """The result for a text; scores are 0 to 100.
 
     Attributes:
         confidence: From 1, if the text fits the sound as well as any sounds could, to 0, where

@@ -1,4 +1,4 @@
-"""Pronunciation of a known text, scored from the sound."""
+"""The scorer: pronunciation of a known text, from the audio."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A tutor that needs no voice and does, room by room, what a test has written down for it."""
+"""A tutor that needs no voice and follows a test's script for each room."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,7 @@ HOARDED_AT_ONCE = 50_000_000
 
 
 class ProbeSettings(BaseModel):
-    """What `settings:` of this tutor holds.
+    """The section `settings:` of this tutor's file.
 
     Attributes:
         directory: Where a room's script is read and what the tutor found is written.
@@ -41,7 +41,7 @@ class ProbeSettings(BaseModel):
 
 
 class Notes(BaseModel):
-    """What `lesson.state` holds: the ticks so far."""
+    """The lesson's state: the ticks so far."""
 
     ticks: int = 0
 
@@ -160,7 +160,7 @@ trusted = Probe("probe-trusted", "probe-trusted", secrets=("PROBE_KEY",))
 
 
 class SpecialistCaller(Agent):
-    """An agent that says nothing, and calls a specialist if that is the script."""
+    """An agent that says nothing, and calls a specialist if the script says so."""
 
     def __init__(self, lesson: Lesson[ProbeSettings], script: ProbeScript) -> None:
         super().__init__(instructions="")
@@ -177,7 +177,7 @@ class SpecialistCaller(Agent):
         new_message: llm.ChatMessage,
     ) -> None:
         """Note what the learner said."""
-        turn = self._turns.hear(new_message, None)
+        turn = self._turns.add(new_message, None)
         self._lesson.log.info(
             "probe.heard",
             room=self._lesson.room,
@@ -209,7 +209,7 @@ class SpecialistCaller(Agent):
 
 
 class ProbeError(Exception):
-    """What a misbehaving hook raises."""
+    """The exception of a misbehaving hook."""
 
 
 async def _misbehave(how: str | None) -> object:

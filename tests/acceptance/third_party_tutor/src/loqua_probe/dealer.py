@@ -16,7 +16,7 @@ CALL = llm.FunctionToolCall(name="count_cards", arguments='{"deck": "verbs"}', c
 
 
 class Dealer(Agent):
-    """Says how many cards a deck has."""
+    """An agent with a tool that returns the number of cards in a deck."""
 
     def __init__(self) -> None:
         super().__init__(instructions="", llm=ToolCallingLLM())
@@ -28,7 +28,7 @@ class Dealer(Agent):
 
 
 class ToolCallingLLM(llm.LLM[Never]):
-    """Calls the tool, and says what it has answered."""
+    """A language model that calls the tool and repeats its result."""
 
     def chat(
         self,

@@ -1,4 +1,4 @@
-"""A plugin whose import hangs in jobs, after it went well where it was inspected."""
+"""A plugin whose import succeeds at inspection and hangs in jobs."""
 
 import time
 from multiprocessing import current_process

@@ -1,4 +1,4 @@
-"""What a hostile tutor may try over the link, with all that its own process holds."""
+"""Attacks of a hostile tutor over the link."""
 
 import gc
 import json
@@ -97,7 +97,7 @@ async def _rejoin(_lesson: Lesson, _directory: Path) -> str:
 
 
 class _Bomb:
-    """Leaves a mark in the process that unpickles it."""
+    """An object that leaves a mark in the process that unpickles it."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark
@@ -146,12 +146,12 @@ async def _rooms(_lesson: Lesson, _directory: Path) -> str:
 
 async def _webhook(lesson: Lesson, directory: Path) -> str:
     """Send the host a webhook that is signed with the job's own token."""
-    told = {"event": "participant_joined", "room": {"name": lesson.room}}
+    event = {"event": "participant_joined", "room": {"name": lesson.room}}
     url = (directory / "webhook").read_text()
     headers = {"Authorization": get_job_context()._info.token}
     async with (
         aiohttp.ClientSession() as session,
-        session.post(url, json=told, headers=headers) as answer,
+        session.post(url, json=event, headers=headers) as answer,
     ):
         return str(answer.status)
 

@@ -1,4 +1,4 @@
-"""What a test tells the tutor to do in a room."""
+"""A test's script for the tutor in a room."""
 
 from pathlib import Path
 from typing import Literal, Self
@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from loqua_host import LessonReport, Progress
 
-__all__ = ["Attack", "Attempts", "Misbehaviour", "ProbeScript", "SecretSearch"]
+__all__ = ["Attack", "DeniedAttempts", "Misbehaviour", "ProbeScript", "SecretSearch"]
 
 Misbehaviour = Literal["raise", "hang", "nonsense", "block"]
 Attack = Literal[
@@ -29,7 +29,7 @@ Attack = Literal[
 
 
 class SecretSearch(BaseModel):
-    """What to look for secrets in.
+    """The places to search for secrets.
 
     Attributes:
         host: The host's process id, the last ancestor to look at.
@@ -44,8 +44,8 @@ class SecretSearch(BaseModel):
     files: tuple[Path, ...] = ()
 
 
-class Attempts(BaseModel):
-    """What to try things at that the kernel denies.
+class DeniedAttempts(BaseModel):
+    """The targets of attempts that the kernel denies.
 
     Attributes:
         host: The host's process id.
@@ -61,7 +61,7 @@ class Attempts(BaseModel):
 
 
 class ProbeScript(BaseModel):
-    """A lesson's script; what it leaves out goes as it should.
+    """A lesson's script; by default, everything goes well.
 
     Attributes:
         beats: Whether to send the room a data packet with each tick, which shows that it teaches.
@@ -87,7 +87,7 @@ class ProbeScript(BaseModel):
     beats: bool = False
     attack: Attack | None = None
     misbehaviour: str | None = None
-    attempts: Attempts | None = None
+    attempts: DeniedAttempts | None = None
     calls: str | None = None
     search: SecretSearch | None = None
     clings: bool = False

@@ -1,4 +1,4 @@
-"""What a tutor finds that goes looking for secrets, written down as it was found."""
+"""A tutor's search for secrets, with its findings."""
 
 import gc
 import os

@@ -1,4 +1,4 @@
-"""A voice that hums, for hosts without a speech server."""
+"""A text-to-speech engine of tones, for hosts without a speech server."""
 
 import math
 from array import array
@@ -13,7 +13,7 @@ SECONDS = 1.5
 
 
 class ToneTTS(tts.TTS[Any]):
-    """Hums whatever it is to say."""
+    """A text-to-speech engine that plays a tone for any text."""
 
     def __init__(self) -> None:
         super().__init__(

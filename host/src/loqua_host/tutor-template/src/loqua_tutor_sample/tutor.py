@@ -26,7 +26,7 @@ class TutorAgent(Agent):
         self, turn_ctx: llm.ChatContext, new_message: llm.ChatMessage
     ) -> None:
         """Count an answer, and ask the next question."""
-        turn = self._turns.hear(new_message, self.answers)
+        turn = self._turns.add(new_message, self.answers)
         if self.lesson.teaches(turn.learner):
             self.answers = turn.notes + 1
             self.lesson.state["answers"] = self.answers
