@@ -25,7 +25,7 @@ NAMES = ("LLM", "LLMModels", "LLMStream", "llm_from_model_string")
 
 
 def import_at_first_use() -> None:
-    """Have the client imported at its first use, if LiveKit has not been imported yet."""
+    """Import LiveKit's client for hosted models at its first use, unless LiveKit is imported."""
     if LIVEKIT not in sys.modules:
         sys.meta_path.insert(0, _Finder())
 
