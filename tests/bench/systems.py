@@ -20,6 +20,7 @@ from tests.integration.host.conftest import START_PATIENCE, Deployment, replace_
 
 from loqua_host.dev.livekit_binary import cache_directory
 from loqua_host.dev.parts import run_child
+from loqua_host.job.voice.turn_ends import UNEXPECTED
 from loqua_host.system.tasks import background
 
 __all__ = ["PEERS", "LoquaHost", "RunningSystem", "System", "install_peers"]
@@ -214,7 +215,12 @@ def _write_config(directory: Path, tutors: Sequence[str], port: int) -> Path:
     config = directory / "config"
     (config / "tutors").mkdir(parents=True, exist_ok=True)
     host = {
-        "engines": {"stt": {"use": "bench_agent:OneSentence"}, "tts": {"use": "bench_agent:Hum"}},
+        "engines": {
+            "stt": {"use": "bench_agent:OneSentence"},
+            "tts": {"use": "bench_agent:Hum"},
+            # LiveKit's own, which the peers have.
+            "turn": {"min_delay": 0.5 / UNEXPECTED, "max_delay": 3.0},
+        },
         "lessons": {
             "silence_prompt_after": 3600,
             "reconnect_timeout": 1,  # a learner who left does not return, as for the others
