@@ -49,8 +49,9 @@ PATIENCE = 240.0
 ANSWER_SECONDS = 15.0
 """Seconds after which people say again what nobody has answered."""
 
-SETTLE = 1.0
-"""Seconds of silence after which the tutor has said all it had to say."""
+SETTLE = 3.0
+"""Seconds of silence after which the tutor has said all it had to say: the sound of a machine that
+stalls has gaps, and the other lessons take longer all the same."""
 
 
 @dataclass(slots=True)
@@ -75,7 +76,7 @@ class HeardSound:
             self._news.set()
 
     async def until_quiet(self) -> None:
-        """Wait until nothing has been heard for a second: sound comes later than its words."""
+        """Wait until nothing is heard any more: sound comes later than its words."""
         while _now() - self._sounded < SETTLE:
             self._news.clear()
             await self._news.wait()
