@@ -90,6 +90,21 @@ def test_whoever_says_one_thing_only_gets_to_an_end(scenario: Scenario, word: st
     assert word != "goodbye" or state.utterances <= 2 + len(scenario.turns)
 
 
+MISHEARD = {"en": ("Know.", "Now.", "Dew."), "es": ("Nos.", "Dio."), "fr": ("Nom.", "Dieu.")}
+"""Real words that recognisers take a short yes, no or number for."""
+
+
+@for_each
+def test_one_word_that_does_not_fit_has_the_question_asked_again(scenario: Scenario) -> None:
+    """Whatever the question: yes or no, a number, a name that is asked back."""
+    for turn in scenario.turns:
+        for word in MISHEARD[scenario.language]:
+            step = answered(scenario, turn.id, word)
+            assert not step.state.answers, (turn.id, word)
+            is_confirmed = turn.name and step.state.open_question is not None
+            assert is_confirmed or turn.ask in step.reply, (turn.id, word)
+
+
 def said_to_the_end(scenario: Scenario, text: str) -> tuple[ConversationState, list[str]]:
     """Return the end of a lesson in which a learner says one thing only, and the replies."""
     state, course = begin(scenario)

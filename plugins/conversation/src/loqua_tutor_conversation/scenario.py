@@ -35,7 +35,8 @@ class Branch(BaseModel):
     """The tutor's reply to a particular answer, and the next turn.
 
     Attributes:
-        hears: Any of these in the answer takes the branch.
+        hears: Any of these takes the branch, unless the answer denies or asks it. One that is a
+            negation itself, such as `no tengo`, takes it if nothing else affirms the turn's words.
         says: The tutor's reaction.
         to: The id of the turn that follows, if not the next one; `end` for none.
     """
