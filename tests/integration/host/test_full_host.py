@@ -20,12 +20,11 @@ from tests.integration.host.conftest import (
 
 from loqua_host.lessons.reconciler import WAITING
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 AGENT = "crowded"
 PLACES, LEARNERS, STAY = 2, 6, 3.0
-RECONNECT_TIMEOUT = 60.0
-"""Seconds; on a busy machine, others come meanwhile one after the other."""
+RECONNECT_TIMEOUT = 40.0
 
 
 @dataclass

@@ -11,6 +11,7 @@ from tests.integration.host.conftest import (
     Deployment,
     HostProcess,
     SilentLearner,
+    at,
     dev_api_for,
     explicit,
     new_room,
@@ -93,9 +94,11 @@ async def test_a_specialist_who_crashes_keeps_the_floor_until_it_is_given_up(
         await host.log.until("lesson.restoring", room=room, tutor=SPECIALIST)
         back = await host.log.until("probe.handed_back", room=room)
         assert (back["outcome"], back.get("words")) == ("failed", None)
-        assert len(host.log.find("lesson.floor_given_away", room=room)) == 1
-        assert len(host.log.find("lesson.floor_taken_back", room=room)) == 1
-        assert len(host.log.find("probe.handed_over", room=room)) == 4
+        restarts = host.log.find("probe.handed_over", room=room)
+        assert len(restarts) == 4
+        # The first time: LiveKit may show the last one to its caller when it is gone already.
+        taken_back = await host.log.until("lesson.floor_taken_back", room=room)
+        assert at(taken_back) > at(restarts[-1])
         await shown(learner, probe="true")
 
 
