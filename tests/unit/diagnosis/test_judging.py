@@ -149,7 +149,7 @@ def test_learners_are_judged_as_jobs_would() -> None:
 
 
 def test_an_agent_under_a_tutor_s_name_is_to_be_a_tutor() -> None:
-    """Told by the attribute that this host gives its own."""
+    """The attribute of this host identifies its own participants."""
     ours = participant("agent", lk__agent__name="grammar", loqua__tutor="grammar")
     theirs = participant("agent", lk__agent__name="grammar")
     other = participant("agent", lk__agent__name="sales")

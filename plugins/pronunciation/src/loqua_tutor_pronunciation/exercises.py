@@ -80,10 +80,10 @@ class SpokenLanguage(BaseModel):
 
     Attributes:
         language: Its ISO 639-1 code.
-        lines: What the tutor says.
+        lines: The tutor's lines.
         sounds: Names of sounds by IPA; others are never corrected by the scorer.
         advice: For words that were not recognised, by the name of the sound; the first rule that
-            fits is told.
+            fits is used.
         exercises: Sentences for everybody.
         drills: Sentences and minimal pairs for one sound.
     """

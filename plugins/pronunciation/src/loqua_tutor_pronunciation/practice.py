@@ -47,13 +47,13 @@ class PracticeState(BaseModel):
         missed: Words that were not recognised at the first try.
         words: The exercises' own words that were recognised, at whichever try.
         scores: Totals of the tries whose sound was scored, 0 to 100.
-        scored: How many exercises have a scored try.
+        scored: The number of exercises with a scored attempt.
         is_scored: Whether the current exercise is one of them.
-        finding: The sound that the last try got wrong.
+        finding: The wrong sound of the last attempt.
         hint: The advice about a word that was not recognised in it.
-        risen: The word that the last try said better than the one before.
+        risen: The word that improved in the last attempt.
         sounds: The sounds corrected so far.
-        weak: The sounds that were surely wrong, told or not, or advised on.
+        weak: The sounds that were certainly wrong, corrected or not, or advised on.
         good: The sounds of the drills that were right.
         slow: Whether the learner asked for a slow voice.
     """
