@@ -112,7 +112,7 @@ def _frames(sound: Sound) -> Iterator[rtc.AudioFrame]:
 
 
 def _words(whisper: Whisper, sound: Sound, language: str) -> str:
-    return whisper.hear(
+    return whisper.transcribe(
         decode(wav(sound.astype("<i2").tobytes(), rate=SPEAKING_RATE)), language
     ).text
 

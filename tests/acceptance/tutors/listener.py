@@ -20,7 +20,7 @@ class Listener(Agent):
         new_message: llm.ChatMessage,
     ) -> None:
         """Note who has spoken."""
-        learner = self.turns.hear(new_message, None).learner
+        learner = self.turns.add(new_message, None).learner
         self.number += 1
         self.lesson.log.info("listener.heard", number=self.number, learner=learner.user_id)
         raise StopResponse
