@@ -6,6 +6,7 @@ acknowledged when the ledger has it on disk, which the host's log tells.
 """
 
 import asyncio
+import gc
 import json
 import multiprocessing
 import random
@@ -76,6 +77,7 @@ def measure(lessons: int = LESSONS, watched: float = WATCHED) -> ProgressCost:
 
 
 async def _measure(lessons: int, watched: float) -> ProgressCost:
+    gc.freeze()  # as a host does once it has imported its modules
     with tempfile.TemporaryDirectory(prefix="loqua-bench-") as name, _outside(lessons) as outside:
         opening = _opening(*await asyncio.to_thread(outside.recv))
         async with deployment(Path(name), open_api=opening) as host:

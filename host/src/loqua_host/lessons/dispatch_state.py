@@ -122,7 +122,8 @@ class DispatchState:
         self.waiting: frozenset[tuple[str, str]] = frozenset()
         self.leaving = False
         self.standby = False
-        self._taught: dict[str, tuple[str, str]] = {}
+        # By room and job: rooms are looked up one by one, however many there are.
+        self._taught: dict[str, dict[str, str]] = {}
         self._called: dict[tuple[str, str], _Called] = {}
         self._targets: dict[str, tuple[str, str]] = {}
         self._lost: dict[tuple[str, str], _Lost] = {}
@@ -207,7 +208,7 @@ class DispatchState:
 
     def on_taught(self, job: JobRef) -> None:
         """Note that a lesson has started."""
-        self._taught[job.job_id] = (job.room, job.tutor)
+        self._taught.setdefault(job.room, {})[job.job_id] = job.tutor
         self._arrived(job)
         self._lost.pop((job.room, job.tutor), None)
         if asked := self._asked.get((job.room, job.tutor)):
@@ -223,7 +224,10 @@ class DispatchState:
 
     def on_over(self, job: JobRef) -> None:
         """Note that a job's lesson is over, which may free capacity."""
-        self._taught.pop(job.job_id, None)
+        jobs = self._taught.get(job.room, {})
+        jobs.pop(job.job_id, None)
+        if not jobs:
+            self._taught.pop(job.room, None)
         self._over[job.job_id] = job.room
         self.changed.set()
 
@@ -324,12 +328,12 @@ class DispatchState:
 
     def active_rooms(self) -> set[str]:
         """Return the rooms in which this host teaches, or has called or lost a tutor."""
-        keyed = (*self._taught.values(), *self._called, *self._asked, *self._lost)
-        return {room for room, _ in keyed}
+        keyed = (*self._called, *self._asked, *self._lost)
+        return {*self._taught, *(room for room, _ in keyed)}
 
     def taught(self, room: str) -> frozenset[str]:
         """Return the tutors that teach in a room."""
-        return frozenset(tutor for where, tutor in self._taught.values() if where == room)
+        return frozenset(self._taught.get(room, {}).values())
 
     def called(self, room: str) -> frozenset[str]:
         """Return the tutors that have been dispatched to a room and have not joined."""

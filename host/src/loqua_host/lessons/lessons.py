@@ -1,10 +1,11 @@
 """The lifecycle of lessons in the host: one coroutine per link and lesson."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import Any, TypeVar
 
 import structlog
@@ -76,7 +77,8 @@ class Lessons:
         self._accepted: dict[str, float] = {}
         self._traces: dict[str, trace.Span] = {}
         self._handoffs = Handoffs(services)
-        self._live: set[LiveLesson] = set()
+        # By room: rooms are looked up one by one, however many there are.
+        self._live: dict[str, set[LiveLesson]] = {}
         self._waiting: set[JobLink] = set()
         self._prefetcher = Prefetcher(self._prepare, self._api, self._tasks)
         self._refusals = Refusals(services)
@@ -205,12 +207,12 @@ class Lessons:
 
     def running(self, room: str) -> list[LessonRow]:
         """List this host's lessons in a room that are not about to end."""
-        here = (one for one in self._live if one.row.room == room)
+        here = self._live.get(room, ())
         return [one.row for one in here if not (one.finished or one.stepped_out)]
 
     async def step_out(self, lesson_id: str, away_since: float) -> None:
         """Request that a job leaves its lesson open, because its learner left at `away_since`."""
-        for lesson in self._live:
+        for lesson in self._all_live():
             if lesson.row.id == lesson_id:
                 await lesson.step_out(away_since)
                 return
@@ -218,12 +220,16 @@ class Lessons:
     def live(self) -> list[tuple[LessonRow, Mode, Mapping[EngineKind, int]]]:
         """List the running lessons, each with its mode and serving engines."""
         return [
-            (one.row, self._api.mode(caller_of(one.row)), dict(one.engines)) for one in self._live
+            (one.row, self._api.mode(caller_of(one.row)), dict(one.engines))
+            for one in self._all_live()
         ]
+
+    def _all_live(self) -> Iterable[LiveLesson]:
+        return chain.from_iterable(self._live.values())
 
     def late(self) -> list[float]:
         """List the response delay of each running lesson, in seconds."""
-        return [one.late for one in self._live]
+        return [one.late for one in self._all_live()]
 
     async def announce_departure(self, jobs: Collection[str]) -> None:
         """Notify the lessons of these jobs of their deadline, until which they continue.
@@ -231,7 +237,7 @@ class Lessons:
         Jobs that still wait for their learner are dismissed.
         """
         announcements = [
-            self._announce(lesson) for lesson in self._live if lesson.link.job.job_id in jobs
+            self._announce(lesson) for lesson in self._all_live() if lesson.link.job.job_id in jobs
         ]
         announcements += [
             self._dismiss(link, departure.reason)
@@ -243,7 +249,7 @@ class Lessons:
 
     async def cut_off(self, jobs: Collection[str]) -> None:
         """Make these jobs leave their rooms now. Their lessons stay open for other jobs."""
-        cut_off = [lesson for lesson in self._live if lesson.link.job.job_id in jobs]
+        cut_off = [lesson for lesson in self._all_live() if lesson.link.job.job_id in jobs]
         await asyncio.gather(*(lesson.cut_off() for lesson in cut_off))
 
     async def leave(self, room: str, tutor: str) -> None:
@@ -251,9 +257,9 @@ class Lessons:
 
         LiveKit lets the tutor of a host that was frozen or cut off back into the room.
         """
-        for lesson in self._live:
+        for lesson in [*self._live.get(room, ())]:
             row = lesson.row
-            if (row.room, row.tutor) == (room, tutor) and not lesson.finished:
+            if row.tutor == tutor and not lesson.finished:
                 log.warning("lesson.resumed_elsewhere", tutor=tutor, room=room, **row.bound)
                 await lesson.cut_off()
 
@@ -266,9 +272,8 @@ class Lessons:
 
     def see(self, room: str, participants: Sequence[Participant]) -> None:
         """Handle the current participants of a room."""
-        for lesson in self._live:
-            if lesson.row.room == room:
-                self._tasks.create_task(lesson.see(participants))
+        for lesson in self._live.get(room, ()):
+            self._tasks.create_task(lesson.see(participants))
 
     async def close(self, row: LessonRow, reason: str) -> None:
         """Close an interrupted lesson with its last progress, or the record its tutor left."""
@@ -409,7 +414,7 @@ class Lessons:
             async with self._watched(lesson), self._captured(lesson, prepared):
                 tutor = self._tutors[lesson.row.tutor]
                 engines = first_engines(
-                    one.engines for one in self._live if one.row.tutor == lesson.row.tutor
+                    one.engines for one in self._all_live() if one.row.tutor == lesson.row.tutor
                 )
                 await lesson.link.send(welcome(lesson.row, prepared, tutor, engines))
                 await self._announce(lesson)
@@ -454,7 +459,8 @@ class Lessons:
     @asynccontextmanager
     async def _watched(self, lesson: LiveLesson) -> AsyncIterator[None]:
         """Register the lesson, poll its permissions and, in mock mode, retry the token exchange."""
-        self._live.add(lesson)
+        room = lesson.row.room
+        self._live.setdefault(room, set()).add(lesson)
         try:
             async with supervised() as watching:
                 watching.create_task(
@@ -468,13 +474,15 @@ class Lessons:
                     )
                 yield
         finally:
-            self._live.discard(lesson)
+            self._live[room].discard(lesson)
+            if not self._live[room]:
+                del self._live[room]
 
     def _health_every(self) -> float:
         return self._settings().lessons.health_every
 
     def _on_mode(self, caller: Caller, mode: Mode) -> None:
-        for lesson in self._live:
+        for lesson in self._all_live():
             if caller_of(lesson.row) == caller:
                 log.info("lesson.mode_changed", mode=mode, room=caller.room, **lesson.row.bound)
                 self._tasks.create_task(lesson.link.send(ModeChanged(mode=mode)))
