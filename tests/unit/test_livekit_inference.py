@@ -1,10 +1,18 @@
 """LiveKit's client for hosted models, and OpenAI's SDK, are imported at their first use."""
 
+import json
 import subprocess
 import sys
+from collections.abc import Mapping
+from typing import Final
 
-LIVEKIT = "import sys, loqua_host; from livekit import agents; from livekit.agents import inference"
-USES = {
+import pytest
+
+IS_CLIENT: Final = (
+    "assert inference.LLM.__module__ == 'livekit.agents.inference.llm'; "
+    "print('openai.types' in sys.modules)"
+)
+USES: Final = {
     "a name of the package": "inference.LLM",
     "an import of a name": "from livekit.agents.inference import LLM",
     "an import of all names": "from livekit.agents.inference import *",
@@ -16,67 +24,91 @@ USES = {
     "answering machine detection": "from livekit.agents.voice.amd.detector import _InferenceLLM; "
     "assert isinstance(_InferenceLLM('openai/gpt-4.1'), inference.LLM)",
 }
-IN_CHILDREN = """
-import os
-for name, use in USES.items():
-    print(name, end=" ", flush=True)
+PIECES: Final = {
+    "host": "import loqua_host.job.entrypoint, loqua_host.job.preload, loqua_host.host; "
+    "print('openai' in sys.modules)",
+    "stand-ins": "from loqua_host.livekit_inference import _create; "
+    "modules = {n: m for n, m in sys.modules.items() if n.startswith('livekit')}; "
+    "print(*[n for n, m in modules.items() if _create in vars(m).values()])",
+    "missing names": "print([it for it in inference.__all__ if not hasattr(inference, it)])",
+    "other names": "print(hasattr(inference, 'Unknown'), inference.AvatarSession.__name__)",
+    "preloading": "import livekit.plugins.openai, loqua_host.job.preload, "
+    "loqua_host.job.preload_openai; print('openai.resources' in sys.modules)",
+    **{use: f"{code}; {IS_CLIENT}" for use, code in USES.items()},
+}
+"""Code by name, each for a process that has imported LiveKit and nothing else."""
+
+IN_FORKS: Final = """
+import json, os, sys, loqua_host
+from livekit import agents
+from livekit.agents import inference
+for name, code in json.load(sys.stdin).items():
     if os.fork() == 0:
-        exec(use)
-        assert inference.LLM.__module__ == "livekit.agents.inference.llm"
-        print("openai.types" in sys.modules, flush=True)
+        print(name, end="\\t")
+        exec(code)
+        sys.stdout.flush()
         os._exit(0)
-    os.wait()
+    assert os.wait()[1] == 0, name
 """
-KEY = {"LIVEKIT_API_KEY": "key", "LIVEKIT_API_SECRET": "secret-of-thirty-two-characters-"}
+KEY: Final = {
+    "LIVEKIT_API_KEY": "key",
+    "LIVEKIT_API_SECRET": "secret-of-thirty-two-characters-",
+}
 
 
-def run(*lines: str) -> str:
+def run(code: str, given: str = "") -> str:
     """Run Python code in a process of its own, and return what it prints."""
     process = subprocess.run(  # noqa: S603  # ours
-        (sys.executable, "-c", "\n".join(lines)),
+        (sys.executable, "-c", code),
         env=KEY,
+        input=given,
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
+    assert process.returncode == 0, process.stderr
     return process.stdout.strip()
 
 
-def test_openais_sdk_is_imported_with_neither_livekit_nor_the_host() -> None:
+@pytest.fixture(scope="module")
+def printed() -> Mapping[str, str]:
+    """Return what each piece of code prints; LiveKit, which takes a second, is imported once."""
+    lines = run(IN_FORKS, json.dumps(PIECES)).splitlines()
+    return {name: output for name, _, output in (line.partition("\t") for line in lines)}
+
+
+def test_openais_sdk_is_imported_with_neither_livekit_nor_the_host(
+    printed: Mapping[str, str],
+) -> None:
     """It takes a fifth of the time that all of LiveKit takes, and many tutors never use it."""
-    ours = "import loqua_host.job.entrypoint, loqua_host.job.preload, loqua_host.host"
-    assert run(LIVEKIT, ours, "print('openai' in sys.modules)") == "False"
+    assert printed["host"] == "False"
 
 
-def test_who_uses_the_client_has_it() -> None:
+@pytest.mark.parametrize("use", USES)
+def test_who_uses_the_client_has_it(printed: Mapping[str, str], use: str) -> None:
     """As if LiveKit had imported it."""
-    assert run(LIVEKIT, f"USES = {USES}", IN_CHILDREN) == "\n".join(f"{use} True" for use in USES)
+    assert printed[use] == "True"
 
 
-def test_livekit_keeps_no_stand_in_but_the_one_it_calls() -> None:
+def test_livekit_keeps_no_stand_in_but_the_one_it_calls(printed: Mapping[str, str]) -> None:
     """Only answering machine detection takes names of the client while it is imported."""
-    found = (
-        "from loqua_host.livekit_inference import _create",
-        "modules = {n: m for n, m in sys.modules.items() if n.startswith('livekit')}",
-        "print(*[n for n, m in modules.items() if _create in vars(m).values()])",
-    )
-    assert run(LIVEKIT, *found) == "livekit.agents.voice.amd.detector"
+    assert printed["stand-ins"] == "livekit.agents.voice.amd.detector"
 
 
-def test_all_names_of_the_package_are_there_and_no_others() -> None:
+def test_all_names_of_the_package_are_there_and_no_others(printed: Mapping[str, str]) -> None:
     """Its avatars are still imported when they are used."""
-    missing = "print([it for it in inference.__all__ if not hasattr(inference, it)])"
-    unknown = "print(hasattr(inference, 'Unknown'), inference.AvatarSession.__name__)"
-    assert run(LIVEKIT, missing, unknown) == "[]\nFalse AvatarSession"
+    assert printed["missing names"] == "[]"
+    assert printed["other names"] == "False AvatarSession"
 
 
 def test_livekit_that_was_imported_before_is_left_alone() -> None:
     """Nothing is to be saved then."""
-    before = "import sys; from livekit.agents import inference; import loqua_host"
-    assert run(before, "print(vars(inference)['LLM'].__name__)") == "LLM"
+    before = "from livekit.agents import inference; import loqua_host"
+    assert run(f"{before}; print(vars(inference)['LLM'].__name__)") == "LLM"
 
 
-def test_what_an_engine_uses_of_openais_sdk_is_there_before_any_lesson() -> None:
+def test_what_an_engine_uses_of_openais_sdk_is_there_before_any_lesson(
+    printed: Mapping[str, str],
+) -> None:
     """It would stop a lesson for a third of a second."""
-    used = "import livekit.plugins.openai, loqua_host.job.preload, loqua_host.job.preload_openai"
-    assert run(used, "import sys; print('openai.resources' in sys.modules)") == "True"
+    assert printed["preloading"] == "True"
