@@ -82,7 +82,7 @@ async def test_who_was_told_goodbye_because_a_worker_leaves_gets_no_second_lesso
         await link.send(finish())
         assert await receive(link) == Recorded()
     await host.delivered()
-    assert ("PA_1", "conversation") in await host.services.ledger.closed_entries("room")
+    assert ("PA_1", "conversation") in (await host.services.ledger.closed_entries(["room"]))["room"]
     assert len(host.loqua.records) == 1
 
 
@@ -97,7 +97,7 @@ async def test_lost_lessons_are_left_to_others_by_a_host_that_stops(host: HostUn
         host.lessons.withdraw()
         assert host.dispatch_state.interrupted("room") == ()
     await until(lambda: not host.lessons.live())
-    await host.services.ledger.claims_in("room")  # what was asked of the ledger before is done
+    await host.services.ledger.claims_in(["room"])  # what was asked of the ledger before is done
     assert host.dispatch_state.interrupted("room") == ()
     assert await host.services.ledger.take_over({"conversation", "grammar"}) == 2
     assert host.loqua.records == []

@@ -1,5 +1,6 @@
 """The metadata of dispatches, and which dispatches stay."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -58,13 +59,13 @@ class FakeLiveKit:
         """Remove a participant."""
         self.removed.append(identity)
 
-    async def closed_entries(self, _room: str) -> set[tuple[str, str]]:
+    async def closed_entries(self, rooms: Iterable[str]) -> dict[str, set[tuple[str, str]]]:
         """Return no closed entries."""
-        return set()
+        return {room: set() for room in rooms}
 
-    async def claims_in(self, _room: str) -> LeaseClaims:
+    async def claims_in(self, rooms: Iterable[str]) -> dict[str, LeaseClaims]:
         """Return no claims of other hosts."""
-        return LeaseClaims()
+        return {room: LeaseClaims() for room in rooms}
 
     async def handbacks(self, _room: str) -> dict[str, Handback]:
         """Return no handbacks."""

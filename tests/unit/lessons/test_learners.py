@@ -65,7 +65,9 @@ async def test_a_learner_who_returns_is_known_by_another_identity_too(host: Host
         assert returned.learner.identity == "m2"
         await link.send(finish())
         assert await receive(link) == Recorded()
-    assert await host.services.ledger.closed_entries("room") == {("PA_2", "conversation")}
+    assert await host.services.ledger.closed_entries(["room"]) == {
+        "room": {("PA_2", "conversation")}
+    }
 
 
 async def test_a_learner_who_returns_does_not_wait_for_the_ledger(

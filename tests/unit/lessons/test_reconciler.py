@@ -1,6 +1,7 @@
 """The reconciler's actions, one by one; test_hosts covers them all together."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -92,8 +93,9 @@ async def test_a_lesson_that_another_host_has_resumed_is_left(
     """This host was frozen or cut off meanwhile; with it the learner would have two tutors."""
     left = []
 
-    async def elsewhere(_room: str) -> LeaseClaims:
-        return LeaseClaims(taught=frozenset({"tutor", "grammar"}))
+    async def elsewhere(rooms: Iterable[str]) -> dict[str, LeaseClaims]:
+        taught = LeaseClaims(taught=frozenset({"tutor", "grammar"}))
+        return dict.fromkeys(rooms, taught)
 
     async def leave(room: str, tutor: str) -> None:
         left.append((room, tutor))
@@ -419,8 +421,8 @@ async def test_whom_another_host_teaches_or_calls_for_is_not_called_for(
     assert called(cluster) == [("one", "")]
 
 
-async def _nothing(_room: str) -> LeaseClaims:
-    return LeaseClaims()
+async def _nothing(rooms: Iterable[str]) -> dict[str, LeaseClaims]:
+    return {room: LeaseClaims() for room in rooms}
 
 
 @pytest.mark.parametrize("step", ["_ask", "_build_snapshot", "_call"])

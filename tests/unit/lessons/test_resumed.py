@@ -314,4 +314,4 @@ async def test_a_learner_who_returned_as_the_lesson_ended_is_not_called_for_agai
         await link.send(finish())
         while await receive(link) != Recorded():
             pass
-    assert await ledger.closed_entries("room") == {("PA_2", "conversation")}
+    assert await ledger.closed_entries(["room"]) == {"room": {("PA_2", "conversation")}}

@@ -100,7 +100,7 @@ def test_a_call_that_came_to_nothing_is_over_in_its_time(
     for host in ("east", "west"):
         renew_lease(db, host)
     clock.seconds += 10.0
-    assert claims_of_others(db, "east", "room").called == frozenset()
+    assert claims_of_others(db, "east", ["room"])["room"].called == frozenset()
     assert claim(db, "east", room="room", tutor="tutor", seconds=10.0, arrived=False)
 
 

@@ -169,8 +169,8 @@ class Lessons:
             LedgerError: If the ledger is unreachable.
             RoomsError: If LiveKit does not list the participants.
         """
-        recorded = await self._await_ledger(self._ledger.closed_entries(job.room))
-        closed_entries = self._dispatch_state.closed_entries(job.room) | recorded
+        recorded = await self._await_ledger(self._ledger.closed_entries([job.room]))
+        closed_entries = self._dispatch_state.closed_entries(job.room) | recorded[job.room]
         over = {entry for entry, tutor in closed_entries if tutor == job.tutor}
         if not over:
             return reported

@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import structlog
@@ -62,6 +62,8 @@ class _Room:
     """The state of a room from LiveKit and the ledger.
 
     Attributes:
+        closed_entries: Entry and tutor of each lesson that was closed or refused.
+        elsewhere: The tutors of other hosts.
         handbacks: The results for tutors that have called specialists, by specialist.
         read_at: When LiveKit was asked, in monotonic seconds; other rooms may answer much later.
     """
@@ -69,10 +71,10 @@ class _Room:
     name: str
     participants: tuple[Participant, ...]
     dispatched: tuple[Dispatch, ...]
-    closed_entries: frozenset[tuple[str, str]]
-    elsewhere: LeaseClaims
     handbacks: Mapping[str, Handback]
     read_at: float
+    closed_entries: Collection[tuple[str, str]] = ()
+    elsewhere: LeaseClaims = field(default_factory=LeaseClaims)
 
     def agents(self, but: Collection[str | None] = ()) -> set[str]:
         """Return the tutors whose agents are in the room, but for those with these identities."""
@@ -206,11 +208,9 @@ class Reconciler:
 
     async def _reconcile(self, names: Iterable[str]) -> list[RoomSnapshot]:
         """Reconcile these rooms; return their snapshots."""
-        rooms = await asyncio.gather(*(self._room(name) for name in sorted(names)))
+        rooms = await self._read(names)
         # Nothing is awaited before the dispatches are noted, so that the state has not changed.
-        snapshots = [
-            snapshot for room in rooms if room is not None and (snapshot := self._snapshot_of(room))
-        ]
+        snapshots = [snapshot for room in rooms if (snapshot := self._snapshot_of(room))]
         if self._dispatch_state.leaving:
             self._waits.clear()
             self._dispatch_state.waiting = frozenset()
@@ -234,12 +234,11 @@ class Reconciler:
         )
         return snapshots
 
-    async def _leave_lost(self, rooms: Iterable[_Room | None]) -> None:
+    async def _leave_lost(self, rooms: Iterable[_Room]) -> None:
         """Leave the lessons that other hosts have resumed while this one was frozen or cut off."""
         for room in rooms:
-            if room is not None:
-                for tutor in room.elsewhere.taught & self._dispatch_state.taught(room.name):
-                    await self._lessons.leave(room.name, tutor)
+            for tutor in room.elsewhere.taught & self._dispatch_state.taught(room.name):
+                await self._lessons.leave(room.name, tutor)
 
     def _note_waiting(self) -> None:
         """Note which learners wait, so that no later learner is served before them."""
@@ -355,6 +354,25 @@ class Reconciler:
         restored = call.lesson is not None
         return next((it for it in payloads if restored or not is_handover(it)), "")
 
+    async def _read(self, names: Iterable[str]) -> list[_Room]:
+        """Return the state of rooms, without those that cannot be read now.
+
+        The ledger is read last, so that a lesson that has just ended is not started again.
+        """
+        answers = await asyncio.gather(*(self._room(name) for name in sorted(names)))
+        rooms = {room.name: room for room in answers if room is not None}
+        try:
+            elsewhere = await self._ledger.claims_in(rooms) if rooms else {}
+            closed = await self._ledger.closed_entries(rooms) if rooms else {}
+        except LedgerError as error:
+            self._metrics.rooms_failures.inc()
+            log.warning("reconciler.rooms_unreachable", why=str(error))
+            return []
+        return [
+            replace(room, elsewhere=elsewhere[name], closed_entries=closed[name])
+            for name, room in rooms.items()
+        ]
+
     async def _room(self, name: str) -> _Room | None:
         try:
             return await self._ask(name)
@@ -370,20 +388,16 @@ class Reconciler:
             dispatched = await self._rooms.dispatched(name) if participants else []
             self._lessons.see(name, participants)
             self._sweep.note(name, (one.sid for one in participants), self._monotonic())
-            closed_entries = frozenset(await self._ledger.closed_entries(name))
             asked = self._dispatch_state.asked(name)
             handbacks = await self._ledger.handbacks(name) if asked else {}
         except (RoomsError, LedgerError) as error:
             self._metrics.rooms_failures.inc()
             log.warning("reconciler.rooms_unreachable", room=name, why=str(error))
             return None
-        elsewhere = await self._ledger.claims_in(name)
         return _Room(
             name=name,
             participants=tuple(participants),
             dispatched=tuple(dispatched),
-            closed_entries=closed_entries,
-            elsewhere=elsewhere,
             handbacks=handbacks,
             read_at=read_at,
         )
@@ -407,7 +421,7 @@ class Reconciler:
             | room.elsewhere.taught
             | (here & set(self._tutors))
         )
-        closed_entries = room.closed_entries | self._dispatch_state.closed_entries(room.name)
+        closed_entries = self._dispatch_state.closed_entries(room.name).union(room.closed_entries)
         # Before those who are asked for: one who has taught on another host is not, any more.
         self._dispatch_state.on_seen(
             room.name,

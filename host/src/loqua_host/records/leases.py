@@ -21,7 +21,7 @@ safe with concurrent hosts.
 """
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .database import DatabaseConnection, Row
@@ -173,10 +173,17 @@ def delete_expired(db: DatabaseConnection) -> None:
     db.execute(QUERIES["delete_old_refusals"])
 
 
-def claims_of_others(db: DatabaseConnection, host: str, room: str) -> LeaseClaims:
-    """Return the tutors that other living hosts have in a room, or dispatch there."""
-    rows = db.execute(QUERIES["claims_of_others"], {"room": room, "host": host}).fetchall()
-    return LeaseClaims(
-        taught=frozenset(row["tutor"] for row in rows if row["lesson_id"] is not None),
-        called=frozenset(row["tutor"] for row in rows if row["lesson_id"] is None),
-    )
+def claims_of_others(
+    db: DatabaseConnection, host: str, rooms: Iterable[str]
+) -> dict[str, LeaseClaims]:
+    """Return the tutors that other living hosts have in these rooms, or dispatch there, by room."""
+    taught: dict[str, set[str]] = {room: set() for room in rooms}
+    called: dict[str, set[str]] = {room: set() for room in taught}
+    values = {"rooms": json.dumps(dict.fromkeys(taught)), "host": host}
+    for row in db.execute(QUERIES["claims_of_others"], values).fetchall():
+        tutors = called if row["lesson_id"] is None else taught
+        tutors[row["room"]].add(row["tutor"])
+    return {
+        room: LeaseClaims(taught=frozenset(taught[room]), called=frozenset(called[room]))
+        for room in taught
+    }

@@ -5,6 +5,7 @@ data is encrypted.
 """
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
@@ -342,10 +343,10 @@ class Ledger(Outbox):
             await self._writer.write(partial(leases.release_claim, host=self._host, lesson=lesson))
         return len(stale)
 
-    async def claims_in(self, room: str) -> LeaseClaims:
-        """Return the tutors that other hosts have in a room, or dispatch there."""
+    async def claims_in(self, rooms: Collection[str]) -> dict[str, LeaseClaims]:
+        """Return the tutors that other hosts have in rooms, or dispatch there, by room."""
         return await self._writer.write_with_retry(
-            lambda db: leases.claims_of_others(db, self._host, room)
+            lambda db: leases.claims_of_others(db, self._host, rooms)
         )
 
     async def save_entry(self, lesson: str, entry: str) -> None:
@@ -364,16 +365,19 @@ class Ledger(Outbox):
 
         await self._writer.write_with_retry(write)
 
-    async def closed_entries(self, room: str) -> set[tuple[str, str]]:
-        """Return entry and tutor of each lesson in a room that was closed or refused.
+    async def closed_entries(self, rooms: Collection[str]) -> dict[str, set[tuple[str, str]]]:
+        """Return entry and tutor of each lesson in rooms that was closed or refused, by room.
 
         Raises:
             LedgerError: If the ledger cannot be reached now.
         """
+        values = {"rooms": json.dumps(dict.fromkeys(rooms))}
 
-        def read(db: DatabaseConnection) -> set[tuple[str, str]]:
-            rows = db.execute(QUERIES["closed_entries"], {"room": room}).fetchall()
-            return {(row["entry"], row["tutor"]) for row in rows}
+        def read(db: DatabaseConnection) -> dict[str, set[tuple[str, str]]]:
+            closed: dict[str, set[tuple[str, str]]] = {room: set() for room in rooms}
+            for row in db.execute(QUERIES["closed_entries"], values).fetchall():
+                closed[row["room"]].add((row["entry"], row["tutor"]))
+            return closed
 
         return await self._writer.write(read)
 

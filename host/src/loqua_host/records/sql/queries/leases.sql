@@ -122,8 +122,10 @@ SELECT room, tutor, lesson_id FROM claim WHERE host = :host AND lesson_id IS NOT
 DELETE FROM claim WHERE lesson_id = :lesson;
 
 -- name: claims_of_others
-SELECT tutor, lesson_id FROM claim
-WHERE room = :room AND host != :host AND host IN (SELECT id FROM living_host)
+-- `rooms` is a JSON object whose keys are the rooms, as in `closed_entries`.
+SELECT room, tutor, lesson_id FROM claim
+WHERE room IN (SELECT key FROM json_each(:rooms))
+    AND host != :host AND host IN (SELECT id FROM living_host)
     AND (lesson_id IS NOT NULL OR (claimed_at <= unix_now() AND expires_at > unix_now()));
 
 -- name: delete_dead_hosts

@@ -72,9 +72,12 @@ INSERT INTO refusal (room, entry, tutor, refused_at) VALUES (:room, :entry, :tut
 ON CONFLICT (room, entry, tutor) DO NOTHING;
 
 -- name: closed_entries
-SELECT entry, tutor FROM lesson WHERE room = :room AND closed_at IS NOT NULL
+-- `rooms` is a JSON object whose keys are the rooms: both databases read keys by `json_each`. One
+-- query for all rooms, because the host reads each of them every few seconds.
+SELECT room, entry, tutor FROM lesson
+WHERE room IN (SELECT key FROM json_each(:rooms)) AND closed_at IS NOT NULL
 UNION
-SELECT entry, tutor FROM refusal WHERE room = :room;
+SELECT room, entry, tutor FROM refusal WHERE room IN (SELECT key FROM json_each(:rooms));
 
 -- name: lesson_by_session_id
 SELECT * FROM lesson WHERE session_id = :session_id;
