@@ -1,6 +1,6 @@
 """The resource use of loqua-host and its alternatives: `uv run python -m tests.bench`.
 
-Names choose what is measured; without one, all is, in half an hour a round. Every figure is measured
+Names choose what is measured; without one, all is, in half an hour a round. Each figure is measured
 on all sides in turns, in one run, with the same LiveKit server, learners, agent and engines; what
 counts is the ratio of the medians. All values are kept in `tests/bench/results.json`, in which rows
 that are not measured keep theirs. From it come the tables and pictures in README.md and
