@@ -67,10 +67,13 @@ def as_expected(script: ScriptedLesson) -> Records:
 def as_sent(expected: ExpectedProgress | ExpectedSession) -> Records:
     """Return what is expected, with numbers within their bounds."""
     values = {field.name: getattr(expected, field.name) for field in fields(expected)}
-    return {
-        name: value.high if isinstance(value, ExpectedRange) else value
-        for name, value in values.items()
-    }
+    return {name: _received(value) for name, value in values.items()}
+
+
+def _received(expected: object) -> object:
+    if isinstance(expected, ExpectedRange):
+        return expected.high
+    return min(expected) if isinstance(expected, frozenset) else expected
 
 
 def words_as_sent(session: Records) -> Records:
