@@ -261,8 +261,8 @@ INTERNALS: Final = (
     Internal(
         "livekit.agents.voice.room_io._output:_ParticipantAudioOutput",
         ("_ParticipantAudioOutput", "_audio_source"),
-        "a session publishes its track when it starts, and the first sound waits for it; what it "
-        "plays is told when it is played, not when it is synthesised",
+        "a session publishes its track when it starts, and the first sound waits for it; its "
+        "source gets frames when they are played, not when they are synthesised",
         AGENTS,
         "ac8c238fbcd6",
     ),

@@ -11,7 +11,7 @@ from tests.unit.lessons.cluster import RECONNECT_TIMEOUT, SimulatedCluster, Simu
 
 from loqua_host.contract.handoff import Handback, Handover
 from loqua_host.contract.records import LessonReport, Performance, SessionRecord
-from loqua_host.errors import RoomsError
+from loqua_host.errors import LedgerError, RoomsError
 from loqua_host.lessons.decisions import DISPATCH_GRACE, Capacity
 from loqua_host.lessons.dispatch_state import Asked
 from loqua_host.lessons.reconciler import STALE_SECONDS, WAITING
@@ -423,6 +423,25 @@ async def test_whom_another_host_teaches_or_calls_for_is_not_called_for(
 
 async def _nothing(rooms: Iterable[str]) -> dict[str, LeaseClaims]:
     return {room: LeaseClaims() for room in rooms}
+
+
+async def test_nobody_is_called_while_the_ledger_does_not_answer_and_nothing_is_forgotten(
+    cluster: SimulatedCluster, host: SimulatedHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It knows whose lesson is over; the learner is called a tutor when it answers again."""
+    await host.reconciler.look()
+    seen = dict(host.reconciler._seen)
+    await cluster.pass_time(DISPATCH_GRACE)
+    with monkeypatch.context() as away:
+        away.setattr(host.ledger, "closed_entries", _no_ledger)
+        await host.reconciler.look()
+        assert (called(cluster), host.reconciler._seen) == ([], seen)
+    await host.reconciler.look()
+    assert called(cluster) == [("one", "")]
+
+
+async def _no_ledger(_rooms: Iterable[str]) -> dict[str, set[tuple[str, str]]]:
+    raise LedgerError("ledger.path ledger.db: disk full; free some disk space")
 
 
 @pytest.mark.parametrize("step", ["_ask", "_build_snapshot", "_call"])
