@@ -45,6 +45,16 @@ def test_fields_count_and_each_process_counts_for_itself(limit: JobLogLimit) -> 
     assert limit.filter(record(1, pid=8))
 
 
+def test_the_limit_is_that_of_the_job_whatever_the_process_logged_before_it(
+    limit: JobLogLimit,
+) -> None:
+    """A line without a job, before or in it, changes nothing."""
+    assert limit.filter(record(900))
+    assert limit.filter(record(900, job_id="AJ"))
+    assert limit.filter(record(100))
+    assert not limit.filter(record(900, job_id="AJ"))
+
+
 def test_what_the_host_logs_is_not_limited(limit: JobLogLimit) -> None:
     """It has no process id of a job."""
     assert all(limit.filter(logging.makeLogRecord({"msg": "x" * 900})) for _ in range(9))
