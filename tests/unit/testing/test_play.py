@@ -125,7 +125,7 @@ def test_a_slow_answer_is_found() -> None:
     """In virtual seconds, with the end of the turn."""
     expect = LessonExpectations(answers_within=0.5)
     [seconds] = play_lesson(echo(Says("Uno."), expect=expect)).answer_seconds
-    assert seconds == pytest.approx(0.1, abs=0.05)
+    assert 0 <= seconds <= 0.15  # LiveKit takes off what passed in real time
     with pytest.raises(LessonFailedError, match=r"answers_within: expected 0\.5 s, not 1\.\d\d s"):
         play_lesson(echo(Says("Uno."), Says("Piensa."), expect=expect))
 

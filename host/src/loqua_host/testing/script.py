@@ -34,7 +34,7 @@ class LessonExpectations(BaseModel):
         records: Fields of the records of several learners, by `user_id`.
         calls: What the API got, in order: `user-token`, `context`, `progress`, `sessions`.
         answers_within: Virtual seconds from the learner's words to the tutor's answer, at most. The
-            end of a turn takes 0.1 s of them, work in a thread none.
+            end of a turn takes up to 0.1 s of them, work in a thread none.
     """
 
     model_config = _STRICT
