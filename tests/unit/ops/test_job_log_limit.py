@@ -39,6 +39,16 @@ def test_what_exceeds_the_limit_of_a_minute_is_dropped_and_said_once(
     assert limit.filter(record(900, job_id="AJ"))
 
 
+def test_a_limit_is_looked_up_once_a_minute_and_not_for_each_line(now: list[float]) -> None:
+    """However many lines the job writes."""
+    asked: list[str | None] = []
+    limit = JobLogLimit(lambda job_id: asked.append(job_id) or 2, lambda: now[0])
+    for second in (0.0, 1.0, 59.0, 60.0):
+        now[0] = second
+        limit.filter(record(9, job_id="AJ"))
+    assert asked.count("AJ") == 2
+
+
 def test_fields_count_and_each_process_counts_for_itself(limit: JobLogLimit) -> None:
     """One that waits for a job has a limit, too."""
     assert not limit.filter(record(1, padding="x" * 1000))

@@ -20,6 +20,7 @@ STANDARD: Final = frozenset(vars(logging.makeLogRecord({})))
 @dataclass(slots=True)
 class _JobWindow:
     begun: float
+    allowed: int
     job_id: str | None = None
     logged: int = 0
     reported: bool = False
@@ -50,11 +51,9 @@ class JobLogLimit(logging.Filter):
             return True
         job_id = getattr(record, "job_id", None)
         with self._lock:
-            window = self._window(pid)
-            window.job_id = job_id or window.job_id  # a process logs before its job has come, too
+            window = self._window(pid, job_id)
             window.logged += _size(record)
-            allowed = self._limit_of(window.job_id)
-            fits = window.logged <= allowed * KILOBYTE
+            fits = window.logged <= window.allowed * KILOBYTE
             first, window.reported = not (fits or window.reported), window.reported or not fits
         if first:
             log.warning(
@@ -62,18 +61,21 @@ class JobLogLimit(logging.Filter):
                 pid=pid,
                 job_id=window.job_id,
                 room=getattr(record, "room", None),
-                allowed=allowed,
+                allowed=window.allowed,
                 hint="the rest of this minute is dropped: log less, or raise limits.log in the "
                 "tutor's file",
             )
         return fits
 
-    def _window(self, pid: int) -> _JobWindow:
+    def _window(self, pid: int, job_id: str | None) -> _JobWindow:
         now = self._monotonic()
         if pid not in self._windows or now - self._windows[pid].begun >= MINUTE:
             recent = {key: it for key, it in self._windows.items() if now - it.begun < MINUTE}
-            self._windows = recent | {pid: _JobWindow(now)}
-        return self._windows[pid]
+            self._windows = recent | {pid: _JobWindow(now, self._limit_of(None))}
+        window = self._windows[pid]
+        if job_id and window.job_id is None:  # a process logs before its job has come, too
+            window.job_id, window.allowed = job_id, self._limit_of(job_id)
+        return window
 
 
 def _size(record: logging.LogRecord) -> int:
