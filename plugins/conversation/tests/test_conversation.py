@@ -261,6 +261,15 @@ def test_doubt_does_not_go_on_for_ever() -> None:
     assert shown(step) == ["greetings"]
 
 
+def test_who_was_asked_back_is_not_told_how_one_says_it() -> None:
+    """They have said it; the tutor is not sure of what."""
+    asked = talk("El perro corre.", "Luis.")
+    assert asked.reply == "¿Te llamas Luis?"
+    step = talk("Una tranquila, por favor.", start=asked.state)
+    assert step.reply == "Vale, seguimos. ¿Para cuántas personas quieres la mesa?"
+    assert step.state.open_question is None
+
+
 def test_the_talk_ends_with_a_recap_and_a_goodbye() -> None:
     """New words, what to remember, and the closing."""
     step = talk("Yo es Ana.", *TURNS)

@@ -1,5 +1,7 @@
 """Scenarios as data: the required parts of a file, and that each scenario ends."""
 
+import re
+from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
@@ -164,6 +166,39 @@ def test_a_question_can_be_asked_again(scenario: Scenario) -> None:
     """It follows "But tell me:" as well, so it does not begin as if it came next."""
     openings = ("Primero", "Para empezar", "Y tú", "First", "To begin", "And ", "D'abord", "Et ")
     assert not [turn.id for turn in scenario.turns if turn.ask.startswith(openings)]
+
+
+OTHER_ADDRESS = {
+    "es": r"usted|ustedes|le|quiere|prefiere|necesita|desea|diga|dígame|perdone|disculpe|repita|"
+    r"descanse|(?<=¿)tiene|(?<=¿)puede|(?<=aquí )tiene|se lo(?= \w+mos)",
+    "fr": r"tu|te|toi|ton|ta|tes|dis|dis-moi|allume|regarde|répète|approche|approche-le",
+}
+"""Words by which the tutor would address the learner in the other way: it says tú, and vous."""
+
+
+@pytest.mark.parametrize("language", OTHER_ADDRESS)
+def test_the_tutor_addresses_a_learner_in_one_way(language: str) -> None:
+    """Its phrases come between the lines of any scenario."""
+    other = re.compile(rf"(?<!\w)(?:{OTHER_ADDRESS[language]})(?!\w)", re.IGNORECASE)
+    assert [it for it in said_by_the_tutor(language) if other.search(it)] == []
+
+
+def said_by_the_tutor(language: str) -> Iterator[str]:
+    """Yield all that the tutor says in a language, but the learner's model answers."""
+    for phrase in load_language(language).phrases.model_dump().values():
+        match phrase:
+            case dict():
+                yield from phrase.values()
+            case tuple():
+                yield from phrase
+            case _:
+                yield phrase
+    for scenario in load_scenarios():
+        if scenario.language == language:
+            yield from (scenario.opening, scenario.welcome_back, scenario.closing)
+            for turn in scenario.turns:
+                yield from (turn.ask, turn.accept)
+                yield from (it.says for it in (*turn.branches, *turn.recasts.values()))
 
 
 def test_a_language_without_a_file_says_what_to_write() -> None:

@@ -60,7 +60,7 @@ def advance(state: ConversationState, course: Course, heard: LearnerUtterance) -
     recast = replies.recast(state, course, heard.text) if is_sure else ()
     step = _answer_open(state, course, heard)
     if step is None:
-        step = _answer_turn(changed(state, open_question=None), course, heard)
+        step = _answer_turn(state, course, heard)
     return _shortened(after(recast, _offer_help(step, course, heard)), course)
 
 

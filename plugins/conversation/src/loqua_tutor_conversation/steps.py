@@ -147,12 +147,14 @@ def retry(state: ConversationState, course: Course, heard: LearnerUtterance) -> 
     turn = current_turn(state, course)
     if turn is None:
         return conclude(state, course)
-    state = changed(state, attempts=state.attempts + 1)
+    is_said = bool(state.open_question and state.open_question.kind in ("name", "answer"))
+    state = changed(state, attempts=state.attempts + 1, open_question=None)
     if state.attempts < MAX_ATTEMPTS:
         return UtteranceResult(state, _taken_up(state, course, turn, heard))
     phrases = course.language.phrases
-    # Nothing is wrong with an answer that the tutor has misheard.
-    said = phrases.go_on.format(model=turn.model) if heard.text else phrases.offer_declined
+    # Nothing is wrong with an answer that the tutor has misheard, or asked back.
+    is_said = is_said or not heard.text
+    said = phrases.offer_declined if is_said else phrases.go_on.format(model=turn.model)
     return after((said,), _move(state, course, None, has_time=False))
 
 
@@ -188,7 +190,7 @@ def _move(
     position = state.position + 1
     if branch is not None and branch.to is not None:
         position = _position_of(state, f"{scenario}.{branch.to}")
-    state = changed(state, position=position, attempts=0)
+    state = changed(state, position=position, attempts=0, open_question=None)
     if position >= len(state.plan):
         return _another(state, course) if has_time else conclude(state, course)
     entered = _scenario_at(state, position)
