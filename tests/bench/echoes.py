@@ -3,20 +3,22 @@
 SVOX Pico says the openings of the scenarios as their tutor. They come back 12 dB softer, in a
 reverberant room, with noise, later, through a network that stretches and shortens them; learners
 (espeak, and Pico with other words) speak while the tutor does, and over its echo. Prints JSON: of
-each kind how often Whisper hears words in it before and after echoes are silenced, as the host does
-from the second time on, and how many percent of a learner's sound pass. `tests/acceptance/
+each kind how often Whisper hears words in it: as it is, after the host has silenced echoes in what
+is the first of them, and in the second; how many percent of a sound pass; and how long it is held
+back at most until it is told. `tests/acceptance/
 test_heard_by_voice.py` does the same in a room.
 """
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from livekit import rtc
 from numpy.typing import NDArray
 
-from loqua_host.job.voice.echo_detection import EchoDetector, PlayedSound
+from loqua_host.job.voice.echo_detection import PlayedSound
+from loqua_host.job.voice.echo_filter import EchoFilter
 from loqua_speech.audio import decode, wav
 from loqua_speech.recognition import Whisper
 from loqua_speech.voices import SPEAKING_RATE, synthesize, voice_for
@@ -49,18 +51,23 @@ def main() -> None:
         said = _pico(f"{scenario.opening} {turn.ask}", scenario.language)
         heard = _heard(said, turn.ask, turn.model, scenario.language, random)
         for kind, (before, sound) in heard:
-            passes = _passed(before, sound, said)
+            passes, _ = _passed((before, sound), said)
+            first, latest = _passed((sound,), said)
             found = {
                 "with words": bool(_words(whisper, sound, scenario.language)),
+                "with words the first time": bool(_words(whisper, first, scenario.language)),
                 "with words after": bool(_words(whisper, passes, scenario.language)),
+                "percent passed the first time": round(100 * _energy(first) / _energy(sound)),
                 "percent passed": round(100 * _energy(passes) / _energy(sound)),
+                "milliseconds held": round(1000 * latest),
             }
             count = counts.setdefault(kind, dict.fromkeys(("said", *found), 0))
             count["said"] += 1
             for name, number in found.items():
                 count[name] += number
     for count in counts.values():
-        count["percent passed"] //= count["said"]
+        for name in ("percent passed the first time", "percent passed", "milliseconds held"):
+            count[name] //= count["said"]
     print(json.dumps(counts, indent=1))  # noqa: T201  # the result
 
 
@@ -89,19 +96,22 @@ def _heard(
     yield "learner over an echo", (over * level, learners["learner"] + over * level)
 
 
-def _passed(before: Sound, sound: Sound, said: Sound) -> Sound:
-    """Return what passes of a sound, heard after another one while the tutor says the same."""
-    detector, played, now = EchoDetector(), PlayedSound(), 0.0
-    for heard in (before, sound):
+def _passed(sounds: Iterable[Sound], said: Sound) -> tuple[Sound, float]:
+    """Return what passes of the last of these sounds, each heard while the tutor says the same.
+
+    And the longest time in seconds for which a frame of any of them was held back.
+    """
+    echo_filter, played, now, latest = EchoFilter(), PlayedSound(), 0.0, 0.0
+    for heard in sounds:
         for frame in _frames(said):
             played.add(frame, now)
-        passed = []
-        for frame in _frames(np.append(heard, np.zeros(len(said)))):
+        passed: list[Sound] = []
+        for number, frame in enumerate(_frames(np.append(heard, np.zeros(len(said)))), 1):
             now += frame.duration
-            is_echo = detector.add(frame, played, now)
-            samples = np.frombuffer(frame.data, np.int16).astype(float)
-            passed.append(samples * (not is_echo))
-    return np.concatenate(passed)[: len(sound)]
+            told = echo_filter.add(frame, played, now)
+            passed += [np.frombuffer(it.data, np.int16).astype(float) for it in told]
+            latest = max(latest, (number - len(passed)) * frame.duration)
+    return np.concatenate(passed)[: len(heard)], latest
 
 
 def _frames(sound: Sound) -> Iterator[rtc.AudioFrame]:

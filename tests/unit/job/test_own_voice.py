@@ -1,5 +1,6 @@
 """Detection of the tutor's own voice in the learner's microphone."""
 
+from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -173,13 +174,37 @@ async def test_other_words_are_the_learners_also_while_the_tutor_speaks() -> Non
 
 
 async def test_the_session_hears_silence_in_place_of_the_tutors_sound() -> None:
-    """Before anything can take it for speech; the learner's own sound passes as it is."""
+    """From the first one's first tenth of a second on; the learner's sound passes as it is."""
     room = LessonInRoom()
-    assert any(await room.hear("sopa de verduras"))
-    heard = await room.hear("y pescado del día")
-    assert not any(heard[4:])
+    first, second = await room.hear("sopa de verduras"), await room.hear("y pescado del día")
+    assert len(first + second) == 7 * 20
+    assert not any(first[2:] + second)
     assert all((await room.hear("", microphone=["una sopa", "por favor"]))[1:])
     assert room.lesson.session.options.interruption == {"min_words": 0}
+
+
+async def test_a_learner_who_speaks_over_the_tutor_is_heard_half_a_second_later() -> None:
+    """From their first sound on; nobody knows before that it is no echo."""
+    room = LessonInRoom()
+    room.play("sopa de verduras y pescado")
+    sound = [*_pieces_of(_noise("perdone")), *_pieces_of(_noise("señora"))]
+    room.microphone.frames += sound[:9]
+    assert not [frame async for frame in room.lesson.session.input.audio]
+    room.microphone.frames += sound[9:12]
+    assert [frame async for frame in room.lesson.session.input.audio] == sound[:12]
+    room.microphone.frames += sound[12:]
+    assert [frame async for frame in room.lesson.session.input.audio] == sound[12:]
+
+
+async def test_what_is_held_back_when_the_session_stops_listening_is_forgotten() -> None:
+    """It would be heard when the floor comes back."""
+    room = LessonInRoom()
+    room.play("sopa de verduras")
+    room.microphone.frames += [*_pieces_of(_noise("perdone"))][:4]
+    assert not [frame async for frame in room.lesson.session.input.audio]
+    room.lesson.session.input.audio.on_detached()
+    room.lesson.session.input.audio.on_attached()
+    assert len(await room.hear("", microphone=["no le entiendo"])) == 20
 
 
 async def test_the_log_says_once_that_the_tutors_sound_is_heard() -> None:
@@ -228,7 +253,7 @@ class LessonInRoom:
         self.source = PlayedSource(16_000, 1)
         track = object.__new__(TrackOutput)  # without a room
         track.source = self.source
-        self.microphone = Microphone()
+        self.microphone = Microphone(self.lesson)
         self.lesson.session.output.audio = track
         self.lesson.session.input.audio = self.microphone
         self.lesson.voice.attach(self.lesson.agent)
@@ -240,33 +265,34 @@ class LessonInRoom:
             self.source.on_frame(_noise(word))
 
     async def hear(self, words: str, microphone: Iterable[str] = ()) -> list[bool]:
-        """Play words, and return of each piece of what the microphone hears whether it passes.
+        """Play words, and return of each piece that the session gets whether anything is in it.
 
         Args:
             words: What the tutor says, and the microphone hears softly.
             microphone: What it hears instead.
         """
         self.play(words)
-        passes = []
         for word in microphone or words.split():
-            for piece in _pieces_of(_noise(word, loudness=1.0 if microphone else 0.1)):
-                self.microphone.frame = piece
-                self.lesson.now += piece.duration
-                frame = await anext(self.lesson.session.input.audio)
-                passes.append(any(frame.data))
-        return passes
+            sound = _noise(word, loudness=1.0 if microphone else 0.1)
+            self.microphone.frames += _pieces_of(sound)
+        return [any(frame.data) async for frame in self.lesson.session.input.audio]
 
 
 class Microphone(AudioInput):
-    """Hears what a test puts in."""
+    """Hears what a test puts in, in as much time as it lasts."""
 
-    def __init__(self) -> None:
+    def __init__(self, lesson: MenuLesson) -> None:
         super().__init__(label="test")
-        self.frame: rtc.AudioFrame
+        self.lesson = lesson
+        self.frames: deque[rtc.AudioFrame] = deque()
 
     async def __anext__(self) -> rtc.AudioFrame:
-        """Return it."""
-        return self.frame
+        """Return the next frame."""
+        if not self.frames:
+            raise StopAsyncIteration
+        frame = self.frames.popleft()
+        self.lesson.now += frame.duration
+        return frame
 
 
 def _pieces_of(frame: rtc.AudioFrame) -> Iterator[rtc.AudioFrame]:

@@ -12,12 +12,12 @@ import structlog
 from livekit import rtc
 from livekit.agents import Agent, AgentSession, AgentStateChangedEvent, UserStateChangedEvent
 from livekit.agents.stt import SpeechEvent
-from livekit.agents.utils.audio import silence_frame_like
 from livekit.agents.voice.io import AudioInput, AudioOutput
 
 from loqua_host.livekit_internals import PlayedSource, TrackOutput
 
-from .echo_detection import EchoDetector, PlayedSound
+from .echo_detection import PlayedSound
+from .echo_filter import EchoFilter
 from .nodes import replace, through
 
 __all__ = ["OwnVoice", "share_of"]
@@ -59,12 +59,11 @@ class _Span:
 class OwnVoice:
     """Keep echoes of the tutor from a session.
 
-    Once an echo is known by its sound, after about a second of it, the session hears silence
-    instead, so that an echo neither interrupts the tutor nor is recognised. What was heard until
-    then, and an echo that a page cancels in part, has the sound or the words of the tutor: its
-    transcript is dropped. The time must match, too, because a learner who repeats a sentence starts
-    after the tutor has ended. If only words tell an echo, only words interrupt the tutor, not any
-    sound; otherwise its own voice would interrupt it repeatedly.
+    An echo is known by its sound. The session hears silence instead, so that an echo neither
+    interrupts the tutor nor is recognised. An echo that a page cancels in part has the words of the
+    tutor: its transcript is dropped. The time must match, too, because a learner who repeats a
+    sentence starts after the tutor has ended. If only words tell an echo, only words interrupt the
+    tutor, not any sound; otherwise its own voice would interrupt it repeatedly.
 
     Args:
         session: The voice session.
@@ -77,7 +76,7 @@ class OwnVoice:
         self._session = session
         self._clock = clock
         self._text = ""
-        self._played, self._detector = PlayedSound(), EchoDetector()
+        self._played, self._filter = PlayedSound(), EchoFilter()
         self._source: PlayedSource | None = None
         self._tutor: deque[_Span] = deque(maxlen=KEPT_SPANS)
         self._learner: deque[_Span] = deque(maxlen=KEPT_SPANS)
@@ -108,13 +107,13 @@ class OwnVoice:
             self._source = track.source
             self._source.on_frame = lambda frame: self._played.add(frame, self._clock())
             self._source.on_clear = lambda: self._played.clear(self._clock())
-            self._session.input.audio = _WithoutEcho(heard, self._is_echo_only)
+            self._session.input.audio = _WithoutEcho(heard, self._silence_echo, self._filter.clear)
 
-    def _is_echo_only(self, frame: rtc.AudioFrame) -> bool:
-        is_echo = self._detector.add(frame, self._played, self._clock())
-        if is_echo:
+    def _silence_echo(self, frame: rtc.AudioFrame) -> list[rtc.AudioFrame]:
+        told = self._filter.add(frame, self._played, self._clock())
+        if self._filter.detector.path is not None:
             self._warn()
-        return is_echo
+        return told
 
     def is_echo(self, text: str, until: float | None = None) -> bool:
         """Return whether a transcript is an echo of the tutor.
@@ -134,9 +133,9 @@ class OwnVoice:
             learner.start > tutor.end + LATE_SECONDS or ended > tutor.end + TAIL_SECONDS
         ):
             return False
-        return share_of(text[:LONGEST_CHARACTERS], self._text) >= SHARE or self._detector.was_echo(
-            ended - learner.start, now - ended
-        )
+        return share_of(
+            text[:LONGEST_CHARACTERS], self._text
+        ) >= SHARE or self._filter.detector.was_echo(ended - learner.start, now - ended)
 
     async def _noted(self, pieces: AsyncIterable[str]) -> AsyncIterator[str]:
         self._text = f"{self._text} "[-KEPT_CHARACTERS:]
@@ -154,7 +153,7 @@ class OwnVoice:
                 yield event
 
     def _beware(self) -> None:
-        if self._detector.path is None:
+        if self._filter.detector.path is None:
             self._session.options.interruption["min_words"] = 1
         self._warn()
 
@@ -182,13 +181,25 @@ class OwnVoice:
 class _WithoutEcho(AudioInput):
     """Give silence in place of each frame that is nothing but an echo."""
 
-    def __init__(self, source: AudioInput, is_echo: Callable[[rtc.AudioFrame], bool]) -> None:
+    def __init__(
+        self,
+        source: AudioInput,
+        silence_echo: Callable[[rtc.AudioFrame], list[rtc.AudioFrame]],
+        forget: Callable[[], None],
+    ) -> None:
         super().__init__(label=source.label, source=source)
-        self._is_echo = is_echo
+        self._silence_echo, self._forget = silence_echo, forget
+        self._told: deque[rtc.AudioFrame] = deque()
 
     async def __anext__(self) -> rtc.AudioFrame:
-        frame = await super().__anext__()
-        return silence_frame_like(frame) if self._is_echo(frame) else frame
+        while not self._told:
+            self._told += self._silence_echo(await super().__anext__())
+        return self._told.popleft()
+
+    def on_detached(self) -> None:
+        super().on_detached()
+        self._forget()
+        self._told.clear()
 
 
 def _track_of(output: AudioOutput | None) -> TrackOutput | None:

@@ -1,0 +1,42 @@
+"""Silence in place of the tutor's echo."""
+
+from livekit import rtc
+from livekit.agents.utils.audio import silence_frame_like
+
+from .echo_detection import EchoDetector, PlayedSound
+
+__all__ = ["EchoFilter"]
+
+
+class EchoFilter:
+    """Replace each frame that is nothing but an echo.
+
+    What may be the first echo is held back until it is told: an echo for about a second, anything
+    else for half a second.
+
+    Attributes:
+        detector: What tells echoes.
+    """
+
+    def __init__(self) -> None:
+        self.detector = EchoDetector()
+        self._held: list[rtc.AudioFrame] = []
+
+    def add(self, frame: rtc.AudioFrame, played: PlayedSound, now: float) -> list[rtc.AudioFrame]:
+        """Add what the microphone hears; return the frames that are told, in order.
+
+        Args:
+            frame: The sound that has just arrived.
+            played: What is played.
+            now: The time of the same clock.
+        """
+        self._held.append(frame)
+        is_echo = self.detector.add(frame, played, now)
+        if is_echo is None:
+            return []
+        told, self._held = self._held, []
+        return [silence_frame_like(it) for it in told] if is_echo else told
+
+    def clear(self) -> None:
+        """Forget what is held back."""
+        self._held.clear()
