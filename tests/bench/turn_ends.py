@@ -30,7 +30,7 @@ from livekit.agents import inference
 from livekit.local_inference import EOT
 
 from loqua_host.job.voice.session import HESITATION
-from loqua_host.job.voice.turn_ends import UNEXPECTED, is_unfinished
+from loqua_host.job.voice.turn_ends import MORE_FOLLOWS, UNEXPECTED, is_unfinished
 from loqua_host.settings.engines import TurnDelays
 from loqua_speech.audio import HEARING_RATE, Samples, decode, wav
 from loqua_speech.pronunciation.acoustics import normalise
@@ -99,7 +99,7 @@ def _wait_before(silence: PauseInSpeech, usual: dict[str, float]) -> float:
 def _wait_after(silence: PauseInSpeech, usual: dict[str, float]) -> float:
     delays = TurnDelays()
     if is_unfinished(silence.language, silence.words):
-        return delays.max_delay
+        return delays.max_delay * MORE_FOLLOWS
     if silence.expected:
         return delays.min_delay
     finished = silence.finished >= HESITATION * usual[silence.language]

@@ -42,12 +42,12 @@ def follow(session: Any, expected: str = "") -> Any:
     return following_words(session, "en", lambda words: words == expected)
 
 
-def test_after_words_that_more_must_follow_the_longer_delay_counts_however_it_sounds() -> None:
-    """Nobody is done at an article."""
+def test_after_words_that_more_must_follow_more_than_the_longer_delay_counts() -> None:
+    """However it sounds: nobody is done at an article."""
     session = DelayedSession()
     with follow(session):
         session.hear("I live in a")
-        assert session.delays == (2.2, 2.2)
+        assert session.delays == pytest.approx((3.3, 3.3))
 
 
 def test_after_an_expected_answer_the_shorter_delay_counts_however_it_sounds() -> None:
@@ -115,10 +115,16 @@ def test_a_tutor_that_changes_the_delays_is_followed() -> None:
         ("en", "When"),
         ("es", "Si tengo tiempo"),
         ("fr", "S'il fait beau."),
+        ("en", "I would like a big."),
+        ("en", "I think."),
+        ("es", "En mi opinión,"),
+        ("es", "Es un buen"),
+        ("en", "Yes, I live in a"),
     ],
     ids=[
         *("article", "conjunction", "trailing off", "full stop", "comma", "accent", "italian"),
-        *("clause", "its first word", "condition", "elision"),
+        *("clause", "its first word", "condition", "elision", "adjective", "opening", "opinion"),
+        *("short form", "yes and more"),
     ],
 )
 def test_words_that_a_sentence_does_not_end_with(language: str, text: str) -> None:
@@ -137,10 +143,14 @@ def test_words_that_a_sentence_does_not_end_with(language: str, text: str) -> No
         ("en", "If I had the time I would travel."),
         ("en", "When do you open?"),
         ("en", "Because I like it."),
+        ("en", "Yes, it is."),
+        ("en", "No, I do not."),
+        ("en", "The house is big."),
+        ("en", "For three days, I think."),
     ],
     ids=[
         *("yes", "sentence", "unknown language", "nothing", "two clauses", "no comma"),
-        *("question", "reason"),
+        *("question", "reason", "yes, it is", "no, I do not", "adjective", "afterthought"),
     ],
 )
 def test_words_that_a_sentence_may_end_with(language: str, text: str) -> None:

@@ -4,6 +4,7 @@ LiveKit's turn detector uses sound only. Words add information: "I live in a" is
 answer that the tutor expects is complete.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,25 +12,53 @@ from typing import Any, Final
 
 from livekit.agents import AgentSession, UserInputTranscribedEvent, UserStateChangedEvent
 
-__all__ = ["UNEXPECTED", "following_words", "is_unfinished"]
+__all__ = ["MORE_FOLLOWS", "UNEXPECTED", "following_words", "is_unfinished"]
 
 UNFINISHED: Final = {
-    "de": "der die das den dem des ein eine einen einem einer und oder aber weil dass wenn mit von "
-    "zu zum zur in im am an auf für mein meine dein deine sein seine ihr ihre sehr äh ähm",
-    "en": "a an the and or but because if to of in on at by for from with into about than my "
-    "your his her its our their is are am was were he she we they i very not don't "
-    "doesn't uh um",
-    "es": "el la los las un una unos unas de del a al en con por para sin sobre y e o u pero "
-    "porque que si cuando mi mis tu tus su sus nuestro nuestra muy es son soy somos se eh em",
-    "fr": "le la les un une des du de à au aux en dans avec pour sans sur et ou mais que qui "
-    "parce si quand mon ma mes ton ta tes son sa ses notre votre très est sont suis je il elle on "
-    "euh",
-    "it": "il lo la i gli le un una uno di del della a al alla da dal in nel nella con per su e "
-    "o ma perché che se quando mio mia tuo tua suo sua molto è sono ehm",
-    "pt": "o a os as um uma de do da em no na com por para sem e ou mas porque que se quando meu "
-    "minha teu tua seu sua muito é são sou eu ele ela hum",
+    "de": "der die das den dem des ein eine einen einem einer kein keine keinen und oder aber weil "
+    "dass wenn mit von zu zum zur in im am an auf für mein meine meinen dein deine deinen sein "
+    "seine ihr ihre sehr äh ähm",
+    "en": "a an the every such some other another and or but because if to of in on at by for from "
+    "with into about than my your his her its our their is are am was were has had would could "
+    "should might he she we they i who how very just only always really actually get like want "
+    "wants need needs make makes not don't doesn't uh um",
+    "es": "el la los las un una unos unas algún ningún cada cualquier gran buen mal primer tercer "
+    "de del a al en con por para sin sobre y e o u pero porque que si cuando mi mis tu tus su sus "
+    "nuestro nuestra muy tan me se nos es son soy somos estoy era he has ha hemos han quisiera "
+    "prefiero eh em",
+    "fr": "le la les un une des ce cet cette ces chaque quelques plusieurs du de à au aux en dans "
+    "avec pour sans sur et ou mais que qui parce si quand mon ma mes ton ta tes son sa ses notre "
+    "votre très est sont suis je j'ai il elle on ne me te se voudrais vais euh",
+    "it": "il lo la i gli le un una uno ogni qualche gran buon bel di del della a al alla da dal "
+    "in nel nella con per su e o ma perché che se quando mio mia tuo tua suo sua molto mi ti è "
+    "sono ho hanno vorrei ehm",
+    "pt": "o a os as um uma cada de do da em no na com por para sem e ou mas porque que se quando "
+    "meu minha teu tua seu sua muito é são sou eu ele ela gostaria hum",
 }
 """Words by language that a sentence hardly ever ends with."""
+
+ADJECTIVES: Final = (
+    "bad beautiful big black blue cold different difficult easy famous favourite favorite free "
+    "friendly full funny good great green happy hard high hot important interesting large little "
+    "long low nice new old perfect poor pretty quick quiet real red rich sad sharp short slow "
+    "small special strange true warm white young"
+)
+"""English words that a noun follows if an indefinite article is before them."""
+
+OPENINGS: Final = {
+    "de": "ich glaube, ich denke, meiner meinung nach",
+    "en": "i think, i mean, in my opinion, well, it, you",
+    "es": "creo, pienso, en mi opinión, pues",
+    "fr": "je pense, je crois, à mon avis, alors",
+    "it": "penso, credo, secondo me, allora",
+    "pt": "acho, na minha opinião",
+}
+"""Words by language with which a sentence begins, and that are none alone."""
+
+_SHORT_ANSWER: Final = re.compile(
+    r"(yes|no|yeah)\W+(i|you|he|she|it|we|they|there) [\w']+( not)?\W*", re.IGNORECASE
+)
+"""An English sentence that ends with an auxiliary: "Yes, it is."."""
 
 DEPENDENT: Final = {
     "de": "wenn als während obwohl falls bevor nachdem",
@@ -45,12 +74,17 @@ DEPENDENT: Final = {
 LONGEST_CLAUSE: Final = 6
 """Maximum words of a clause; a longer text contains the main clause."""
 
+MORE_FOLLOWS: Final = 1.5
+"""Factor of the longer delay after words that more must follow. Nobody who is done waits for it."""
+
 UNEXPECTED: Final = 1.45
 """Factor of the shorter delay after words that the tutor does not expect. Learners pause in the
 middle of sentences of their own, and half of these pauses sound like ends."""
 
 _WORDS: Final = {language: frozenset(words.split()) for language, words in UNFINISHED.items()}
 _DEPENDENT: Final = {language: frozenset(words.split()) for language, words in DEPENDENT.items()}
+_ADJECTIVES: Final = frozenset(ADJECTIVES.split())
+_OPENINGS: Final = {language: frozenset(it.split(", ")) for language, it in OPENINGS.items()}
 _BROKEN_OFF: Final = ("...", "…", ",", "-")
 _MARKS: Final = ".,;:!?…\"'- "
 
@@ -65,9 +99,19 @@ def is_unfinished(language: str, text: str) -> bool:
     if text.rstrip().endswith(_BROKEN_OFF):
         return True
     words = [word.strip(_MARKS) for word in text.casefold().split()]
-    if not words:
+    if not words or (language == "en" and _SHORT_ANSWER.fullmatch(text.strip())):
         return False
-    return words[-1] in _WORDS.get(language, ()) or _is_dependent(language, text, words)
+    return (
+        words[-1] in _WORDS.get(language, ())
+        or " ".join(words) in _OPENINGS.get(language, ())
+        or (language == "en" and _lacks_noun(words))
+        or _is_dependent(language, text, words)
+    )
+
+
+def _lacks_noun(words: list[str]) -> bool:
+    """Return whether English words end with an adjective of a noun to come: "a beautiful"."""
+    return len(words) > 1 and words[-1] in _ADJECTIVES and words[-2] in {"a", "an"}
 
 
 def _is_dependent(language: str, text: str, words: list[str]) -> bool:
@@ -114,7 +158,7 @@ class _Waiting:
         self._restore()
         shortest, longest = self._delays
         if is_unfinished(self.language, event.transcript):
-            self._wait(longest, longest)
+            self._wait(longest * MORE_FOLLOWS, longest * MORE_FOLLOWS)
         elif self.is_expected(event.transcript):
             self._wait(shortest, shortest)
         else:
