@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 SAY_SECONDS = 15.0
 """Maximum seconds for a sentence of the host; an unresponsive engine is replaced after 5 s."""
 
-HESITATION = 1.5
+HESITATION = 1.35
 """Factor of the turn detector's thresholds, which are made for fluent speakers. `turn_ends` and the
 delays of `engines.turn` do the rest: tests/bench/turn_ends.py measures them together."""
 

@@ -19,16 +19,18 @@ UNFINISHED: Final = {
     "dass wenn mit von zu zum zur in im am an auf für mein meine meinen dein deine deinen sein "
     "seine ihr ihre sehr äh ähm",
     "en": "a an the every such some other another and or but because if to of in on at by for from "
-    "with into about than my your his her its our their is are am was were has had would could "
-    "should might he she we they i who how very just only always really actually get like want "
-    "wants need needs make makes not don't doesn't uh um",
+    "with into about than my your his her its our their is are am was were has had i'm you're he's "
+    "she's it's we're they're i've will would could should might may must he she we they i who how "
+    "very just only always really actually get like want wants need needs make makes not don't "
+    "doesn't uh um",
     "es": "el la los las un una unos unas algún ningún cada cualquier gran buen mal primer tercer "
     "de del a al en con por para sin sobre y e o u pero porque que si cuando mi mis tu tus su sus "
     "nuestro nuestra muy tan me se nos es son soy somos estoy era he has ha hemos han quisiera "
     "prefiero eh em",
     "fr": "le la les un une des ce cet cette ces chaque quelques plusieurs du de à au aux en dans "
     "avec pour sans sur et ou mais que qui parce si quand mon ma mes ton ta tes son sa ses notre "
-    "votre très est sont suis je j'ai il elle on ne me te se voudrais vais euh",
+    "votre très est sont suis je j'ai c'est il elle on ne me te se "
+    "voudrais vais euh",
     "it": "il lo la i gli le un una uno ogni qualche gran buon bel di del della a al alla da dal "
     "in nel nella con per su e o ma perché che se quando mio mia tuo tua suo sua molto mi ti è "
     "sono ho hanno vorrei ehm",
