@@ -1,8 +1,8 @@
 """The delay of the detected end of a turn, and the rate of pauses taken for one.
 
 Run from the project's root with `python -m tests.bench.turn_ends CORPUS LABELS [COUNT [SKIP]]`: the
-folder `WAVE` of speechocean762 and its labels as JSON lines (id, text), packed with gzip. The rules
-were chosen on the first 600 sentences; `1000 600` measures others. Prints JSON.
+folder `WAVE` of speechocean762 and its labels as JSON lines (id, text), packed with gzip. The
+thresholds were chosen without the sentences of `1000 600` and `934 3900`. Prints JSON.
 
 * `pauses`: silences of at least 0.6 s inside the recorded sentences of learners, as their speakers
   made them; a pause is cut off if it is longer than what is waited for.

@@ -68,7 +68,11 @@ class TurnDelays(BaseModel):
         "as many if the learner seems to have finished",
     )
     max_delay: float = Field(
-        default=2.2, gt=0, le=30, description="seconds if the learner seems to continue, up to 30"
+        default=2.2,
+        gt=0,
+        le=30,
+        description="seconds if the learner seems to continue, up to 30; 1.5 times as many after "
+        "words that more must follow",
     )
 
 
