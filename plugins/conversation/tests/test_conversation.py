@@ -270,6 +270,14 @@ def test_who_was_asked_back_is_not_told_how_one_says_it() -> None:
     assert step.state.open_question is None
 
 
+def test_a_mistake_is_quoted_with_its_accents() -> None:
+    """Without them, it may be another word."""
+    family = choose("es", "family", LearnerContext())
+    start = ConversationState(scenario="family", plan=turns_of(family), position=2)
+    (found,) = talk("Mi hermano es veinte años.", start=start).state.corrections
+    assert (found.wrong, found.right) == ("es veinte años", "tiene veinte años")
+
+
 def test_the_talk_ends_with_a_recap_and_a_goodbye() -> None:
     """New words, what to remember, and the closing."""
     step = talk("Yo es Ana.", *TURNS)

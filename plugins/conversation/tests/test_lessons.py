@@ -188,7 +188,7 @@ def untrue(
         if not has_any_form(shown_by, spoken[topic.utterance - 1]):
             yield f"grammar {topic.what} ({topic.utterance})"
     for correction in state.corrections:
-        if correction.wrong not in plain(spoken[correction.utterance - 1]):
+        if plain(correction.wrong) not in plain(spoken[correction.utterance - 1]):
             yield f"mistake {correction.wrong} ({correction.utterance})"
     yield from _unfounded(state, json.loads(transcript[transcript.index("\n{") :]))
 

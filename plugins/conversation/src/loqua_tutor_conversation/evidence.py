@@ -52,8 +52,12 @@ def note_mistakes(state: ConversationState, course: Course, text: str) -> Conver
         if it.right not in common and not _is_mended(it, text)
     )
     found = (
-        NumberedMistake(**mistake.model_dump(), utterance=state.utterances)
-        for mistake in (*mistakes, *own)
+        NumberedMistake(
+            **it.model_dump(exclude={"wrong"}),
+            wrong=_as_written(it.wrong, text),
+            utterance=state.utterances,
+        )
+        for it in (*mistakes, *own)
     )
     corrections = (*state.corrections, *found)[-MAX_CORRECTIONS:]
     return state.model_copy(update={"corrections": corrections})
@@ -90,6 +94,12 @@ def _is_mended(mistake: Mistake, text: str) -> bool:
     return bool(mended) and any(
         said.split()[at : at + len(mended)] == mended for at in range(start, start + _MENDED_WITHIN)
     )
+
+
+def _as_written(phrase: str, text: str) -> str:
+    """Return a plain phrase as a text has it, with accents: años, not anos."""
+    found = find_phrase(phrase, text)
+    return text[slice(*found)].casefold() if found else phrase
 
 
 def _with(

@@ -31,7 +31,7 @@ class SkillEvidence(BaseModel):
 
 
 class NumberedMistake(Mistake):
-    """A mistake and the number of its utterance."""
+    """A mistake, as the utterance has it, and the number of the utterance."""
 
     utterance: int
 
