@@ -147,10 +147,14 @@ def test_words_that_a_sentence_does_not_end_with(language: str, text: str) -> No
         ("en", "No, I do not."),
         ("en", "The house is big."),
         ("en", "For three days, I think."),
+        ("en", "Where are you from?"),
+        ("es", "¿De qué color es?"),
+        ("es", "Eso es."),
     ],
     ids=[
         *("yes", "sentence", "unknown language", "nothing", "two clauses", "no comma"),
         *("question", "reason", "yes, it is", "no, I do not", "adjective", "afterthought"),
+        *("preposition", "color", "that is it"),
     ],
 )
 def test_words_that_a_sentence_may_end_with(language: str, text: str) -> None:

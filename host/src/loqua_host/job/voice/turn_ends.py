@@ -57,10 +57,11 @@ OPENINGS: Final = {
 }
 """Words by language with which a sentence begins, and that are none alone."""
 
-_SHORT_ANSWER: Final = re.compile(
-    r"(yes|no|yeah)\W+(i|you|he|she|it|we|they|there) [\w']+( not)?\W*", re.IGNORECASE
+_WHOLE: Final = re.compile(
+    r".*\?|(yes|no|yeah)\W+(i|you|he|she|it|we|they|there) [\w']+( not)?\W*|(eso|así) es\W*",
+    re.IGNORECASE,
 )
-"""An English sentence that ends with an auxiliary: "Yes, it is."."""
+"""What may end with any word: questions ("Where are you from?"), answers such as "Yes, it is."."""
 
 DEPENDENT: Final = {
     "de": "wenn als während obwohl falls bevor nachdem",
@@ -101,7 +102,7 @@ def is_unfinished(language: str, text: str) -> bool:
     if text.rstrip().endswith(_BROKEN_OFF):
         return True
     words = [word.strip(_MARKS) for word in text.casefold().split()]
-    if not words or (language == "en" and _SHORT_ANSWER.fullmatch(text.strip())):
+    if not words or _WHOLE.fullmatch(text.strip()):
         return False
     return (
         words[-1] in _WORDS.get(language, ())
@@ -118,7 +119,7 @@ def _lacks_noun(words: list[str]) -> bool:
 
 def _is_dependent(language: str, text: str, words: list[str]) -> bool:
     """Return whether the words are a clause that another must follow: "when I came home"."""
-    is_one_clause = len(words) <= LONGEST_CLAUSE and "," not in text and "?" not in text
+    is_one_clause = len(words) <= LONGEST_CLAUSE and "," not in text
     return is_one_clause and words[0] in _DEPENDENT.get(language, ())
 
 
