@@ -6,7 +6,7 @@ import os
 # cores, scoring takes four times the CPU time. It counts only before numpy is imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from loqua_speech.server import main  # noqa: E402
+from loqua_speech.server import main
 
 if __name__ == "__main__":
     main()
