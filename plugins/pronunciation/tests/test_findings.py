@@ -88,6 +88,35 @@ def test_in_a_word_that_was_not_recognised_a_sound_that_was_likely_right_is_not_
     assert advance(START, ENGLISH, "I like to read boots.", assessment).finding is None
 
 
+def test_a_word_that_is_well_said_is_not_corrected_whatever_it_was_taken_for() -> None:
+    """The scorer knows the text, the recogniser does not."""
+    right = said(phoneme("b", 95, substitution=0.01), word="books", accuracy=97)
+    state = advance(START, ENGLISH, "I like to read boots.", right)
+
+    assert state.last == "right"
+    assert (state.recognised, state.expected) == (5, 5)
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "word"),
+    [
+        (60, phoneme("b", 95)),
+        (97, phoneme("b", 45)),
+        (97, phoneme("b", 95, substitution=0.2)),
+    ],
+    ids=["a poor word", "a wrong sound", "a sound that may be another"],
+)
+def test_a_word_that_may_be_wrong_is_corrected_if_it_was_not_recognised(
+    accuracy: float, word: dict[str, Any]
+) -> None:
+    """Both say so."""
+    state = advance(
+        START, ENGLISH, "I like to read boots.", said(word, word="books", accuracy=accuracy)
+    )
+
+    assert state.unrecognised == ("books",)
+
+
 def test_there_is_no_third_sound_in_a_lesson() -> None:
     """Those corrected before may be corrected again."""
     assert find(said(phoneme("p", 10)), ENGLISH, ("s", "t")) is None

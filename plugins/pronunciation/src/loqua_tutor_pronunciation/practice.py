@@ -4,6 +4,7 @@ All pure: each try advances the `PracticeState`, from which what is spoken and r
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -12,8 +13,8 @@ from loqua_host import Assessment, LessonReport, Progress, Word
 
 from .advice import Hint, advise, find_hint
 from .exercises import Exercise, SpokenLanguage
-from .findings import SoundFinding, clearly_wrong, describe, find, has_risen
-from .recognition import compare
+from .findings import SoundFinding, clearly_wrong, describe, find, has_risen, well_said
+from .recognition import RecognisedWord, compare
 from .sounds import sound_topics
 
 __all__ = [
@@ -99,7 +100,7 @@ def advance(
         return state
     exercise = state.exercises[state.passed]
     about = _union(state.focus, state.sounds)
-    words = compare(exercise.text, heard)
+    words = _recognised(exercise.text, heard, assessment)
     good = {word.text.casefold() for word in words if word.recognised}
     misses = tuple(word.text for word in words if not word.recognised)
     finding = find(assessment, language, about, misses) if assessment else None
@@ -239,6 +240,15 @@ def report(state: PracticeState, language: SpokenLanguage, native: str | None) -
         recommendations=tuple(advised),
         reasons=advised,
     )
+
+
+def _recognised(text: str, heard: str, assessment: Assessment | None) -> list[RecognisedWord]:
+    """Return the words of a text; one that is well said counts, whatever it was taken for."""
+    fine = well_said(assessment) if assessment else frozenset()
+    return [
+        replace(it, recognised=it.recognised or it.text.casefold() in fine)
+        for it in compare(text, heard)
+    ]
 
 
 def _advice(state: PracticeState, language: SpokenLanguage) -> str:
