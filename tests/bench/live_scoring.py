@@ -3,7 +3,8 @@
 Run `uv run python -m tests.bench.live_scoring CORPUS LABELS [UTTERANCES]` from the project's root:
 the folder of speechocean762 and its labels as JSON lines, packed with gzip. In lessons of the
 pronunciation tutor over LiveKit, a learner types a sentence of TRAIN to practise and plays its
-recording. The head was trained on these, so that only differences count. Prints JSON: the seconds
+recording. The head was trained on these and knows the files, so that it agrees less with experts in
+rooms; what a room itself costs, `training.pronunciation test-opus` says. Prints JSON: the seconds
 from the end of the last word to the scores on the learner's page, beside those that the server
 takes for the file; and how the scores of rooms and files agree with experts and with each other.
 """

@@ -3,8 +3,9 @@
 Run `uv run python tests/bench/mispronounced.py`; it takes two minutes. A voice speaks twenty
 sentences with one sound changed, in the phonemes of one word, and as they are, like the sentences
 of all exercises. Each is recognised, scored and answered as in a lesson. The result is a Markdown
-table with what was changed and what the tutor said, how often it named the sound, and how often it
-corrected the same voice speaking well.
+table with what was changed and what the tutor said, how often it named the sound, how often it
+praised a second attempt that was spoken well, and how often it corrected the same voice speaking
+well at first.
 """
 
 # ruff: noqa: RUF001 IPA's letters look like others
@@ -47,6 +48,14 @@ class Case:
     change: str
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The recognised words of an attempt, and its scores."""
+
+    words: str
+    assessment: Assessment | None
+
+
 CASES = (
     Case("I think it is late.", "think", '"sINk', "θ", "th as s"),
     Case("I think it is late.", "think", '"tINk', "θ", "th as t"),
@@ -77,13 +86,18 @@ def main() -> None:
         whisper = Whisper(weights, threads=2)
     scorer = replace(Scorer.packaged(), reader=whisper.read)
     texts = dict.fromkeys([*(it.text for it in CASES), *(it.text for it in ENGLISH.exercises)])
-    well = {it: answer(whisper, scorer, it, "", spoken(it)) for it in texts}
-    tries = [(it, answer(whisper, scorer, it.text, it.word, spoken(marked(it)))) for it in CASES]
+    attempts = {it: heard(whisper, scorer, it, spoken(it)) for it in texts}
+    well = {it: answer(start(it), attempts[it]) for it in texts}
+    tries = [
+        (it, answer(start(it.text, it.word), heard(whisper, scorer, it.text, spoken(marked(it)))))
+        for it in CASES
+    ]
     print(  # noqa: T201  # the result
         "| sentence | changed | score (well) | what the tutor said |\n|---|---|---|---|",
         *(row(case, state, well[case.text]) for case, state in tries),
         "",
         *summary(tries, well),
+        second_attempts(tries, attempts),
         sep="\n",
     )
 
@@ -114,6 +128,18 @@ def summary(
     yield from (f"  - {text} {said(state)}" for text, state in corrected.items())
 
 
+def second_attempts(
+    tries: Sequence[tuple[Case, PracticeState]], attempts: Mapping[str, Attempt]
+) -> str:
+    """Return how often the tutor praises a second attempt that is spoken well."""
+    noticed = [(case, state) for case, state in tries if state.last != "right"]
+    praised = [
+        state.last == "right" or state.risen is not None
+        for state in (answer(state, attempts[case.text]) for case, state in noticed)
+    ]
+    return f"- {sum(praised)} of {len(praised)} second attempts, spoken well, are praised."
+
+
 def marked(case: Case) -> str:
     """Return the sentence with the word's phonemes in Pico's markup."""
     phonemes = f"<phoneme alphabet='xsampa' ph='{case.said}'/>"
@@ -128,14 +154,22 @@ def spoken(text: str) -> Samples:
     return np.concatenate([around, sound, around])
 
 
-def answer(whisper: Whisper, scorer: Scorer, text: str, word: str, sound: Samples) -> PracticeState:
-    """Return the state of a lesson of this sentence after one try."""
-    heard = whisper.transcribe(sound, "en").text
+def heard(whisper: Whisper, scorer: Scorer, text: str, sound: Samples) -> Attempt:
+    """Return what the speech server makes of an attempt at a text."""
     result = scorer.score(sound, scorer.reference(text, "en"))
     best = render_assessment(result, text, len(sound) / HEARING_RATE)["NBest"]
     assessment = None if isinstance(result, Refusal) else Assessment.model_validate(best[0])
-    start = PracticeState(exercises=(Exercise(text=text, word=word),))
-    return advance(start, ENGLISH, heard, assessment)
+    return Attempt(whisper.transcribe(sound, "en").text, assessment)
+
+
+def start(text: str, word: str = "") -> PracticeState:
+    """Return the state of a lesson of this sentence."""
+    return PracticeState(exercises=(Exercise(text=text, word=word),))
+
+
+def answer(state: PracticeState, attempt: Attempt) -> PracticeState:
+    """Return the state after an attempt."""
+    return advance(state, ENGLISH, attempt.words, attempt.assessment)
 
 
 def total(state: PracticeState) -> str:

@@ -130,6 +130,17 @@ async def test_a_learner_who_continues_is_scored_to_the_end() -> None:
     assert second - first == 2 * 800 * len([*WORDS, *PAUSE])
 
 
+async def test_a_last_sound_that_is_scored_early_has_silence_after_it() -> None:
+    """0.2 s follow the first quiet frame, in which the scores are requested."""
+    server = Server(None, SAID)
+    attempts = Attempts(server)
+    await attempts.speak(*WORDS, *PAUSE)
+
+    await attempts.scoring.score(attempts.scoring.take(continued=False), TEXT)
+    early, whole = server.lengths
+    assert whole - early == 2 * 800 * (len(PAUSE) - 1) - 2 * RATE // 5
+
+
 async def test_a_turn_that_goes_on_after_its_end_is_scored_as_a_whole() -> None:
     """Scores of its last part say nothing of it."""
     server = Server(SAID)

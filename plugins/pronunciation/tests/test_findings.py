@@ -88,6 +88,35 @@ def test_in_a_word_that_was_not_recognised_a_sound_that_was_likely_right_is_not_
     assert advance(START, ENGLISH, "I like to read boots.", assessment).finding is None
 
 
+def test_a_word_that_is_well_said_is_not_corrected_whatever_it_was_taken_for() -> None:
+    """The scorer knows the text, the recogniser does not."""
+    right = said(phoneme("b", 95, substitution=0.01), word="books", accuracy=97)
+    state = advance(START, ENGLISH, "I like to read boots.", right)
+
+    assert state.last == "right"
+    assert (state.recognised, state.expected) == (5, 5)
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "word"),
+    [
+        (60, phoneme("b", 95)),
+        (97, phoneme("b", 45)),
+        (97, phoneme("b", 95, substitution=0.2)),
+    ],
+    ids=["a poor word", "a wrong sound", "a sound that may be another"],
+)
+def test_a_word_that_may_be_wrong_is_corrected_if_it_was_not_recognised(
+    accuracy: float, word: dict[str, Any]
+) -> None:
+    """Both say so."""
+    state = advance(
+        START, ENGLISH, "I like to read boots.", said(word, word="books", accuracy=accuracy)
+    )
+
+    assert state.unrecognised == ("books",)
+
+
 def test_there_is_no_third_sound_in_a_lesson() -> None:
     """Those corrected before may be corrected again."""
     assert find(said(phoneme("p", 10)), ENGLISH, ("s", "t")) is None
@@ -110,12 +139,45 @@ def test_only_what_rose_is_praised() -> None:
     assert line(same, ENGLISH).startswith("Let us go on.")
 
 
+def test_a_replaced_sound_that_is_right_now_is_praised_whatever_the_words_score() -> None:
+    """One sound in a fluent sentence hardly changes it."""
+    first, second = (
+        said(phoneme("θ", 85, substitution=it), word="books", accuracy=98) for it in (0.95, 0.1)
+    )
+    better = advance(advance(START, ENGLISH, TEXT, first), ENGLISH, TEXT, second)
+
+    assert line(better, ENGLISH).startswith("Better: books.")
+
+
+def test_a_second_try_that_is_no_better_is_not_praised() -> None:
+    """The sound is just below the limit now, by chance as likely as by effort."""
+    first, second = (said(phoneme("θ", 85, substitution=it), word="books") for it in (0.95, 0.85))
+    same = advance(advance(START, ENGLISH, TEXT, first), ENGLISH, TEXT, second)
+
+    assert line(same, ENGLISH).startswith("Let us go on.")
+
+
 def test_a_difference_within_the_scorers_noise_is_no_rise() -> None:
-    """Three points are nothing."""
-    finding = find(said(phoneme("p", 10), accuracy=30), ENGLISH, ())
+    """Ten points are nothing."""
+    finding = find(said(phoneme("p", 10)), ENGLISH, ())
 
     assert finding is not None
-    assert not has_risen(finding, said(phoneme("p", 12), accuracy=33))
+    assert not has_risen(finding, said(phoneme("p", 20)))
+
+
+def test_a_sound_is_better_if_it_is_better_wherever_the_word_has_it() -> None:
+    """The one that was wrong may be any of them."""
+    finding = find(said(phoneme("p", 10)), ENGLISH, ())
+
+    assert finding is not None
+    assert not has_risen(finding, said(phoneme("p", 10), phoneme("p", 90)))
+
+
+def test_a_report_recommends_the_sounds_that_were_corrected() -> None:
+    """By the names that the tutor said."""
+    state = advance(START, ENGLISH, TEXT, said(phoneme("s", 10, "z"), word="books"))
+
+    assert report(state, ENGLISH, None).recommendations == ("Practise these sounds: s as in sun",)
 
 
 def test_a_word_that_was_not_recognised_is_the_only_headline() -> None:

@@ -1,9 +1,9 @@
-"""A slower voice, when the learner asks for it."""
+"""Requests of the learner: a slower voice, or the sentence again."""
 
 import pytest
 
 from loqua_tutor_pronunciation.exercises import load_language
-from loqua_tutor_pronunciation.speech_speed import asks_for_slower, speak_slowly
+from loqua_tutor_pronunciation.speech_speed import is_request, speak_slowly
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,17 @@ from loqua_tutor_pronunciation.speech_speed import asks_for_slower, speak_slowly
 )
 def test_a_request_is_no_try(language: str, text: str) -> None:
     """With or without accents and politeness."""
-    assert asks_for_slower(text, load_language(language))
+    assert is_request(text, load_language(language).lines.slower)
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [("en", "Sorry, can you repeat that?"), ("es", "¿Puedes repetir, por favor?")],
+    ids=["en", "es"],
+)
+def test_a_learner_may_ask_for_the_sentence_again(language: str, text: str) -> None:
+    """In the language taught."""
+    assert is_request(text, load_language(language).lines.repetition)
 
 
 @pytest.mark.parametrize(
@@ -28,7 +38,7 @@ def test_a_request_is_no_try(language: str, text: str) -> None:
 )
 def test_a_sentence_is_a_try(text: str) -> None:
     """Also one that contains the word."""
-    assert not asks_for_slower(text, load_language("en"))
+    assert not is_request(text, load_language("en").lines.slower)
 
 
 class AdjustableVoice:

@@ -210,6 +210,21 @@ async def test_the_voice_is_slow_when_asked(make_lesson: MakeLesson, taught: Tau
         assert lesson.get_agent(PronunciationTutor).state.slow
 
 
+async def test_a_learner_who_asks_for_the_sentence_again_hears_it(
+    make_lesson: MakeLesson, taught: Taught
+) -> None:
+    """It is no try; an exercise that has the same words is one."""
+    lesson = make_lesson()
+    async with taught(lesson) as room:
+        assert await room.say("¿Puedes repetir, por favor?") == (
+            "Repite: El perro corre por el parque."
+        )
+        assert (await on_progress_tick(lesson)).phrases_practiced == 0
+        await room.type("Otra vez, por favor.")
+        await room.say("Otra vez, por favor.")
+        assert (await on_progress_tick(lesson)).phrases_practiced == 1
+
+
 async def test_a_try_is_replayed_after_the_model(make_lesson: MakeLesson, taught: Taught) -> None:
     """Only one that is to be made again, and only what was spoken of it."""
     lesson = make_lesson()

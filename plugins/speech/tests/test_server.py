@@ -135,6 +135,15 @@ def _cpu_seconds(server: subprocess.Popen[bytes]) -> float:
     return times.user + times.system
 
 
+def test_numpy_starts_no_threads() -> None:
+    """They spin while they wait: beside other programs, scoring takes four times the CPU time."""
+    code = "import loqua_speech.__main__, numpy, psutil; print(psutil.Process().num_threads())"
+    environ = {name: it for name, it in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    started = subprocess.check_output([sys.executable, "-c", code], env=environ, text=True)  # noqa: S603 our own program
+
+    assert int(started) == 1
+
+
 async def test_an_unknown_voice_reaches_the_tutors_log_with_the_known_ones(base_url: str) -> None:
     """The error that livekit raises carries our message."""
     with pytest.raises(APIStatusError, match="no voice 'alloy'") as caught:

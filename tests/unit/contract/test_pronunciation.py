@@ -65,6 +65,7 @@ async def test_the_learners_page_gets_scores_with_times_in_seconds() -> None:
     shown = assessment.present("ship")
     word, inserted = shown.words
     assert (shown.text, shown.score, word.score, inserted.score) == ("ship", 81.5, 62.0, None)
+    assert (word.error, inserted.error) == ("Mispronunciation", "Insertion")
     (said, *_) = word.sounds
     assert (said.sound, said.heard, said.start, said.end) == ("p", "b", 0.35, 0.4)
 

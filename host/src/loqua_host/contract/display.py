@@ -31,6 +31,7 @@ VERSION: Final = 1
 Line = Annotated[str, StringConstraints(max_length=2000)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 Seconds = Annotated[float, Field(ge=0, le=3600)]
+WordError = Literal["None", "Mispronunciation", "Omission", "Insertion"]
 
 
 class LessonTopic(StrEnum):
@@ -95,10 +96,11 @@ class ScoredWord(BaseModel):
     """A word of an exercise; the score of one that was left out or added is None.
 
     Attributes:
-        word: The word.
+        word: The word; of one that was added, its sounds in IPA.
         score: How well it was said, from 0 to 100.
         start: When it begins, in seconds since the recording began.
         end: When it ends.
+        error: What is wrong with it, in Azure's words.
         sounds: Its sounds, in order.
     """
 
@@ -108,6 +110,7 @@ class ScoredWord(BaseModel):
     score: Percent | None
     start: Seconds
     end: Seconds
+    error: WordError = "None"
     sounds: Annotated[tuple[ScoredSound, ...], Field(max_length=100)] = ()
 
 

@@ -8,13 +8,13 @@ import io
 import wave
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import structlog
 from httpx import AsyncClient, HTTPError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from .display import PronunciationScore, ScoredSound, ScoredWord
+from .display import PronunciationScore, ScoredSound, ScoredWord, WordError
 
 if TYPE_CHECKING:
     from livekit.rtc import AudioFrame
@@ -188,6 +188,12 @@ def _present(word: AssessedWord) -> ScoredWord:
         ScoredSound(sound=it.phoneme, score=it.accuracy, start=it.start, end=it.end, heard=it.heard)
         for it in word.phonemes
     )
+    error = next((it for it in get_args(WordError) if it == word.error), "None")
     return ScoredWord(
-        word=word.word, score=word.accuracy, start=word.start, end=word.end, sounds=sounds
+        word=word.word,
+        score=word.accuracy,
+        start=word.start,
+        end=word.end,
+        error=error,
+        sounds=sounds,
     )

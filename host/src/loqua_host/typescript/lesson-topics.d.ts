@@ -110,7 +110,7 @@ export interface ScoredSound {
 
 /** A word of an exercise; the score of one that was left out or added is null. */
 export interface ScoredWord {
-  /** The word. */
+  /** The word; of one that was added, its sounds in IPA. */
   word: string;
   /** How well it was said, from 0 to 100. */
   score: number | null;
@@ -118,6 +118,8 @@ export interface ScoredWord {
   start: number;
   /** When it ends. */
   end: number;
+  /** What is wrong with it, in Azure's words. */
+  error: string;
   /** Its sounds, in order. */
   sounds: ScoredSound[];
 }

@@ -73,6 +73,7 @@ class Lines(BaseModel):
     closing: str
     carrier: str
     slower: tuple[str, ...] = Field(description="how a learner asks for a slower voice")
+    repetition: tuple[str, ...] = Field(description="how a learner asks to hear the sentence again")
 
 
 class SpokenLanguage(BaseModel):

@@ -4,6 +4,7 @@ All pure: each try advances the `PracticeState`, from which what is spoken and r
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -12,8 +13,8 @@ from loqua_host import Assessment, LessonReport, Progress, Word
 
 from .advice import Hint, advise, find_hint
 from .exercises import Exercise, SpokenLanguage
-from .findings import SoundFinding, clearly_wrong, describe, find, has_risen
-from .recognition import compare
+from .findings import SoundFinding, clearly_wrong, describe, find, has_risen, well_said
+from .recognition import RecognisedWord, compare
 from .sounds import sound_topics
 
 __all__ = [
@@ -99,13 +100,16 @@ def advance(
         return state
     exercise = state.exercises[state.passed]
     about = _union(state.focus, state.sounds)
-    words = compare(exercise.text, heard)
+    words = _recognised(exercise.text, heard, assessment)
     good = {word.text.casefold() for word in words if word.recognised}
     misses = tuple(word.text for word in words if not word.recognised)
     finding = find(assessment, language, about, misses) if assessment else None
     first = state.last != "again"
+    risen = _risen(state, assessment)
+    stays_wrong = state.finding is not None and state.finding.is_sure and not risen
+    is_right = not (misses or finding or stays_wrong)
     last: Literal["right", "again", "go_on"] = (
-        "right" if not misses and not finding else "again" if first else "go_on"
+        "right" if is_right else "again" if first else "go_on"
     )
     corrected = finding if last == "again" else None
     wrong = clearly_wrong(assessment, language) if assessment else ()
@@ -126,7 +130,7 @@ def advance(
         is_scored=last == "again" and (assessment is not None or state.is_scored),
         finding=corrected,
         hint=hint,
-        risen=_risen(state, assessment),
+        risen=risen,
         sounds=_union(
             state.sounds, [corrected.expected] if corrected else [hint.sound] if hint else []
         ),
@@ -217,7 +221,7 @@ def progress(state: PracticeState) -> Progress:
 def report(state: PracticeState, language: SpokenLanguage, native: str | None) -> LessonReport:
     """Return the lesson's report, with translations into the API's `native` language."""
     tried = _tried(state)
-    advised = dict(_recommendations(state))
+    advised = dict(_recommendations(state, language))
     good = set(state.good).difference(state.sounds)
     about = sound_topics(language.language, weak=state.weak, good=good)
     return LessonReport(
@@ -238,6 +242,15 @@ def report(state: PracticeState, language: SpokenLanguage, native: str | None) -
     )
 
 
+def _recognised(text: str, heard: str, assessment: Assessment | None) -> list[RecognisedWord]:
+    """Return the words of a text; one that is well said counts, whatever it was taken for."""
+    fine = well_said(assessment) if assessment else frozenset()
+    return [
+        replace(it, recognised=it.recognised or it.text.casefold() in fine)
+        for it in compare(text, heard)
+    ]
+
+
 def _advice(state: PracticeState, language: SpokenLanguage) -> str:
     if state.finding:
         return describe(state.finding, language)
@@ -253,7 +266,10 @@ def _risen(state: PracticeState, assessment: Assessment | None) -> str | None:
     return before.word if before and assessment and has_risen(before, assessment) else None
 
 
-def _recommendations(state: PracticeState) -> Iterable[tuple[str, str]]:
+def _recommendations(state: PracticeState, language: SpokenLanguage) -> Iterable[tuple[str, str]]:
+    weak = [it for it in state.sounds if it in state.weak and it in language.sounds]
+    if names := [language.sounds[it] for it in weak]:
+        yield f"Practise these sounds: {', '.join(names)}", "clearly wrong in a sentence"
     if missed := state.missed:
         why = f"not recognised at the first try: {len(missed)} of {state.expected} words"
         yield f"Practise saying these words: {', '.join(missed[:8])}", why

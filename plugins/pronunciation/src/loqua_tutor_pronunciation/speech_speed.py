@@ -1,11 +1,11 @@
-"""The speed of the tutor's voice, and requests of learners to slow down."""
+"""Requests of learners to slow down or to repeat, and the speed of the tutor's voice."""
 
 import inspect
+from collections.abc import Iterable
 
-from .exercises import SpokenLanguage
 from .recognition import plain_words
 
-__all__ = ["asks_for_slower", "speak_slowly"]
+__all__ = ["is_request", "speak_slowly"]
 
 _SLOW = 0.7
 """Factor of the engine's normal speed at which single sounds can be heard."""
@@ -14,13 +14,13 @@ _WORDS_AROUND = 4
 """Words of a request besides the phrase: "could you speak … please"."""
 
 
-def asks_for_slower(text: str, language: SpokenLanguage) -> bool:
-    """Return whether a learner asks for a slower voice."""
+def is_request(text: str, phrases: Iterable[str]) -> bool:
+    """Return whether a learner asks for something in one of these phrases."""
     said = plain_words(text)
     return any(
         len(said) <= len(phrase) + _WORDS_AROUND
         and f" {' '.join(phrase)} " in f" {' '.join(said)} "
-        for phrase in map(plain_words, language.lines.slower)
+        for phrase in map(plain_words, phrases)
     )
 
 

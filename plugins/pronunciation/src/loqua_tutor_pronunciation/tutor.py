@@ -21,7 +21,7 @@ from .practice import (
     line,
 )
 from .recording import Recording, trimmed
-from .speech_speed import asks_for_slower, speak_slowly
+from .speech_speed import is_request, speak_slowly
 
 __all__ = ["PronunciationTutor"]
 
@@ -93,11 +93,14 @@ class PronunciationTutor(Agent):
 
     async def _take(self, turn: Turn[PracticeState], sound: Recording) -> None:
         """Take a turn as a request, as a text to practise, or as a try."""
-        if asks_for_slower(turn.text, self.language):
+        lines, is_try = self.language.lines, is_expected(turn.notes, turn.text)
+        if not is_try and is_request(turn.text, lines.slower):
             self.state = turn.notes.model_copy(update={"slow": True})
             speak_slowly(self.session.tts)
         elif turn.typed:  # it says nothing of how it would sound
             self.state = add_text(turn.notes, turn.text)
+        elif not is_try and is_request(turn.text, lines.repetition):
+            self.state = turn.notes  # the reply is the same again
         else:
             self._try = trimmed(sound)
             assessment = await self._score(turn.notes, sound)

@@ -54,8 +54,13 @@ function rounded(score) {
   return { score: Math.round(score) };
 }
 
+function toldOf(word) {
+  if (word.score !== null) return text("score_of", rounded(word.score));
+  return text(word.error === "Insertion" ? "inserted" : "omitted");
+}
+
 function wordItem(word) {
-  const told = word.score === null ? text("omitted") : text("score_of", rounded(word.score));
+  const told = toldOf(word);
   return element(
     "li",
     { className: `word ${grade(word.score)}` },
