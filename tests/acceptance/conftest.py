@@ -11,6 +11,10 @@ import pytest_asyncio
 
 from loqua_host.dev.livekit_binary import livekit_binary
 from loqua_host.dev.parts import run_speech
+from loqua_host.livekit_internals import silence_native_log
+
+# A line of it that comes as Python ends aborts the process.
+silence_native_log()
 
 PR_SET_CHILD_SUBREAPER = 36
 

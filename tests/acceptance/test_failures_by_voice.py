@@ -23,6 +23,7 @@ from tests.acceptance.voices import (
     entered,
     host_of,
     new,
+    say_until,
     tutor_of,
 )
 
@@ -45,9 +46,6 @@ STUCK = {"deaf": "hearing", "blind": "hearing", "mute": "speaking"}
 
 PATIENCE = 240.0
 """Seconds that the longest lesson takes at most, on a machine that is busy with something else."""
-
-ANSWER_SECONDS = 15.0
-"""Seconds after which people say again what nobody has answered."""
 
 SETTLE = 3.0
 """Seconds of silence after which the tutor has said all it had to say: the sound of a machine that
@@ -126,18 +124,16 @@ class Dialogue:
     user: str
     order: bytes
     sound: HeardSound = field(default_factory=HeardSound)
-    turns: int = 0
 
     async def ask(self, answer: str) -> str:
         """Speak an order, wait until its answer has been said, and return what was heard of it."""
-        await self.learner.say(self.order)
-        ended = _now()
-        self.turns += 1
-        heard = ("barista.heard", f"number={self.turns}", "coffee=True", self.user)
-        await self.lesson.log.until(*heard)
+        began, log = _now(), self.lesson.log
+        orders = sum("barista.ordered" in it and self.user in it for it in log.lines)
+        ordered = log.until("barista.ordered", f"number={orders + 1}", self.user)
+        await say_until(self.learner, self.order, ordered)
         await self.learner.until_written(answer)
         await self.sound.until_quiet()
-        return await transcribed(self.lesson.parts, self.sound.pcm(ended))
+        return await transcribed(self.lesson.parts, self.sound.pcm(began))
 
 
 async def taught_without_engines(lesson: FallbackLesson, order: bytes) -> None:
@@ -176,18 +172,9 @@ async def taught_by_another(lesson: FallbackLesson, failing: str, order: bytes) 
             tasks.create_task(learner.say(bytes(60 * SAMPLE_RATE * 2)))  # a quiet room
             await log.until("lesson.voice_stuck", f"part={STUCK[failing]}", user)
         await log.until("stuck.ready", "resumed=True", user)
-        await say_until_heard(learner, log, user, order)
+        await say_until(learner, order, log.until("stuck.heard", user))
     await log.until("record.delivered", user)
     assert len(await arrived(parts, "sessions", user)) == 1
-
-
-async def say_until_heard(learner: SpeakingLearner, log: HostLog, user: str, order: bytes) -> None:
-    """Order, and again as people do: a machine that stalls may seem deaf, and replace once more."""
-    heard = asyncio.create_task(log.until("stuck.heard", user))
-    while not heard.done():
-        await learner.say(order)
-        await asyncio.wait([heard], timeout=ANSWER_SECONDS)
-    heard.result()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

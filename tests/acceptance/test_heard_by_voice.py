@@ -2,13 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
 
 import pytest
 import pytest_asyncio
 from livekit import rtc
 from tests.acceptance.tutors.waiter import GREETING
-from tests.acceptance.voices import SpeakingLearner, arrived, entered, host_of, new, tutor_of
+from tests.acceptance.voices import (
+    arrived,
+    entered,
+    host_of,
+    new,
+    say_until,
+    tutor_of,
+    words_of,
+)
 
 from loqua_host.dev.demo import HostLog
 from loqua_host.dev.learner import SAMPLE_RATE, synthesise_line
@@ -19,11 +26,6 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.timeout(300, func_only=True),
 ]
-
-ANSWER_SECONDS = 15.0
-"""Seconds after which people say again what nobody has answered."""
-
-ORDER = "Quiero un café con leche, por favor."
 
 LONG_ORDER = "Hola soy Leo y quiero un café con leche y también una sopa de verduras por favor."
 
@@ -49,17 +51,17 @@ async def test_what_a_learner_was_saying_as_they_left_is_in_progress_and_record(
     Their track has no source, as several SDKs publish it by default.
     """
     (parts, log), user = host, new("user")
-    order = await synthesise_line(f"{parts.speech_url}/v1", ORDER, "es")
+    order = await synthesise_line(f"{parts.speech_url}/v1", LONG_ORDER, "es")
     unknown = rtc.TrackSource.SOURCE_UNKNOWN
     async with entered(parts, user, new("leaving"), unknown) as ana:
         await log.until("waiter.ready", user)
-        await ana.say(order[: int(1.6 * SAMPLE_RATE) * 2])
+        await ana.say(order[: int(3.0 * SAMPLE_RATE) * 2])
     await log.until("record.delivered", user)
     [record] = await arrived(parts, "sessions", user)
     last = (await arrived(parts, "progress", user))[-1]
-    heard = record["payload"]["topics_covered"][0].lower()
-    assert "quiero" in heard or "café" in heard
-    assert last["payload"]["data"]["progress"]["phrases_practiced"] == 1
+    heard = record["payload"]["topics_covered"]
+    assert words_of(" ".join(heard)) & {"hola", "leo", "quiero", "café", "leche"}
+    assert last["payload"]["data"]["progress"]["phrases_practiced"] == len(heard)
 
 
 async def test_a_tutor_does_not_take_its_own_voice_for_the_learners(
@@ -71,29 +73,16 @@ async def test_a_tutor_does_not_take_its_own_voice_for_the_learners(
     async with entered(parts, user, new("greeting")) as eva:
         eva.follow()
         async with background() as tasks:
-            tasks.create_task(eva.listen_aloud(delay=0.15, loudness=0.25))
+            # So much is ahead in the loudspeaker, which then does not stall with this process.
+            tasks.create_task(eva.listen_aloud(delay=0.4, loudness=0.25))
             await log.until("waiter.greeted", user)
             await asyncio.sleep(3)  # for a recogniser that takes its time
         assert [one.text for one in eva.transcripts] == [GREETING]
-        await say_until_written(eva, words, LAST_WORDS)
+        await say_until(eva, words, eva.until_written(LAST_WORDS))
     await log.until("record.delivered", user)
     [record] = await arrived(parts, "sessions", user)
     turns: list[str] = record["payload"]["topics_covered"]
     assert any(LAST_WORDS in turn for turn in turns)
-
-
-async def say_until_written(learner: SpeakingLearner, words: bytes, text: str) -> None:
-    """Say words, and again as people do: on a machine that stalls, they may be misheard."""
-
-    def is_written() -> bool:
-        return text in [one.text for one in learner.transcripts]
-
-    while not is_written():
-        await learner.say(words)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(ANSWER_SECONDS):
-                while not is_written():
-                    await learner.until_transcripts(len(learner.transcripts) + 1)
 
 
 async def test_a_tutor_greets_who_speaks_already_in_their_next_pause(

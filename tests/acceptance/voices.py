@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping
+import re
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,9 @@ from loqua_host.system.tasks import uncancelled
 
 ROOT = Path(__file__).parents[2]
 FRAME = SAMPLE_RATE // 50
+
+ANSWER_SECONDS = 15.0
+"""Seconds after which people say again what nobody has answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +141,22 @@ class SpeakingLearner(TranscriptReader):
         frame = rtc.AudioFrame(samples.tobytes(), SAMPLE_RATE, 1, len(samples))
         # Cancelled midway it goes on in LiveKit, which refuses the next frame until it is done.
         await uncancelled(self.source.capture_frame(frame))
+
+
+async def say_until(
+    learner: SpeakingLearner, words: bytes, answered: Coroutine[Any, Any, None]
+) -> None:
+    """Say words, and again as people do until they are answered: a machine that stalls mishears."""
+    async with asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(answered)
+        while not waiting.done():
+            await learner.say(words)
+            await asyncio.wait([waiting], timeout=ANSWER_SECONDS)
+
+
+def words_of(text: str) -> frozenset[str]:
+    """Split a text into its words."""
+    return frozenset(re.findall(r"[^\W\d_]+", text.lower()))
 
 
 def new(name: str) -> str:

@@ -7,6 +7,10 @@ import pytest_asyncio
 
 from loqua_host.dev.livekit import LiveKitServer, run_livekit
 from loqua_host.dev.ports import free_port
+from loqua_host.livekit_internals import silence_native_log
+
+# A line of it that comes as Python ends aborts the process.
+silence_native_log()
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -772,7 +772,12 @@ def sharing_certificates() -> Iterator[None]:
 
 
 def silence_native_log() -> None:
-    """Silence the native library's log; call this before the process first uses it."""
+    """Silence the native library's log; call this before the process first uses it.
+
+    It comes from threads of its own, also as Python ends. Before Python 3.14, a thread that calls
+    Python then is ended, which Rust takes for a panic and aborts the process.
+    """
+    os.environ.setdefault("RUST_LOG", "off")  # without Python it would go to standard error
     load = _ffi_client.get_ffi_lib
     _replace(_ffi_client, "get_ffi_lib", lambda: _Library(load()))
 

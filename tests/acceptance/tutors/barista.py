@@ -8,12 +8,12 @@ GREETING = "Buenos días, señora. Hoy tenemos sopa y pescado. ¿Qué desea toma
 
 
 class Barista(Agent):
-    """Notes how many orders it has had."""
+    """Notes how many orders of coffee it has had."""
 
     def __init__(self, lesson: Lesson) -> None:
         super().__init__(instructions="Be brief.")
         self.lesson = lesson
-        self.turns = 0
+        self.orders = 0
 
     async def on_user_turn_completed(
         self,
@@ -21,9 +21,9 @@ class Barista(Agent):
         new_message: llm.ChatMessage,
     ) -> None:
         """Note an order."""
-        self.turns += 1
-        coffee = "café" in (new_message.text_content or "")
-        self.lesson.log.info("barista.heard", number=self.turns, coffee=coffee)
+        if "café" in (new_message.text_content or ""):
+            self.orders += 1
+            self.lesson.log.info("barista.ordered", number=self.orders)
 
 
 class Plugin:

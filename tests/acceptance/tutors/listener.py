@@ -1,6 +1,6 @@
 """A tutor that notes who of several learners has spoken."""
 
-from livekit.agents import Agent, StopResponse, llm
+from livekit.agents import Agent, StopResponse, get_job_context, llm
 
 from loqua_host import Lesson, Turns, Tutor, hookimpl
 
@@ -46,8 +46,11 @@ class Plugin:
 
     @hookimpl
     async def on_progress_tick(self, lesson: Lesson) -> None:
-        """Note how many others are there."""
-        lesson.log.info("listener.tick", others=len(lesson.others))
+        """Note how many others are there, and how many microphones are subscribed to."""
+        present = get_job_context().room.remote_participants.values()
+        microphones = [it.track for who in present for it in who.track_publications.values()]
+        subscribed = len(microphones) - microphones.count(None)
+        lesson.log.info("listener.tick", others=len(lesson.others), microphones=subscribed)
 
 
 plugin = Plugin()

@@ -342,6 +342,7 @@ from livekit import rtc
 from loqua_host.core.secrets import Sealed
 from loqua_host.dev.learner import joined
 from loqua_host.diagnosis.livekit import examine_livekit
+from loqua_host.livekit_internals import silence_native_log
 from loqua_host.settings.secrets import LiveKitKey
 from loqua_host.workers.worker import LiveKitAccess
 
@@ -356,6 +357,7 @@ async def learn(url, token):
 
 async def main(url, key, secret, token):
     global entering
+    silence_native_log()
     rtc.Room = Room
     access = LiveKitAccess(url, LiveKitKey(Sealed(key), Sealed(secret)))
     for enter in (learn(url, token), examine_livekit(access)):

@@ -400,14 +400,16 @@ class Deployment:
             )
 
     async def open_room(self, room: str, *agent_names: str) -> None:
-        """Create a room that stays open for two minutes although nobody enters.
+        """Create a room that stays open for two minutes although nobody is in it.
 
         Args:
             room: Its name.
             agent_names: Who is dispatched to it; without one, every automatic tutor.
         """
         agents = [RoomAgentDispatch(agent_name=one) for one in agent_names]
-        request = CreateRoomRequest(name=room, empty_timeout=120, agents=agents)
+        request = CreateRoomRequest(
+            name=room, empty_timeout=120, departure_timeout=120, agents=agents
+        )
         async with self.rooms() as rooms:
             await rooms.room.create_room(request)
 

@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 from tests.integration.host.conftest import (
     PATIENCE,
+    START_PATIENCE,
     Deployment,
     HostProcess,
     SilentLearner,
@@ -117,14 +118,6 @@ def hostile_run(running: HostileRun) -> HostileRun:
     return running
 
 
-async def test_a_tutor_that_crashes_at_import_is_refused_and_one_that_hangs_in_jobs_is_reported(
-    hostile_run: HostileRun,
-) -> None:
-    """The others of the host start, and teach."""
-    await hostile_run.host.log.until("tutor.refused", tutor="probe-crashing")
-    await hostile_run.host.log.until("job.process_failed")
-
-
 async def test_what_the_kernel_denies_is_denied(hostile_run: HostileRun) -> None:
     """The lesson that has tried it goes on."""
     found = await hostile_run.host.log.until("probe.attempted", room=hostile_run.attempting.name)
@@ -208,6 +201,14 @@ async def test_forged_log_records_carry_the_name_of_their_job(hostile_run: Hosti
     forged = await hostile_run.until("forges-log", "host.forged")
     assert forged["pid"] != 1
     assert forged["job_id"] != "AJ_forged"
+
+
+async def test_a_tutor_that_crashes_at_import_is_refused_and_one_that_hangs_in_jobs_is_reported(
+    hostile_run: HostileRun,
+) -> None:
+    """The others of the host start, and teach."""
+    await hostile_run.host.log.until("tutor.refused", tutor="probe-crashing")
+    await hostile_run.host.log.until("job.process_failed", patience=START_PATIENCE)
 
 
 async def test_the_host_is_healthy_and_shows_its_sandbox(hostile_run: HostileRun) -> None:

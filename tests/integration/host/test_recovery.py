@@ -62,6 +62,7 @@ async def test_a_learner_who_returns_within_the_grace_goes_on(
 ) -> None:
     """Same lesson, same job, one record; under another identity too."""
     room = new_room()
+    await deployment.open_room(room, AGENT)
     async with deployment.visit(room, agent_name=AGENT) as first:
         await small.log.until("progress.made", user_id=first.user_id)
         await first.leave()

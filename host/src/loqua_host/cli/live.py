@@ -12,6 +12,7 @@ from loqua_host.core.clock import SystemClock
 from loqua_host.diagnosis.diagnose import diagnose
 from loqua_host.diagnosis.finding import CheckState, Finding, ok
 from loqua_host.errors import ConfigError
+from loqua_host.livekit_internals import silence_native_log
 from loqua_host.ops.logs import hide_tokens
 from loqua_host.settings.load import load_settings
 from loqua_host.settings.problems import printable
@@ -68,4 +69,5 @@ def _shown(reason: str) -> str:
 def _be_quiet() -> None:
     """Log nothing, because the findings contain what matters."""
     logging.disable(logging.CRITICAL)
+    silence_native_log()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))

@@ -7,6 +7,7 @@ from livekit import rtc
 
 from loqua_host.dev.timeline import watch_timeline
 from loqua_host.errors import ConfigError, Problem, RoomsError
+from loqua_host.livekit_internals import silence_native_log
 from loqua_host.settings.load import load_settings
 from loqua_host.settings.secrets import WantedSecrets, read_secrets
 
@@ -27,6 +28,7 @@ async def follow_room(
         hint = "write true, in development only, and start a new lesson"
         raise ConfigError([Problem(f"{config / 'host.yaml'}: lessons.timeline", "is false", hint)])
     secrets = read_secrets(config, environ, WantedSecrets.by(settings))
+    silence_native_log()
     try:
         await watch_timeline(settings.livekit.url, secrets.livekit(), room, say)
     except rtc.ConnectError as error:

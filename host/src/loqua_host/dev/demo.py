@@ -21,6 +21,7 @@ import httpx
 from livekit import api
 
 from loqua_host.errors import LoquaError
+from loqua_host.livekit_internals import silence_native_log
 from loqua_host.settings.host import Environment
 from loqua_host.settings.tutors import TutorSettings
 from loqua_host.settings.variables import read_environ
@@ -94,6 +95,7 @@ async def run_demo(config: Path, *, once: bool, say: Say) -> int:
     Raises:
         LoquaError: A part cannot be had, or none of the tutors can run; the message says why.
     """
+    silence_native_log()
     with TemporaryDirectory(prefix="loqua-demo-") as directory:
         written = Path(directory) / "config"
         async with local_parts(say) as parts:

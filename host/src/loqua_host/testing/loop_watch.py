@@ -12,7 +12,7 @@ from typing import Final
 
 from loqua_host.registry.author import Author
 
-__all__ = ["BLOCKED_SECONDS", "BlockingCall", "LoopWatch"]
+__all__ = ["BLOCKED_SECONDS", "BlockingCall", "LoopWatch", "seconds_served"]
 
 BLOCKED_SECONDS: Final = 0.1
 """Seconds from which a call counts as blocking: a learner's audio comes every 20 ms."""
@@ -77,8 +77,8 @@ class LoopWatch:
         stack = self._author.stack(frame)
         now, where = self._turns(), _place(stack)
         if (now, where) != self._last:
-            self._last, self._since = (now, where), _seconds_served()
-        elif where and (seconds := _seconds_served() - self._since) >= BLOCKED_SECONDS:
+            self._last, self._since = (now, where), seconds_served()
+        elif where and (seconds := seconds_served() - self._since) >= BLOCKED_SECONDS:
             callback = stack[0].f_code.co_qualname
             self.found[where] = BlockingCall(callback, where, seconds)
 
@@ -88,18 +88,36 @@ def _signal_regularly(main: int, over: threading.Event) -> None:
         signal.pthread_kill(main, STACK_SIGNAL)
 
 
-def _seconds_served() -> float:
-    """Return monotonic seconds without those for which this thread has waited for a processor.
+def _nanoseconds_waited() -> int:
+    """Return for how long this thread has waited for a processor.
 
-    On a busy machine, those are no fault of the tutor's code. Only Linux counts them
-    (Documentation/scheduler/sched-stats.rst).
+    Only Linux counts it (Documentation/scheduler/sched-stats.rst); elsewhere it is 0.
     """
-    now = time.monotonic()
     try:
         _, waited, _ = Path("/proc/thread-self/schedstat").read_text("ascii").split()
     except (OSError, ValueError):
-        return now
-    return now - int(waited) / 1e9
+        return 0
+    return int(waited)
+
+
+def seconds_served(
+    clock: Callable[[], float] = time.monotonic, waited: Callable[[], int] = _nanoseconds_waited
+) -> float:
+    """Return monotonic seconds without those for which this thread has waited for a processor.
+
+    On a busy machine, those are no fault of the tutor's code. A wait between the readings of the
+    two clocks would be in one of them only, so both are read again.
+
+    Args:
+        clock: Returns monotonic seconds.
+        waited: Returns the nanoseconds for which this thread has waited.
+    """
+    before = waited()
+    while True:
+        now = clock()
+        if (after := waited()) == before:
+            return now - after / 1e9
+        before = after
 
 
 def _place(stack: list[FrameType]) -> str:

@@ -42,6 +42,10 @@ ELSEWHERE = "elsewhere"
 """The reason for leaving a job to other hosts: another region teaches, or this host does not reach
 the ledger."""
 
+PROCESS_START_SECONDS = 30.0
+"""Seconds that a job process may take to get ready. LiveKit's 10 are not enough where many want the
+processor, and there each process that is killed and started again makes it worse."""
+
 STUCK = 3
 """Consecutive job processes that failed to start; on a slow machine, a single one may."""
 
@@ -211,6 +215,7 @@ class TutorWorker:
             http_proxy=proxy_for(self._access.url),
             setup_fnc=JobSetup(self.tutor.job),
             num_idle_processes=1,
+            initialize_process_timeout=PROCESS_START_SECONDS,
             # If load reported exhausted capacity, dispatches in between would be lost; on_request
             # refuses instead.
             load_fnc=lambda: 0.0,
