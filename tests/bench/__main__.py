@@ -20,12 +20,13 @@ from itertools import product
 from pathlib import Path
 from typing import Final
 
+from tests.bench.api_process import run_dev_api
 from tests.bench.figures import BARE, OURS, WITH_WEBHOOKS, Figures, load, save
 from tests.bench.overheads import OVERHEADS
 from tests.bench.report import write_report
 from tests.bench.scenarios import SCENARIOS, Found, SystemUnderTest
 from tests.bench.systems import PEERS, LoquaHost, System, install_peers
-from tests.integration.host.conftest import Deployment, dev_api_for
+from tests.integration.host.conftest import Deployment
 
 from loqua_host.dev.livekit import run_livekit
 from loqua_host.dev.ports import free_port
@@ -95,7 +96,7 @@ def _measure_part(name: str, rounds: int) -> Figures:
 async def _deployment(directory: Path, port: int) -> AsyncIterator[Deployment]:
     """Yield a LiveKit server that sends webhooks to a port, and an API."""
     webhook = f"http://127.0.0.1:{port}/livekit/webhook"
-    async with run_livekit(webhook=webhook) as livekit, dev_api_for(livekit) as api:
+    async with run_livekit(webhook=webhook) as livekit, run_dev_api(livekit) as api:
         yield Deployment(livekit, api, PEERS, directory)
 
 

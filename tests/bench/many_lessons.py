@@ -54,7 +54,7 @@ from loqua_host.records.database import database_at
 from loqua_host.records.delivery import Delivery
 from loqua_host.records.ledger import Ledger
 from loqua_host.rooms.learners import Participant
-from loqua_host.rooms.rooms import Dispatch
+from loqua_host.rooms.rooms import Dispatch, RoomCounts
 from loqua_host.settings.host import HostSettings
 from loqua_host.system.sockets import SocketHandle, listen_unnamed
 from loqua_host.system.tasks import background
@@ -118,9 +118,9 @@ class InMemoryRooms:
         """List who is in a room."""
         return list(self.people.get(room, {}).values())
 
-    async def names(self) -> set[str]:
+    async def counts(self) -> dict[str, RoomCounts]:
         """List the rooms."""
-        return set(self.people)
+        return {room: RoomCounts(1, len(people)) for room, people in self.people.items()}
 
     async def dispatched(self, _room: str) -> list[Dispatch]:
         """List no dispatches: each comes at once."""

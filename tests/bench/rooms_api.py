@@ -143,7 +143,7 @@ async def measured(sizes: Sequence[int]) -> AsyncIterator[dict[str, Any]]:
 
 async def measure(size: int, rooms: Rooms, reconciler: Reconciler) -> dict[str, Any]:
     """Return the figures for the rooms that there are."""
-    listed, looked = await timed(rooms.names), await timed(reconciler.look)
+    listed, looked = await timed(rooms.counts), await timed(reconciler.look)
     await asyncio.sleep(SETTLE_SECONDS)
     await reconciler.look()
     await asyncio.sleep(POLL_SECONDS)

@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections.abc import AsyncIterator, Container
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from uuid import uuid4
 
@@ -60,6 +60,11 @@ class LearnerVisit:
         """The identities of all tutors that have listened."""
         return frozenset(self._listening)
 
+    @property
+    def taught(self) -> bool:
+        """Whether a tutor that was heard is in the room."""
+        return not self._sound.keys().isdisjoint(self.room.remote_participants)
+
     async def wait_for_tutor(self, but: Container[str] = ()) -> TutorHeard:
         """Wait for a tutor, other than these, to listen and to be heard."""
         listening = await self._first(self._listening, but)
@@ -88,11 +93,12 @@ class LearnerVisit:
         stream = rtc.AudioStream.from_track(
             track=track, sample_rate=SAMPLE_RATE, num_channels=1, frame_size_ms=20
         )
-        async for event in stream:
-            samples = np.frombuffer(event.frame.data, np.int16).astype(float)
-            if np.sqrt(np.mean(samples**2)) >= AUDIBLE:
-                self._note(self._sound, who)
-                return
+        async with aclosing(stream):  # else it goes on to take processor time
+            async for event in stream:
+                samples = np.frombuffer(event.frame.data, np.int16).astype(float)
+                if np.sqrt(np.mean(samples**2)) >= AUDIBLE:
+                    self._note(self._sound, who)
+                    return
 
     def _note(self, seen: dict[str, float], who: str) -> None:
         seen.setdefault(who, asyncio.get_running_loop().time())

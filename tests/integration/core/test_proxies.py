@@ -129,7 +129,7 @@ async def test_calls_to_what_no_proxy_names_do_not(
     await call(settings("http://api.invalid").api)
     async with Rooms.open("ws://livekit.invalid", KEY) as rooms:
         with pytest.raises(RoomsError):
-            await rooms.names()
+            await rooms.counts()
     environment(HTTP_PROXY=proxy.url)
     await call(settings("https://api.invalid").api)
     assert proxy.asked == []
@@ -142,7 +142,7 @@ async def test_livekit_is_reached_through_the_proxy(
     environment(ALL_PROXY=proxy.url)
     async with Rooms.open("wss://livekit.invalid", KEY) as rooms:
         with pytest.raises(RoomsError):
-            await rooms.names()
+            await rooms.counts()
     with pytest.raises(WorkerError):
         async with register("wss://livekit.invalid", "key", "secret" * 6, "agent"):
             pass

@@ -549,10 +549,9 @@ async def dev_api(livekit_server: LiveKitServer) -> AsyncIterator[DevApiClient]:
         yield served
 
 
-@asynccontextmanager
-async def dev_api_for(livekit: LiveKitServer) -> AsyncIterator[DevApiClient]:
-    """Yield a dev API of its own for the length of a block."""
-    settings = DevApiSettings.model_validate(
+def dev_api_settings(livekit: LiveKitServer) -> DevApiSettings:
+    """Return the settings of a dev API whose learners enter the rooms of a server."""
+    return DevApiSettings.model_validate(
         {
             "shared_secret": f"shared-{uuid4().hex}"[:32],
             "livekit_url": livekit.url,
@@ -560,6 +559,12 @@ async def dev_api_for(livekit: LiveKitServer) -> AsyncIterator[DevApiClient]:
             "livekit_api_secret": livekit.api_secret,
         }
     )
+
+
+@asynccontextmanager
+async def dev_api_for(livekit: LiveKitServer) -> AsyncIterator[DevApiClient]:
+    """Yield a dev API of its own for the length of a block."""
+    settings = dev_api_settings(livekit)
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     async with background() as tasks:
         tasks.create_task(serve(settings, ready=ready.set_result))

@@ -327,11 +327,3 @@ async def test_an_unforeseen_error_does_not_end_the_refreshing_of_tokens(
     assert {(line["task"], line["why"]) for line in failed} == {
         ("UserTokens._keep", "ZeroDivisionError")
     }
-
-
-async def test_a_client_that_broke_is_not_used_again(under_test: ApiUnderTest) -> None:
-    """One that was closed, say, would fail every call from then on."""
-    async with opened(under_test, Breaking(under_test.loqua)) as api:
-        await api.lease(CALLER)
-        await api._calls._api._pools._current.http.aclose()  # nobody else does
-        await api.check_health(CALLER)

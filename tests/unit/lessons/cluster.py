@@ -45,7 +45,7 @@ from loqua_host.records.encryption import KeyRing
 from loqua_host.records.leases import LEASE, end_lease, renew_lease
 from loqua_host.records.ledger import ALREADY_TAUGHT, CRASH_LOOP, Ledger, LessonRow
 from loqua_host.rooms.learners import Participant
-from loqua_host.rooms.rooms import Dispatch
+from loqua_host.rooms.rooms import Dispatch, RoomCounts
 from loqua_host.settings.host import HostSettings
 from loqua_host.testing.database import MemoryDatabase
 from loqua_host.testing.tutors import running_tutor
@@ -238,10 +238,10 @@ class SimulatedHost:
         await self._live()
         return list(self.cluster.people.get(room, {}).values())
 
-    async def names(self) -> set[str]:
+    async def counts(self) -> dict[str, RoomCounts]:
         """List the rooms."""
         await self._live()
-        return set(self.cluster.people)
+        return {room: _counts_of(people) for room, people in self.cluster.people.items()}
 
     async def dispatched(self, room: str) -> list[Dispatch]:
         """List a room's dispatches."""
@@ -294,6 +294,12 @@ class SimulatedHost:
     def _failing(self, method: str, caller: Any) -> RefusedError | None:
         refused = method == "lease" and caller.user_id in self.cluster.refusing
         return RefusedError("user-token", "no") if refused else None
+
+
+def _counts_of(people: Mapping[str, Participant]) -> RoomCounts:
+    """Return LiveKit's counts of a room, in which learners do not publish."""
+    agents = sum(one.kind == "agent" for one in people.values())
+    return RoomCounts(sum(one.kind == "standard" for one in people.values()), agents)
 
 
 @dataclass

@@ -16,7 +16,7 @@ from loqua_host.link.dispatch_metadata import find_handover, pack
 from loqua_host.observability.metrics import Instruments
 from loqua_host.records.ledger import LeaseClaims, LessonRow
 from loqua_host.rooms.learners import Participant
-from loqua_host.rooms.rooms import Dispatch
+from loqua_host.rooms.rooms import Dispatch, RoomCounts
 from loqua_host.settings.host import HostSettings
 from loqua_host.testing.tutors import running_tutor
 
@@ -34,9 +34,9 @@ class FakeLiveKit:
     sent: list[Dispatch] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
 
-    async def names(self) -> set[str]:
-        """List the rooms."""
-        return {"room"}
+    async def counts(self) -> dict[str, RoomCounts]:
+        """List the room."""
+        return {"room": RoomCounts(1, 0)}
 
     async def participants(self, _room: str) -> list[Participant]:
         """List who is in the room."""

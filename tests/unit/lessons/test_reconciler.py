@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 import structlog
@@ -19,7 +20,7 @@ from loqua_host.lessons.room_sweep import QUIET_AT_ONCE, SETTLE_SECONDS
 from loqua_host.link.server import JobRef
 from loqua_host.records.ledger import Kind, LeaseClaims, LessonRow
 from loqua_host.rooms.learners import Participant
-from loqua_host.rooms.rooms import Dispatch
+from loqua_host.rooms.rooms import Dispatch, RoomCounts
 from loqua_host.testing.virtual_time import VirtualLoop
 
 LOOP = VirtualLoop
@@ -317,7 +318,7 @@ async def test_no_lesson_is_given_up_for_the_time_in_which_livekit_was_away(
     [lost] = host.dispatch_state.interrupted("one")
     await cluster.leave_room("one", "maria")
     with monkeypatch.context() as away:
-        for asked in ("names", "participants", "dispatched"):
+        for asked in ("counts", "participants", "dispatched"):
             away.setattr(host, asked, _refuse)
         await host.reconciler.look()
         wall.seconds += 3 * RECONNECT_TIMEOUT
@@ -495,10 +496,13 @@ async def test_nobody_steps_out_for_a_learner_whom_another_host_calls_a_tutor_fo
     assert asked == ([] if elsewhere else [LOST.id])
 
 
-async def test_of_very_many_quiet_rooms_a_few_are_read_and_at_once_those_of_webhooks(
+async def test_of_very_many_quiet_rooms_a_few_are_read_and_at_once_those_that_change(
     cluster: SimulatedCluster, host: SimulatedHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who comes back to one of them gets a tutor; without a webhook, when it has its turn."""
+    """Who comes back to one of them gets a tutor.
+
+    A webhook or LiveKit's list of rooms tells; without both, the room has its turn.
+    """
     rooms = {f"quiet-{number:03}" for number in range(10 * QUIET_AT_ONCE)}
     for number, room in enumerate(rooms):
         recorder = Participant("recorder", "egress", "", {}, False, 0.0, f"PA_egress_{number}")
@@ -519,21 +523,60 @@ async def test_of_very_many_quiet_rooms_a_few_are_read_and_at_once_those_of_webh
     read.clear()
     await host.reconciler.look()
     assert len(rooms & {*read}) == QUIET_AT_ONCE
-    hinted, *_, unseen = sorted(rooms - {*read})
-    for room in (hinted, unseen):
+    hinted, listed, unseen = sorted(rooms - {*read})[-3:]
+    counts = await host.counts()
+    for room in (hinted, listed, unseen):
         cluster.enter(room, room)
+    counts[listed] = (await host.counts())[listed]
+    monkeypatch.setattr(host, "counts", AsyncMock(return_value=counts))
     host.dispatch_state.changed_rooms.add(hinted)
     cluster.offers.clear()
     for _ in range(3):
         await asyncio.sleep(DISPATCH_GRACE)
         await host.reconciler.look()
     assert (hinted, "") in called(cluster)
+    assert {hinted, listed} <= {*read}
+    assert unseen not in {*read}
     waiting = len(host.reconciler.waiting())
     for _ in range(len(rooms) // QUIET_AT_ONCE):
         await asyncio.sleep(DISPATCH_GRACE)
         await host.reconciler.look()
     assert len(host.reconciler.waiting()) == waiting + 1
     assert unseen in {*read}
+
+
+async def test_of_very_many_rooms_with_lessons_a_few_are_read_until_a_learner_waits(
+    cluster: SimulatedCluster, host: SimulatedHost
+) -> None:
+    """Then a lesson whose learner is away gives way, so that all are read."""
+    rooms = {f"taught-{number:03}" for number in range(10 * QUIET_AT_ONCE)}
+    for room in rooms:
+        cluster.enter(room, room)
+        host.dispatch_state.on_taught(JobRef(room, room, "tutor"))
+    await host.reconciler.look()
+    await asyncio.sleep(SETTLE_SECONDS)
+    await host.reconciler.look()
+    host.dispatch_state.waiting = frozenset()
+    assert len(host.reconciler._choose(await host.counts()) & rooms) == QUIET_AT_ONCE
+    host.dispatch_state.waiting = frozenset({("one", "tutor")})
+    assert rooms <= host.reconciler._choose(await host.counts())
+    host.dispatch_state.waiting = frozenset()
+    over = JobRef("taught-007", "taught-007", "tutor")
+    host.dispatch_state.on_over(over)
+    assert over.room in host.reconciler._choose(await host.counts())
+
+
+async def test_a_lesson_that_another_host_has_resumed_is_left_however_quiet_its_room(
+    host: SimulatedHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This host was frozen or cut off meanwhile; the learner must not have two tutors."""
+    claims = {"quiet": LeaseClaims(taught=frozenset({"tutor"}))}
+    host.dispatch_state.on_taught(JobRef("job", "quiet", "tutor"))
+    monkeypatch.setattr(host.ledger, "claims_in", AsyncMock(return_value=claims))
+    monkeypatch.setattr(host.reconciler, "_choose", lambda _: set())
+    monkeypatch.setattr(host.lessons, "leave", AsyncMock())
+    await host.reconciler.look()
+    host.lessons.leave.assert_awaited_once_with("quiet", "tutor")  # type: ignore[attr-defined]
 
 
 async def test_a_tutor_that_is_enabled_has_all_rooms_read(
@@ -546,7 +589,7 @@ async def test_a_tutor_that_is_enabled_has_all_rooms_read(
     await host.reconciler.look()
     await asyncio.sleep(SETTLE_SECONDS)
     await host.reconciler.look()
-    chosen = host.reconciler._choose({*rooms})
+    chosen = host.reconciler._choose(dict.fromkeys(rooms, RoomCounts(0, 0)))
     assert len(chosen & rooms) == QUIET_AT_ONCE
     monkeypatch.delitem(cluster.tutors, "grammar")
-    assert rooms <= host.reconciler._choose({*rooms})
+    assert rooms <= host.reconciler._choose(dict.fromkeys(rooms, RoomCounts(0, 0)))

@@ -96,7 +96,7 @@ def fakes() -> Fakes:
 def watch(fakes: Fakes, clock: WatchClock, tmp_path: Path) -> Watch:
     """Return a watch of these parts."""
 
-    async def names() -> Any:
+    async def counts() -> Any:
         answer = fakes.rooms()
         return await answer if asyncio.iscoroutine(answer) else answer
 
@@ -120,7 +120,7 @@ def watch(fakes: Fakes, clock: WatchClock, tmp_path: Path) -> Watch:
         "waiting": lambda: fakes.waits,
         "headroom": lambda: Headroom(3, "processors"),
         "usage": lambda: Usage(2.0, 0.0, 1000, 250),
-        "rooms": SimpleNamespace(names=names),
+        "rooms": SimpleNamespace(counts=counts),
         "api": SimpleNamespace(
             agent_token_seconds_left=left,
             user_token_seconds_left=lambda: 300.0,

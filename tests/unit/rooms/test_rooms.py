@@ -151,7 +151,7 @@ async def test_a_new_key_is_used_once_livekit_takes_it() -> None:
         for refused in (new, half):
             with pytest.raises(RoomsError, match="unauthenticated"):
                 await rooms.use_key(refused)
-        await rooms.names()
+        await rooms.counts()
         assert (rooms.key, issuers) == (KEY, [KEY])
         known.append(new)
         await rooms.use_key(new)

@@ -2,10 +2,9 @@
 
 import asyncio
 import logging
-import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from functools import partial
 from itertools import count
 from typing import Self
 
@@ -97,9 +96,7 @@ class LoquaApi:
             await _require(secrets, name)
         runtime = runtime or Runtime()
         credentials = Credentials(secrets, runtime.clock, settings.agent_token_warn_before)
-        # Once: to read the authorities takes a busy host's time.
-        tls = False if transport else httpx.create_ssl_context()
-        pools = Pools(lambda: _http(settings, tls, transport))
+        pools = Pools((lambda: transport) if transport else _connections_to(settings))
         async with (
             aclosing(pools),
             _watched(credentials),
@@ -360,24 +357,21 @@ async def _watched(credentials: Credentials) -> AsyncIterator[None]:
         await stop([watcher])
 
 
-def _http(
-    settings: CoreSettings, tls: ssl.SSLContext | bool, transport: httpx.AsyncBaseTransport | None
-) -> httpx.AsyncClient:
+def _connections_to(settings: CoreSettings) -> Callable[[], httpx.AsyncBaseTransport]:
+    """Return what makes pools of connections to the API.
+
+    They have no client, which would take a fifth of a call's time. No learner's call carries what
+    another's brought, so that there must be no cookies; no redirect is followed and no challenge
+    answered, and no password in a URL or a netrc file stands in for a JWT.
+    """
     # At DEBUG, hpack logs each header block, including the JWT.
     logging.getLogger("hpack").setLevel(logging.INFO)
-    return httpx.AsyncClient(
-        base_url=str(settings.api_base_url),
+    return partial(
+        httpx.AsyncHTTPTransport,
         http2=True,
-        # No learner's call carries what another's brought: no cookie is taken, no challenge
-        # answered, and no password found in a URL or a netrc file stands in for a JWT.
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        auth=httpx.Auth(),
-        follow_redirects=False,
-        verify=tls,
-        transport=transport,
-        proxy=None if transport else proxy_for(str(settings.api_base_url)),
+        verify=httpx.create_ssl_context(),  # once: to read the authorities takes a while
+        proxy=proxy_for(str(settings.api_base_url)),
         trust_env=False,  # its own reading of NO_PROXY differs
-        timeout=httpx.Timeout(None, connect=settings.connect_timeout),
         limits=httpx.Limits(
             max_connections=settings.pool_size, max_keepalive_connections=settings.pool_size
         ),

@@ -96,7 +96,7 @@ class Calls:
     ) -> None:
         self._stores = stores
         self._versions = Versions(SPOKEN[SPOKEN.index(settings.max_version) :])
-        self._api = HttpTransport(pools, self._versions, settings.attempt_timeout, runtime.clock)
+        self._api = HttpTransport(pools, self._versions, settings, runtime.clock)
         self._settings = settings
         self._clock = runtime.clock
         self._random = runtime.random

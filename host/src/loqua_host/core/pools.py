@@ -15,9 +15,9 @@ __all__ = ["Pools"]
 
 @dataclass(eq=False, slots=True)
 class _Pool:
-    """One client with its connections, and the number of its calls in progress."""
+    """A transport with its connections, and the number of its calls in progress."""
 
-    http: httpx.AsyncClient
+    http: httpx.AsyncBaseTransport
     calls: int = 0
 
 
@@ -29,18 +29,18 @@ class Pools:
     """A pool of connections, replaced after a cancelled call or any error other than httpx's own.
 
     A request that is cancelled on its way may keep its slot in httpcore's pool for good
-    (https://github.com/encode/httpcore/issues/1093), and a time limit cancels; a client that is
-    broken may stay so. So the next call gets a pool of its own making, and the old one closes
+    (https://github.com/encode/httpcore/issues/1093), and a time limit cancels; a transport that
+    is broken may stay so. So the next call gets a pool of its own making, and the old one closes
     when its last call is over.
     """
 
-    def __init__(self, make: Callable[[], httpx.AsyncClient]) -> None:
+    def __init__(self, make: Callable[[], httpx.AsyncBaseTransport]) -> None:
         self._make = make
         self._current = _Pool(make())
 
     @asynccontextmanager
-    async def client(self) -> AsyncIterator[httpx.AsyncClient]:
-        """Yield a client for one call."""
+    async def transport(self) -> AsyncIterator[httpx.AsyncBaseTransport]:
+        """Yield a transport for one call."""
         pool = self._current
         pool.calls += 1
         try:

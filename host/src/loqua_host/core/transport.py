@@ -13,6 +13,7 @@ from loqua_host.errors import UnreachableError
 
 from .clock import Clock
 from .pools import Pools
+from .settings import CoreSettings
 from .versions import ACCEPT, Versions
 from .wire import Answer, Request
 
@@ -69,14 +70,18 @@ class HttpTransport:
     Args:
         pools: Where its connections are.
         versions: Which version of the API is spoken, and what an answer says of it.
-        timeout: Seconds for one round trip.
+        settings: The section `api:`.
         clock: The time, to compare a version's end with.
     """
 
-    def __init__(self, pools: Pools, versions: Versions, timeout: float, clock: Clock) -> None:
+    def __init__(
+        self, pools: Pools, versions: Versions, settings: CoreSettings, clock: Clock
+    ) -> None:
         self._pools = pools
         self._versions = versions
-        self._timeout = timeout
+        self._base = str(settings.api_base_url).rstrip("/")
+        self._timeout = settings.attempt_timeout
+        self._timeouts = httpx.Timeout(None, connect=settings.connect_timeout).as_dict()
         self._clock = clock
 
     async def send(
@@ -96,13 +101,12 @@ class HttpTransport:
             Exception: Whatever transports and libraries raise; TimeoutError after the time for
                 one attempt.
         """
-        async with asyncio.timeout(self._timeout), self._pools.client() as http:
+        async with asyncio.timeout(self._timeout), self._pools.transport() as http:
             for _ in self._versions.spoken:
                 version = self._versions.current
-                outgoing = self._outgoing(http, version, request, jwt)
-                outgoing.extensions["trace"] = passage.follow
+                outgoing = self._outgoing(version, request, jwt, passage)
                 passage.sent = True
-                async with aclosing(await http.send(outgoing, stream=True)) as response:
+                async with aclosing(await http.handle_async_request(outgoing)) as response:
                     status = response.status_code
                     answer = Answer(_fields(response), await _body(request.endpoint, response))
                 if not self._versions.handle(version, status, answer.headers, self._clock.now()):
@@ -111,13 +115,14 @@ class HttpTransport:
         raise UnreachableError(request.endpoint, message, status=status, sent=False)
 
     def _outgoing(
-        self, http: httpx.AsyncClient, version: str, request: Request[Any], jwt: SecretStr
+        self, version: str, request: Request[Any], jwt: SecretStr, passage: RequestTrace
     ) -> httpx.Request:
-        return http.build_request(
+        return httpx.Request(
             request.method,
-            _url(http.base_url, f"/api/{version}/agent{request.path}"),
+            _url(f"{self._base}/api/{version}/agent{request.path}"),
             content=request.body_in(version),
             headers=self._headers(request, jwt),
+            extensions={"timeout": self._timeouts, "trace": passage.follow},
         )
 
     def _headers(self, request: Request[Any], jwt: SecretStr) -> dict[str, str]:
@@ -127,6 +132,8 @@ class HttpTransport:
             "Content-Type": "application/json",
             # Nobody in between may keep an answer, or give one that was kept.
             "Cache-Control": "no-cache, no-store",
+            "User-Agent": "loqua-host",
+            "Accept-Encoding": "gzip, deflate",
             ACCEPT: self._versions.accept,
             **request.headers,
         }
@@ -134,9 +141,9 @@ class HttpTransport:
 
 
 @lru_cache(maxsize=64)
-def _url(base: httpx.URL, path: str) -> httpx.URL:
-    """Return the URL of a path, parsed once: for each call, that takes as long as its headers."""
-    return base.copy_with(raw_path=base.raw_path.rstrip(b"/") + path.encode())
+def _url(url: str) -> httpx.URL:
+    """Return a URL, parsed once: for each call, that takes as long as its headers."""
+    return httpx.URL(url)
 
 
 def _fields(response: httpx.Response) -> dict[str, str]:

@@ -50,7 +50,7 @@ async def examine_present(
         present: dict[str, Sequence[Participant]] = {}
 
         async def learners() -> Verdict:
-            names = sorted(await rooms.names())[:ROOMS]
+            names = sorted(await rooms.counts())[:ROOMS]
             present.update({name: await rooms.participants(name) for name in names})
             return judge_learners(present)
 

@@ -98,8 +98,8 @@ class DispatchState:
 
     Attributes:
         changed: Set whenever the reconciler should run.
-        changed_rooms: Where LiveKit has said that something happened, until the reconciler reads
-            them.
+        changed_rooms: Where a lesson has ended, or LiveKit has said that something happened, until
+            the reconciler reads them.
         shared: Whether other hosts serve these rooms too.
         elsewhere: The specialists that other hosts run, as agent names by tutor.
         waiting: The rooms in which a learner waits for capacity, each with the tutor, at the last
@@ -224,6 +224,7 @@ class DispatchState:
 
     def on_over(self, job: JobRef) -> None:
         """Note that a job's lesson is over, which may free capacity."""
+        self.changed_rooms.add(job.room)
         jobs = self._taught.get(job.room, {})
         jobs.pop(job.job_id, None)
         if not jobs:
@@ -327,9 +328,12 @@ class DispatchState:
         return {one.row.room for one in self._interrupted.values()}
 
     def active_rooms(self) -> set[str]:
-        """Return the rooms in which this host teaches, or has called or lost a tutor."""
-        keyed = (*self._called, *self._asked, *self._lost)
-        return {*self._taught, *(room for room, _ in keyed)}
+        """Return the rooms to which this host has called a tutor, or in which it has lost one."""
+        return {room for room, _ in (*self._called, *self._asked, *self._lost)}
+
+    def taught_rooms(self) -> set[str]:
+        """Return the rooms in which this host teaches."""
+        return {*self._taught}
 
     def taught(self, room: str) -> frozenset[str]:
         """Return the tutors that teach in a room."""

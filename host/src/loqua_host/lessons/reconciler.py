@@ -14,7 +14,7 @@ from loqua_host.link.dispatch_metadata import is_handover, pack
 from loqua_host.observability.faults import log_fault
 from loqua_host.records.ledger import LeaseClaims, LessonRow
 from loqua_host.rooms.learners import Participant, verify_learner
-from loqua_host.rooms.rooms import Dispatch
+from loqua_host.rooms.rooms import Dispatch, RoomCounts
 
 from .decisions import (
     AbsentLearner,
@@ -162,10 +162,12 @@ class Reconciler:
         try:
             if lost := self._dispatch_state.interrupted_rooms():
                 await self._reconcile(lost)
-            known = await self._rooms.names()
+            counts = await self._rooms.counts()
+            known = {*counts}
             self._sighted = min(self._sighted, self._monotonic())
-            names = self._choose(known)
+            names = self._choose(counts)
             snapshots = await self._reconcile(names)
+            await self._leave_lost()
             self._forget_all_but(snapshots, unread=(known | names) - {it.room for it in snapshots})
             self._dispatch_state.forget_rooms(known)
             self._waits = {name: calls for name, calls in self._waits.items() if name in known}
@@ -174,20 +176,27 @@ class Reconciler:
             self._metrics.rooms_failures.inc()
             log.warning("reconciler.rooms_unreachable", why=str(error))
 
-    def _choose(self, known: set[str]) -> set[str]:
-        """Return the rooms to read now."""
+    def _choose(self, counts: Mapping[str, RoomCounts]) -> set[str]:
+        """Return the rooms to read now.
+
+        While a learner waits for capacity, these include all with a lesson: one whose learner is
+        away gives way.
+        """
         served = frozenset(self._tutors)
         if served != self._swept_for:  # any room may have a learner who waits for a new tutor
             self._sweep, self._swept_for = RoomSweep(), served
-        self._sweep.forget_all_but(known)
+        self._sweep.note_counts(counts)
         self._sweep.mark_changed(self._dispatch_state.changed_rooms)
         self._dispatch_state.changed_rooms.clear()
         waiting = {room for room, calls in self._waits.items() if calls}
         notified = {room for (room, _), (shown, _) in self._notified.items() if shown}
         away = {room for room, _ in self._away}
-        active = known & (self._dispatch_state.active_rooms() | waiting | notified | away)
-        interrupted = self._dispatch_state.interrupted_rooms()
-        return self._sweep.choose(known, active | interrupted, self._monotonic())
+        taught = self._dispatch_state.taught_rooms()
+        active = self._dispatch_state.active_rooms() | waiting | notified | away
+        if self._dispatch_state.waiting:
+            active |= taught
+        chosen = (active & counts.keys()) | self._dispatch_state.interrupted_rooms()
+        return self._sweep.choose(counts.keys(), chosen, taught, self._monotonic())
 
     def _forget_all_but(self, snapshots: Sequence[RoomSnapshot], unread: set[str]) -> None:
         """Forget who has left and whose learner is back; in an unread room all keep their turns."""
@@ -229,16 +238,20 @@ class Reconciler:
         # Notices go out at once, however long a dispatch takes.
         notices = [action for action in actions if isinstance(action, NotifyWaiting)]
         by_room = _by_room(action for action in actions if not isinstance(action, NotifyWaiting))
-        await asyncio.gather(
-            self._leave_lost(rooms), *map(self._act, notices), *map(self._act_in_turn, by_room)
-        )
+        await asyncio.gather(*map(self._act, notices), *map(self._act_in_turn, by_room))
         return snapshots
 
-    async def _leave_lost(self, rooms: Iterable[_Room]) -> None:
+    async def _leave_lost(self) -> None:
         """Leave the lessons that other hosts have resumed while this one was frozen or cut off."""
-        for room in rooms:
-            for tutor in room.elsewhere.taught & self._dispatch_state.taught(room.name):
-                await self._lessons.leave(room.name, tutor)
+        try:
+            claims = await self._ledger.claims_in(self._dispatch_state.taught_rooms())
+        except LedgerError as error:
+            self._metrics.rooms_failures.inc()
+            log.warning("reconciler.rooms_unreachable", why=str(error))
+            return
+        for room, elsewhere in claims.items():
+            for tutor in elsewhere.taught & self._dispatch_state.taught(room):
+                await self._lessons.leave(room, tutor)
 
     def _note_waiting(self) -> None:
         """Note which learners wait, so that no later learner is served before them."""

@@ -1,10 +1,13 @@
 """The choice of the rooms to read now: active rooms, and the quiet ones in turn; pure."""
 
+import math
 from bisect import bisect_right
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["QUIET_AT_ONCE", "RoomSweep"]
+from loqua_host.rooms.rooms import RoomCounts
+
+__all__ = ["QUIET_AT_ONCE", "ROUND_SECONDS", "RoomSweep"]
 
 SETTLE_SECONDS = 10.0
 """Seconds after which a room that is read with the same participants is quiet. By then, the
@@ -18,6 +21,9 @@ TURN_SECONDS = 1.9
 """Seconds between two turns, a little less than between two polls: events wake the reconciler more
 often."""
 
+ROUND_SECONDS = 30.0
+"""Seconds in which each room with a lesson of this host has its turn, however many there are."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Read:
@@ -28,37 +34,57 @@ class _Read:
     at: float
 
 
+class _Turns:
+    """Choose some of many rooms at a time, each once in a round."""
+
+    def __init__(self) -> None:
+        self._last = ""
+        self._at = -math.inf
+
+    def next(self, rooms: Iterable[str], most: int, now: float) -> Sequence[str]:
+        """Return all rooms if they are few, else the next `most`; none before it is time."""
+        ordered = sorted(rooms)
+        if len(ordered) <= QUIET_AT_ONCE:
+            return ordered
+        if now - self._at < TURN_SECONDS:
+            return ()
+        start = bisect_right(ordered, self._last)
+        turn = (ordered[start:] + ordered[:start])[:most]
+        self._last, self._at = turn[-1], now
+        return turn
+
+
 class RoomSweep:
     """Choose the rooms that the reconciler reads.
 
     A room is read each time until its participants have been the same for ten seconds, and again
-    after each webhook about it. Without a webhook, what happens in a quiet room is noticed when it
-    has its turn.
+    after each webhook about it and each change of its counts in LiveKit's list. What neither shows
+    is noticed when the quiet room has its turn; those with lessons of this host have more of them.
     """
 
     def __init__(self) -> None:
         self._reads: dict[str, _Read] = {}
-        self._last = ""
-        self._turn_at = 0.0
+        self._counts: Mapping[str, RoomCounts] = {}
+        self._taught, self._others = _Turns(), _Turns()
 
-    def choose(self, known: Collection[str], active: Iterable[str], now: float) -> set[str]:
+    def choose(
+        self, known: Collection[str], active: Iterable[str], taught: Collection[str], now: float
+    ) -> set[str]:
         """Return the rooms to read.
 
         Args:
             known: All rooms.
             active: Those to read in any case, known or not.
+            taught: Those in which this host teaches.
             now: The time, in monotonic seconds.
         """
         chosen = {*active, *(room for room in known if not self._is_quiet(room))}
-        quiet = sorted(room for room in known if room not in chosen)
-        if len(quiet) <= QUIET_AT_ONCE:
-            return chosen | {*quiet}
-        if now - self._turn_at < TURN_SECONDS:
-            return chosen
-        start = bisect_right(quiet, self._last)
-        turn = (quiet[start:] + quiet[:start])[:QUIET_AT_ONCE]
-        self._last, self._turn_at = turn[-1], now
-        return chosen | {*turn}
+        quiet = {room for room in known if room not in chosen}
+        ours = quiet.intersection(taught)
+        in_time = math.ceil(len(ours) * TURN_SECONDS / ROUND_SECONDS)
+        chosen.update(self._taught.next(ours, max(in_time, QUIET_AT_ONCE), now))
+        chosen.update(self._others.next(quiet - ours, QUIET_AT_ONCE, now))
+        return chosen
 
     def note(self, room: str, participants: Iterable[str], now: float) -> None:
         """Note who was in a room when it was read."""
@@ -66,14 +92,16 @@ class RoomSweep:
         same = before is not None and before.participants == present
         self._reads[room] = _Read(present, before.since if before and same else now, now)
 
+    def note_counts(self, counts: Mapping[str, RoomCounts]) -> None:
+        """Note the counts of all rooms: forget rooms that are gone, and read changed ones again."""
+        before, self._counts = self._counts, counts
+        self.mark_changed(room for room, it in before.items() if counts.get(room) != it)
+        self._reads = {room: read for room, read in self._reads.items() if room in counts}
+
     def mark_changed(self, rooms: Iterable[str]) -> None:
         """Note that something happens in rooms."""
         for room in rooms:
             self._reads.pop(room, None)
-
-    def forget_all_but(self, known: Collection[str]) -> None:
-        """Forget the rooms that are gone."""
-        self._reads = {room: read for room, read in self._reads.items() if room in known}
 
     def _is_quiet(self, room: str) -> bool:
         read = self._reads.get(room)

@@ -183,7 +183,7 @@ class Watch:
 
     async def _probe(self) -> None:
         while True:
-            self._rooms_outcome, _ = await self._try(self._host.rooms.names())
+            self._rooms_outcome, _ = await self._try(self._host.rooms.counts())
             self._ledger_outcome, backlog = await self._try(self._host.ledger.backlog())
             self._backlog = backlog or self._backlog
             self._jobs_outcome, _ = await self._try(self._host.jobs())

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import NamedTuple
 from uuid import uuid4
 
 import aiohttp
@@ -19,7 +20,7 @@ from loqua_host.system.proxies import proxy_for
 
 from .learners import Participant
 
-__all__ = ["Dispatch", "Rooms", "participant_of"]
+__all__ = ["Dispatch", "RoomCounts", "Rooms", "participant_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,18 @@ class Dispatch:
 
     agent_name: str
     metadata: str = field(default="", repr=False)
+
+
+class RoomCounts(NamedTuple):
+    """The counts in LiveKit's list of rooms, up to ten seconds old (livekit-server, rtc/room.go).
+
+    Attributes:
+        participants: Participants other than agents and recorders.
+        publishers: Participants that publish, agents among them.
+    """
+
+    participants: int
+    publishers: int
 
 
 ANNOUNCING_TIME = timedelta(minutes=2)
@@ -103,12 +116,14 @@ class Rooms:
             return [participant_of(info) for info in answer.participants]
         return []
 
-    async def names(self) -> set[str]:
-        """Return the names of all rooms."""
+    async def counts(self) -> dict[str, RoomCounts]:
+        """Return the counts of all rooms, by name, in one request."""
         with _asking():
             answer = await self._livekit.room.list_rooms(api.ListRoomsRequest())
-            return {room.name for room in answer.rooms}
-        return set()
+            return {
+                it.name: RoomCounts(it.num_participants, it.num_publishers) for it in answer.rooms
+            }
+        return {}
 
     async def dispatched(self, room: str) -> list[Dispatch]:
         """List a room's dispatches, accepted or not; the automatic agent's name is ""."""

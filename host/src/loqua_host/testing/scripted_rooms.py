@@ -10,7 +10,7 @@ from livekit.rtc import ParticipantKind
 
 from loqua_host.lessons.tutors import TUTOR
 from loqua_host.rooms.learners import Participant
-from loqua_host.rooms.rooms import Dispatch
+from loqua_host.rooms.rooms import Dispatch, RoomCounts
 
 from .fake_room import FakeRoom
 
@@ -69,9 +69,9 @@ class ScriptedRooms:
         """List who is in the room."""
         return list(self._people.values())
 
-    async def names(self) -> set[str]:
-        """List the rooms."""
-        return {ROOM}
+    async def counts(self) -> dict[str, RoomCounts]:
+        """List the room."""
+        return {ROOM: RoomCounts(len(self._people), 0)}
 
     async def dispatched(self, _room: str) -> list[Dispatch]:
         """List the room's dispatches."""
