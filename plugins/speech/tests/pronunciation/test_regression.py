@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from loqua_speech.pronunciation.regression import ClassLinear, Kernel, Linear
+from loqua_speech.pronunciation.regression import ClassLinear, Kernel, Linear, Quadratic
 
 MEAN, DEVIATION = np.array([1, 10], np.float32), np.array([1, 2], np.float32)
 BIAS = np.array([5, 6], np.float32)
@@ -23,7 +23,7 @@ KERNEL = Kernel(
 )
 
 
-def predict(regression: Linear | Kernel, *inputs: float) -> list[float]:
+def predict(regression: Linear | Quadratic | Kernel, *inputs: float) -> list[float]:
     """Return the score of one row of inputs."""
     [scores] = regression.predict(np.array([inputs], np.float32))
     return [round(float(it), 3) for it in scores]
@@ -38,6 +38,23 @@ def test_sums_are_of_weighted_deviations_from_the_mean() -> None:
 def test_one_odd_input_does_not_decide() -> None:
     """It is cut at five deviations."""
     assert predict(LINEAR, 1e9, 10) == [10, 6]
+
+
+def test_products_of_directions_add_to_the_sums() -> None:
+    """The first score counts the square of one direction, the second its product with another."""
+    quadratic = Quadratic(
+        mean=MEAN,
+        deviation=DEVIATION,
+        weight=LINEAR.weight,
+        coefficients=LINEAR.coefficients,
+        directions=np.array([[1, 0], [0, 0.5]], np.float16),
+        products=np.array([[[2, 0], [0, 0]], [[0, 1], [0, 0]]], np.float32),
+        bias=BIAS,
+    )
+    sums = predict(LINEAR, 4, 16)
+
+    assert predict(quadratic, 1, 10) == [5, 6]
+    assert predict(quadratic, 4, 16) == [sums[0] + 2 * 3 * 3, sums[1] + 3 * 3]
 
 
 def test_what_is_like_an_example_has_its_scores() -> None:

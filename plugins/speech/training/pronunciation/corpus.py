@@ -33,6 +33,8 @@ class CorpusUtterance:
         phones: Mean of the experts' scores, 0 to 2, one a phone; NaN where there is none.
         words: Scores 0 to 10, words by `WORD_SCORES`.
         scores: Scores 0 to 10, by `UTTERANCE_SCORES`.
+        means: Of the experts' scores, where the labels have each one's; `scores` are the integer
+            parts of their medians. Trees and regressions are fitted to means.
     """
 
     name: str
@@ -44,11 +46,13 @@ class CorpusUtterance:
     phones: NDArray[np.float64]
     words: NDArray[np.float64]
     scores: NDArray[np.float64]
+    means: NDArray[np.float64]
 
     @classmethod
     def parse(cls, label: dict[str, Any]) -> Self:
         """Return the utterance of one line of labels."""
         words = label["words"]
+        names = [_NAMES.get(name, name) for name in UTTERANCE_SCORES]
         phones = np.array([score for word in words for score in word["pacc"]])
         return cls(
             label["id"],
@@ -59,7 +63,8 @@ class CorpusUtterance:
             tuple(ReferenceWord.parse(w["text"], tuple(w["stress_phones"])) for w in words),
             np.where(phones < 0, np.nan, phones),
             np.array([[w["accuracy"], w["stress"], w["total"]] for w in words], float),
-            np.array([label[_NAMES.get(name, name)] for name in UTTERANCE_SCORES], float),
+            np.array([label[name] for name in names], float),
+            np.array([np.mean(label["raters"].get(name, label[name])) for name in names]),
         )
 
     def samples(self, corpus: Path) -> Samples:

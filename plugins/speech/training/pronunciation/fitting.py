@@ -25,7 +25,7 @@ from loqua_speech.pronunciation.inputs import (
 )
 from loqua_speech.pronunciation.phones import PHONES
 from loqua_speech.pronunciation.reading import RecogniserReading
-from loqua_speech.pronunciation.regression import ClassLinear, Kernel, Linear
+from loqua_speech.pronunciation.regression import ClassLinear, Kernel, Linear, Quadratic
 from loqua_speech.pronunciation.transformer import Transformer
 from loqua_speech.pronunciation.trees import Trees
 from training.pronunciation.boosting import (
@@ -37,7 +37,14 @@ from training.pronunciation.boosting import (
     fit_trees,
 )
 from training.pronunciation.measuring import Example
-from training.pronunciation.ridge import fit_by_class, fit_kernel, fit_linear, weights
+from training.pronunciation.ridge import (
+    fit_by_class,
+    fit_kernel,
+    fit_linear,
+    fit_quadratic,
+    variation,
+    weights,
+)
 from training.pronunciation.substitutions import Substitution
 from training.pronunciation.transformers import fit_transformer
 
@@ -56,13 +63,13 @@ _PRIOR_COUNT, _PRIOR_SCORE, _PRIOR_DEVIATION = 5, 1.85, 0.3
 _RIGHT, _REPLACED = 1.8, 0.5
 """Scores of phones, of 2, that count as right and as replaced by another."""
 
-_READ_WORD, _READ_WHOLE, _BY_STATES, _SOUND = 20, 9, 10, 1024
-"""Inputs of a reading, for a word and for the whole."""
+_READ_WORD, _READ_WHOLE, _BY_STATES, _WORD_ENDS, _SOUND = 20, 9, 10, 512, 1024
+"""How many inputs of words and utterances a reading has, by kind."""
 
 FloatArray = NDArray[np.float64]
 Rows = NDArray[np.float32]
 Owners = NDArray[np.int64]
-Fit = Callable[[Rows, FloatArray], Linear | Kernel]
+Fit = Callable[[Rows, FloatArray], Linear | Quadratic | Kernel]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +90,7 @@ class _Stages:
 
 @dataclass(frozen=True, slots=True)
 class _Targets:
-    """The experts' scores: a row for each phone, word or utterance, a column for each score."""
+    """What experts say: a row for each phone, word or utterance, a column for each score."""
 
     phones: FloatArray
     words: FloatArray
@@ -104,8 +111,9 @@ def cross_validate(
     """
     stages, targets, folds = _stages(examples), _targets(examples), _folds(examples)
     of_phone, of_word = _owners(examples, "phones"), _owners(examples, "words")
-    by_states = _split(_by_states_out_of_fold(examples, readings), of_phone)
-    rows = _read_rows(stages, examples, readings, by_states)
+    states = _states(examples, readings)
+    by_states = _split(_by_states_out_of_fold(examples, states), of_phone)
+    rows = _read_rows(stages, examples, readings, states, by_states)
     read = _Targets(
         _read_out_of_fold(rows.phones, targets.phones, folds[of_phone], _fit_phones),
         _read_out_of_fold(rows.words, targets.words, folds[of_word], _fit_words),
@@ -157,8 +165,9 @@ def fit_head(
 ) -> Head:
     """Return the head fitted to all examples, their readings, and replaced sounds."""
     stages, targets = _stages(examples), _targets(examples)
-    by_states = _split(_by_states_out_of_fold(examples, readings), _owners(examples, "phones"))
-    rows = _read_rows(stages, examples, readings, by_states)
+    states = _states(examples, readings)
+    by_states = _split(_by_states_out_of_fold(examples, states), _owners(examples, "phones"))
+    rows = _read_rows(stages, examples, readings, states, by_states)
     return Head(
         stages.norms,
         fit_trees(stages.phone_rows, targets.phones[:, 0], PHONE),
@@ -166,7 +175,7 @@ def fit_head(
         tuple(fit_trees(stages.utterance_rows, it, UTTERANCE) for it in targets.utterances.T),
         ReadingHead(
             _fit_phones(rows.phones, targets.phones),
-            _fit_states(examples, _states(examples, readings)),
+            _fit_states(examples, states),
             _fit_words(rows.words, targets.words),
             _fit_utterances(rows.utterances, targets.utterances),
             fit_sound(_sounds(readings), targets.utterances),
@@ -205,10 +214,10 @@ def _fit_states(examples: Sequence[Example], states: Sequence[NDArray[np.float32
 
 
 def _by_states_out_of_fold(
-    examples: Sequence[Example], readings: Sequence[RecogniserReading]
+    examples: Sequence[Example], states: Sequence[NDArray[np.float32]]
 ) -> FloatArray:
     """Return the phones' scores by states, from regressions that have not heard the speaker."""
-    folds, states = _folds(examples), _states(examples, readings)
+    folds = _folds(examples)
     scores: dict[int, FloatArray] = {}
     for fold in range(FOLDS):
         heard = np.flatnonzero(folds != fold).tolist()
@@ -261,6 +270,7 @@ def _read_rows(
     stages: _Stages,
     examples: Sequence[Example],
     readings: Sequence[RecogniserReading],
+    states: Sequence[NDArray[np.float32]],
     by_states: Sequence[FloatArray],
 ) -> _ReadRows:
     phones = _split(stages.phones, _owners(examples, "phones"))
@@ -279,7 +289,13 @@ def _read_rows(
         ),
         _rows(
             examples,
-            lambda at: read_utterance_inputs(whole[at : at + 1], readings[at], by_states[at]),
+            lambda at: read_utterance_inputs(
+                whole[at : at + 1],
+                examples[at].evidence.words,
+                readings[at],
+                states[at],
+                by_states[at],
+            ),
         ),
     )
 
@@ -295,21 +311,23 @@ def _fit_words(rows: Rows, targets: FloatArray) -> Kernel:
     return fit_kernel(rows, targets, weight, examples=1000)
 
 
-def _fit_utterances(rows: Rows, targets: FloatArray) -> Linear:
+def _fit_utterances(rows: Rows, targets: FloatArray) -> Quadratic:
     """Return a regression in which the encoder's states count by how much they vary."""
-    measured = rows.shape[1] - _BY_STATES - _READ_WHOLE - _SOUND
-    variation = rows[:, -_SOUND:].std(axis=0)
-    weight = np.append(
-        weights((measured, 1.0), (_BY_STATES, 0.5), (_READ_WHOLE, 2.0)),
-        variation / np.linalg.norm(variation),
+    measured = rows.shape[1] - _BY_STATES - _READ_WHOLE - _WORD_ENDS - _SOUND
+    word_ends, sound = rows[:, -_WORD_ENDS - _SOUND : -_SOUND], rows[:, -_SOUND:]
+    weight = np.concatenate(
+        [
+            weights((measured, 0.7), (_BY_STATES, 0.5), (_READ_WHOLE, 0.6)),
+            variation(word_ends),
+            variation(sound),
+        ]
     )
-    return fit_linear(rows, targets, weight.astype(np.float32), cost=10)
+    return fit_quadratic(rows, targets, weight, cost=10, products=0.25)
 
 
-def fit_sound(rows: Rows, targets: FloatArray) -> Linear:
+def fit_sound(rows: Rows, targets: FloatArray) -> Quadratic:
     """Return a regression of utterances' scores on the encoder's states, by how much they vary."""
-    variation = rows.std(axis=0)
-    return fit_linear(rows, targets, variation / np.linalg.norm(variation), cost=3)
+    return fit_quadratic(rows, targets, variation(rows), cost=3, products=1)
 
 
 def _sounds(readings: Sequence[RecogniserReading]) -> Rows:
@@ -403,7 +421,7 @@ def _targets(examples: Sequence[Example]) -> _Targets:
     return _Targets(
         np.concatenate([example.utterance.phones for example in examples])[:, None],
         np.concatenate([example.utterance.words for example in examples]),
-        np.stack([example.utterance.scores for example in examples]),
+        np.stack([example.utterance.means for example in examples]),
     )
 
 

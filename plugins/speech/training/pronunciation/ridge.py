@@ -5,13 +5,15 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from loqua_speech.pronunciation.regression import ClassLinear, Kernel, Linear, scaled
+from loqua_speech.pronunciation.regression import ClassLinear, Kernel, Linear, Quadratic, scaled
 
-__all__ = ["fit_by_class", "fit_kernel", "fit_linear", "weights"]
+__all__ = ["fit_by_class", "fit_kernel", "fit_linear", "fit_quadratic", "variation", "weights"]
 
 _LEAST_DEVIATION = 1e-3
 _KERNEL_COST = 0.3
 _JITTER = 1e-4  # keeps examples that are nearly the same apart
+_DIRECTIONS, _ITERATIONS = 128, 6
+_FREE = 20.0  # of the bias, beside inputs that vary by about 1 together
 
 FloatArray = NDArray[np.float64]
 
@@ -20,6 +22,12 @@ def weights(*groups: tuple[int, float]) -> NDArray[np.float32]:
     """Return weights of inputs in groups, of how many inputs and what weight together."""
     parts = [np.full(count, weight / count**0.5) for count, weight in groups]
     return np.concatenate(parts).astype(np.float32)
+
+
+def variation(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return weights of inputs in one group, of 1 together, by how much they vary."""
+    deviation = rows.std(axis=0)
+    return np.asarray(deviation / np.linalg.norm(deviation))
 
 
 def fit_linear(
@@ -47,6 +55,56 @@ def fit_linear(
         coefficients.astype(np.float32),
         (bias - centre @ coefficients).astype(np.float32),
     )
+
+
+def fit_quadratic(
+    inputs: NDArray[np.float32],
+    targets: FloatArray,
+    weight: NDArray[np.float32],
+    *,
+    cost: float,
+    products: float,
+) -> Quadratic:
+    """Return a regression fitted to all rows whose targets are not NaN.
+
+    It is a ridge regression on the inputs and all products of two directions, solved for the
+    weights of the rows, which are fewer.
+
+    Args:
+        inputs: One row an example.
+        targets: A column for each score.
+        weight: Of each input beside the others.
+        cost: Of the squared coefficients.
+        products: How much products count beside the inputs.
+    """
+    rows, scores = _known(inputs, targets)
+    mean, deviation = _moments(rows)
+    seen = scaled(rows, mean, deviation, weight)
+    directions = _main_directions(seen).astype(np.float16)
+    along = (seen @ directions.astype(np.float32)).astype(np.float64)
+    seen = seen.astype(np.float64)
+    likeness = _FREE + seen @ seen.T + products * (along @ along.T) ** 2
+    usual = scores.mean(axis=0)
+    shares = np.linalg.solve(likeness + cost * np.eye(len(seen)), scores - usual)
+    return Quadratic(
+        mean,
+        deviation,
+        weight,
+        (seen.T @ shares).astype(np.float32),
+        directions,
+        np.stack([products * along.T @ (along * it[:, None]) for it in shares.T]).astype(
+            np.float32
+        ),
+        (usual + _FREE * shares.sum(axis=0)).astype(np.float32),
+    )
+
+
+def _main_directions(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the directions in which rows vary most, by subspace iteration."""
+    basis = np.random.default_rng(1).standard_normal((rows.shape[1], _DIRECTIONS), np.float32)
+    for _ in range(_ITERATIONS):
+        basis = np.linalg.qr(rows.T @ (rows @ basis))[0]
+    return basis
 
 
 def fit_by_class(

@@ -23,7 +23,7 @@ from loqua_speech.pronunciation.inputs import (
     word_inputs,
 )
 from loqua_speech.pronunciation.reading import RecogniserReading
-from loqua_speech.pronunciation.regression import ClassLinear, Kernel, Linear
+from loqua_speech.pronunciation.regression import ClassLinear, Kernel, Linear, Quadratic
 from loqua_speech.pronunciation.transformer import Transformer
 from loqua_speech.pronunciation.trees import Trees
 
@@ -80,8 +80,8 @@ class ReadingHead:
     phone: Linear
     states: ClassLinear
     word: Kernel
-    utterance: Linear
-    sound: Linear
+    utterance: Quadratic
+    sound: Quadratic
     transformers: tuple[Transformer, ...]
 
 
@@ -122,11 +122,13 @@ class Head:
         whole = utterance_inputs(evidence, phones, words[:, 0])
         if reading is not None:
             heads = self.reading
-            by_states = self._by_states(evidence, reading)
+            states = phone_states(evidence, reading)
+            by_states = heads.states.predict(evidence.phones, states)
+            whole = read_utterance_inputs(whole, evidence.words, reading, states, by_states)
             regressed = Scores(
                 heads.phone.predict(read_phone_inputs(evidence, phones, reading))[:, 0],
                 heads.word.predict(read_word_inputs(of_words, evidence.words, reading, by_states)),
-                heads.utterance.predict(read_utterance_inputs(whole, reading, by_states))[0],
+                heads.utterance.predict(whole)[0],
             )
             sequence = phone_sequence(evidence, self.norms, reading)
             transformed = [Scores(*it.predict(sequence)) for it in heads.transformers]
@@ -148,7 +150,8 @@ class Head:
         scores = self.score(evidence, None)
         if reading is None:
             return scores
-        by_states = self._by_states(evidence, reading)
+        states = phone_states(evidence, reading)
+        by_states = self.reading.states.predict(evidence.phones, states)
         sound = self.reading.sound.predict(reading.sound[None])[0]
         return _clipped(
             replace(
@@ -157,10 +160,6 @@ class Head:
                 utterance=(scores.utterance + sound) / 2,
             )
         )
-
-    def _by_states(self, evidence: Evidence, reading: RecogniserReading) -> FloatArray:
-        states = phone_states(evidence, reading)
-        return self.reading.states.predict(evidence.phones, states)
 
     def save(self, file: Path) -> None:
         """Write the head as arrays."""
@@ -189,8 +188,8 @@ class Head:
                     Linear(**_fields(arrays, "reading.phone", Linear)),
                     ClassLinear(**_fields(arrays, "reading.states", ClassLinear)),
                     Kernel(**_fields(arrays, "reading.word", Kernel)),
-                    Linear(**_fields(arrays, "reading.utterance", Linear)),
-                    Linear(**_fields(arrays, "reading.sound", Linear)),
+                    Quadratic(**_fields(arrays, "reading.utterance", Quadratic)),
+                    Quadratic(**_fields(arrays, "reading.sound", Quadratic)),
                     tuple(_transformers(arrays)),
                 ),
                 _trees(arrays, "substitution"),
@@ -251,7 +250,9 @@ def _trees(arrays: "np.lib.npyio.NpzFile", name: str) -> Trees:
 
 
 def _fields(
-    arrays: "np.lib.npyio.NpzFile", name: str, of: type[Trees | Linear | ClassLinear | Kernel]
+    arrays: "np.lib.npyio.NpzFile",
+    name: str,
+    of: type[Trees | Linear | Quadratic | ClassLinear | Kernel],
 ) -> dict[str, Any]:
     return {field.name: arrays[f"{name}.{field.name}"] for field in fields(of)}
 

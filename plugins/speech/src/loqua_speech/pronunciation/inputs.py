@@ -169,16 +169,23 @@ def read_word_inputs(
 
 
 def read_utterance_inputs(
-    inputs: NDArray[np.float32], reading: RecogniserReading, by_states: FloatArray
+    inputs: NDArray[np.float32],
+    words: IntArray,
+    reading: RecogniserReading,
+    states: NDArray[np.float32],
+    by_states: FloatArray,
 ) -> NDArray[np.float32]:
     """Return the utterance heads' inputs with those of a reading, one row.
 
     Args:
         inputs: From `utterance_inputs`.
+        words: Which word each phone belongs to.
         reading: How the recogniser read its words.
-        by_states: The phones' scores by its states.
+        states: From `phone_states`.
+        by_states: The phones' scores by them.
     """
-    whole = np.concatenate([_summary(by_states), _read_whole(reading), reading.sound])
+    word_ends = states[np.append(words[1:] != words[:-1], True)].mean(axis=0)
+    whole = np.concatenate([_summary(by_states), _read_whole(reading), word_ends, reading.sound])
     return np.concatenate([inputs, whole[None]], axis=1).astype(np.float32)
 
 

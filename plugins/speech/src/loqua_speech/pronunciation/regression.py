@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ClassLinear", "Kernel", "Linear", "scaled"]
+__all__ = ["ClassLinear", "Kernel", "Linear", "Quadratic", "scaled"]
 
 FloatArray = NDArray[np.float32]
 
@@ -35,6 +35,36 @@ class Linear:
         """Return the scores, one row for each of inputs."""
         rows = scaled(inputs, self.mean, self.deviation, self.weight)
         return np.asarray(rows @ self.coefficients + self.bias, np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class Quadratic:
+    """Scores as weighted sums of inputs, and of products of the directions in which they vary most.
+
+    Attributes:
+        mean: Of each input.
+        deviation: Of each input.
+        weight: Of each input beside the others.
+        coefficients: One row an input, a column for each score.
+        directions: One row an input, a column for each direction.
+        products: For each score, the weight of each pair of directions.
+        bias: The scores of inputs that are the mean.
+    """
+
+    mean: FloatArray
+    deviation: FloatArray
+    weight: FloatArray
+    coefficients: FloatArray
+    directions: NDArray[np.float16]
+    products: FloatArray
+    bias: FloatArray
+
+    def predict(self, inputs: FloatArray) -> NDArray[np.float64]:
+        """Return the scores, one row for each of inputs."""
+        rows = scaled(inputs, self.mean, self.deviation, self.weight)
+        along = rows @ self.directions.astype(np.float32)
+        products = ((along @ self.products) * along).sum(axis=-1).T
+        return np.asarray(rows @ self.coefficients + products + self.bias, np.float64)
 
 
 @dataclass(frozen=True, slots=True)
