@@ -86,7 +86,7 @@ def test_openais_sdk_is_imported_with_neither_livekit_nor_the_host(
 
 @pytest.mark.parametrize("use", USES)
 def test_who_uses_the_client_has_it(printed: Mapping[str, str], use: str) -> None:
-    """As if LiveKit had imported it."""
+    """It is what LiveKit would have imported."""
     assert printed[use] == "True"
 
 
@@ -102,7 +102,7 @@ def test_all_names_of_the_package_are_there_and_no_others(printed: Mapping[str, 
 
 
 def test_livekit_that_was_imported_before_is_left_alone() -> None:
-    """Nothing is to be saved then."""
+    """There is nothing left to save."""
     before = "from livekit.agents import inference; import loqua_host"
     assert run(f"{before}; print(vars(inference)['LLM'].__name__)") == "LLM"
 

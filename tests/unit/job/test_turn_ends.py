@@ -43,7 +43,7 @@ def follow(session: Any, expected: str = "") -> Any:
 
 
 def test_after_words_that_more_must_follow_the_longer_delay_counts_however_it_sounds() -> None:
-    """Nobody is done at an article."""
+    """A sentence does not end with an article."""
     session = DelayedSession()
     with follow(session):
         session.hear("I live in a")
@@ -144,5 +144,5 @@ def test_words_that_a_sentence_does_not_end_with(language: str, text: str) -> No
     ],
 )
 def test_words_that_a_sentence_may_end_with(language: str, text: str) -> None:
-    """Where no words are known, the sound decides."""
+    """In languages without known words, the sound decides."""
     assert not is_unfinished(language, text)

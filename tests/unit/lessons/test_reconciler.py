@@ -160,7 +160,7 @@ async def test_who_has_to_wait_is_notified_once_though_livekit_shows_it_late(
 async def test_who_has_to_wait_is_notified_once_though_another_room_is_slow_to_answer(
     cluster: SimulatedCluster, host: SimulatedHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What LiveKit showed before it had the attribute is no news once the slow one answers."""
+    """A room read before the attribute was set does not cause a second notice."""
     host.reconciler._capacity = lambda: Capacity(0, {"tutor": 0, "grammar": 0})
     host.reconciler._seen["one", cluster.people["one"]["maria"].sid] = LONG_AGO
     cluster.enter("two", "leo")
@@ -498,7 +498,7 @@ async def test_nobody_steps_out_for_a_learner_whom_another_host_calls_a_tutor_fo
 async def test_of_very_many_quiet_rooms_a_few_are_read_and_at_once_those_of_webhooks(
     cluster: SimulatedCluster, host: SimulatedHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who comes back to one of them gets a tutor; without a webhook, when it has its turn."""
+    """A returning learner gets a tutor; without a webhook, at the room's next read."""
     rooms = {f"quiet-{number:03}" for number in range(10 * QUIET_AT_ONCE)}
     for number, room in enumerate(rooms):
         recorder = Participant("recorder", "egress", "", {}, False, 0.0, f"PA_egress_{number}")

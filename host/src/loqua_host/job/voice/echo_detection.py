@@ -113,7 +113,7 @@ class Bands:
 
 
 class PlayedSound:
-    """What is played to the learner, row by row, at the time at which it is played."""
+    """The tutor's sound by rows, at the times at which the learner hears them."""
 
     def __init__(self) -> None:
         self._bands = Bands()
@@ -143,7 +143,7 @@ class PlayedSound:
 
 @dataclass(frozen=True, slots=True)
 class EchoPath:
-    """How the tutor's sound comes back.
+    """The delay and the loss with which the tutor's sound returns to the microphone.
 
     Attributes:
         delay: The rows after which it does.
