@@ -54,7 +54,7 @@ stalls has gaps, and the other lessons take longer all the same."""
 
 @dataclass(slots=True)
 class HeardSound:
-    """What a learner hears of the tutor, with its seconds."""
+    """The tutor's sound that a learner has received, in seconds."""
 
     pieces: list[tuple[float, bytes]] = field(default_factory=list)
     _sounded: float = 0.0

@@ -164,7 +164,7 @@ async def test_the_tutor_on_one_screen_hears_a_learner_who_speaks(taught: Taught
 async def test_a_learner_is_taught_on_until_a_goodbye_when_all_processes_are_told_to_stop(
     taught: TaughtLessons,
 ) -> None:
-    """Nobody is cut off, and each lesson has its one record."""
+    """No lesson is cut off, and each has one record."""
     assert taught.handed_off.ended_by == "tutor"
     said = [one for one in taught.handed_off.transcript if one.speaker != LEARNER]
     assert any(word in said[-1].text for word in GOODBYES), said

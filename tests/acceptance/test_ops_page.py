@@ -202,7 +202,7 @@ async def test_a_host_that_is_gone_is_not_shown_as_well(served: Served) -> None:
 
 
 async def test_without_the_token_the_browser_gets_nothing(served: Served) -> None:
-    """As with every other path of the ops address."""
+    """All paths of the ops address refuse it."""
     context = await served.browser.new_context()
     answer = await context.request.get(served.url)
     assert answer.status == 401

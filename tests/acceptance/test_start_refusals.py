@@ -50,7 +50,7 @@ def tutor(worker_type: str, **keys: object) -> dict[str, object]:
 
 
 def test_all_mistakes_are_named_at_once_without_their_values(tmp_path: Path) -> None:
-    """Those of files, of variables and of addresses in production, with place and hint of each.
+    """Mistakes in files, variables and production addresses come with place and hint.
 
     That `check` says the same, tests/unit/cli/test_check.py tells.
     """

@@ -35,7 +35,7 @@ ANSWER_SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True)
 class RoomTranscript:
-    """What somebody in the room is written to have said: who, heard by which track, what."""
+    """A published transcript: its participant, its track, and its text."""
 
     identity: str
     track: str | None
@@ -53,7 +53,7 @@ class TranscriptReader:
 
     @property
     def identity(self) -> str:
-        """Who this is in the room."""
+        """Return the participant's identity in the room."""
         return self.room.local_participant.identity
 
     def follow(self) -> None:

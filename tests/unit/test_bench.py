@@ -16,7 +16,7 @@ PAGE = report.PAGE.read_text()
 
 @pytest.mark.parametrize("name", [*SCENARIOS, *OVERHEADS], ids=str)
 def test_each_name_is_explained_on_the_page(name: str) -> None:
-    """Who chooses what to measure reads there what it is and how long it takes."""
+    """The page gives its purpose and its duration."""
     assert f"`{name}`" in PAGE
 
 
@@ -49,7 +49,7 @@ def test_what_never_came_is_kept_as_such(tmp_path: Path, monkeypatch: pytest.Mon
 def test_tables_and_pictures_are_written_from_the_values(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing else of a document is touched."""
+    """The rest of the document remains."""
     page, readme = tmp_path / "page.md", tmp_path / "readme.md"
     marks = [
         f"<!-- bench: {name} -->\n\nold\n<!-- end -->"

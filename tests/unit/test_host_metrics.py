@@ -151,7 +151,7 @@ EXPOSED: list[tuple[str, dict[str, str], float]] = [
 
 
 def test_the_status_is_exposed_as_it_is_at_each_scrape(metrics: HostMetrics) -> None:
-    """Nothing is kept from one to the next."""
+    """No value of an earlier scrape remains."""
     statuses = [BUSY, HostStatus(now=1001.0, stale_config="a: wrong", refused_key="no")]
     metrics.watch(lambda: statuses[0], assess)
     assert value(metrics, "config_current") == value(metrics, "livekit_key_current") == 1

@@ -109,7 +109,7 @@ def test_all_names_of_the_package_are_there_and_no_others(printed: Mapping[str, 
 
 
 def test_livekit_that_was_imported_before_is_left_alone() -> None:
-    """Nothing is to be saved then."""
+    """There is nothing left to save."""
     before = "from livekit.agents import inference; import loqua_host"
     assert run(f"{before}; print(vars(inference)['LLM'].__name__)") == "LLM"
 

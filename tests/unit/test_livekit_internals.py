@@ -43,7 +43,7 @@ def source_of(internal: Internal) -> str:
 
 @pytest.mark.parametrize("internal", INTERNALS, ids=[it.source for it in INTERNALS])
 def test_livekit_has_not_changed_what_is_used_of_it(internal: Internal) -> None:
-    """If it has: read it, change `livekit_internals`, write version and fingerprint anew."""
+    """If it has, read it, change `livekit_internals`, and update version and fingerprint."""
     now = hashlib.sha256(source_of(internal).encode()).hexdigest()[:12]
     package = internal.seen.split()[0]
     message = (
@@ -75,7 +75,7 @@ def test_no_other_module_touches_a_private_name() -> None:
 
 
 def test_no_other_module_imports_or_replaces_what_is_livekits() -> None:
-    """Neither by name nor by assignment."""
+    """This covers imports and assignments."""
     trees = {module: ast.parse(module.read_text("utf-8")) for module in MODULES}
     found = {it: [*private_imports(tree), *replaced(tree)] for it, tree in trees.items()}
     assert {module: names for module, names in found.items() if names}.keys() == {OURS}
@@ -172,7 +172,7 @@ async def test_the_host_changes_livekit_before_it_opens_anything(
 
 
 def test_only_what_is_used_of_the_module_is_there() -> None:
-    """What nobody needs any more is LiveKit's again."""
+    """Unused names are removed."""
     others = "\n".join(module.read_text("utf-8") for module in MODULES if module != OURS)
     offered = set(livekit_internals.__all__) - {"INTERNALS", "Internal"}
     assert [name for name in sorted(offered) if name not in others] == []

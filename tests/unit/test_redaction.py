@@ -64,7 +64,7 @@ def test_a_message_of_the_source_code_is_shown(shown: Callable[[], str]) -> None
 def test_a_message_whose_tree_cannot_be_made_is_hidden(
     shown: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As before Python 3.12 where the collector logs while another tree is made (gh-106905)."""
+    """Before Python 3.12, logging in the garbage collector may fail in this way (gh-106905)."""
 
     def fail(_: str) -> ast.Module:
         raise SystemError
@@ -189,7 +189,7 @@ def test_the_host_s_own_words_and_the_system_s_are_shown() -> None:
 
 
 def test_an_error_of_a_tutor_s_own_class_is_no_word_of_the_host_s() -> None:
-    """Whatever it is derived from."""
+    """Its base class does not matter."""
 
     class OwnError(LedgerError):
         pass

@@ -279,7 +279,7 @@ def _certificate(settings: HostSettings, clock: Clock) -> ServedCertificate | No
     return ServedCertificate(settings.ops.tls, clock) if settings.ops.tls else None
 
 
-def _open_watch(  # those whose state is health
+def _open_watch(  # the parts from which health is read
     parts: _Parts,
     reconciler: Reconciler,
     rotation: Rotation,

@@ -658,7 +658,7 @@ class TrackOutput(_ParticipantAudioOutput):
 
     def __init__(self, room: rtc.Room, **options: Any) -> None:
         super().__init__(room, **options)
-        queued_ms = 200  # as LiveKit's own
+        queued_ms = 200  # LiveKit's value
         rate, channels = self._audio_source.sample_rate, self._audio_source.num_channels
         self.source = PlayedSource(rate, channels, queue_size_ms=queued_ms)
         self._audio_source = self.source

@@ -1,4 +1,4 @@
-"""Which branch of a scenario an answer takes: not what it denies, nor what it asks."""
+"""Tests that an answer takes a branch by what it affirms, not by what it denies or asks."""
 
 import pytest
 from hypothesis import given
@@ -60,7 +60,7 @@ def reaction(place: str, text: str) -> str:
 
 @pytest.mark.parametrize(("place", "text", "says"), TAKEN.values(), ids=TAKEN)
 def test_an_answer_takes_the_branch_of_what_it_affirms(place: str, text: str, says: str) -> None:
-    """Whatever it denies beside it."""
+    """What it denies in the same sentence does not matter."""
     assert reaction(place, text).startswith(says)
 
 
@@ -84,5 +84,5 @@ def test_each_phrase_of_a_branch_takes_it(scenario: Scenario) -> None:
 @pytest.mark.parametrize("code", sorted(known_languages()))
 @given(text=st.text())
 def test_any_text_affirms_no_more_than_it_says(code: str, text: str) -> None:
-    """Whatever a recogniser writes."""
+    """This holds for any output of a recogniser."""
     assert len(affirmed(load_language(code), text)) <= 3 * len(text)

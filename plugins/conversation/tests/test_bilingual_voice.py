@@ -70,7 +70,7 @@ async def test_the_marked_part_has_the_native_voice_once() -> None:
 
 @pytest.mark.parametrize("native", [None, EchoVoice(refuses=True)], ids=["none", "refused"])
 async def test_without_a_native_voice_the_usual_one_speaks(native: Any) -> None:
-    """Nothing of the help is lost."""
+    """The usual voice speaks all of the help."""
     assert await speak(bilingual(native), f"{NATIVE} Ana.") == [f"usual {NATIVE}", "usual  Ana."]
 
 

@@ -153,7 +153,7 @@ def test_an_uncertain_name_is_asked_back(text: str) -> None:
     "misheard", ["Me llamaba.", "Me llamara.", "Me llamó a la."], ids=["ba", "ra", "a_la"]
 )
 def test_a_misheard_name_is_no_name(misheard: str) -> None:
-    """As Whisper heard "Me llamo Ana." from a voice with a strong accent."""
+    """Whisper recognised this instead of "Me llamo Ana." from a voice with a strong accent."""
     step = talk(misheard)
     assert step.state.name == ""
     assert not step.state.answers
@@ -176,7 +176,7 @@ def test_an_answer_that_the_recogniser_is_unsure_of_is_asked_back() -> None:
     "text", ["Me llamaba.", "Me llamó a la...", "¡Me llamo Arra!"], ids=["verb", "two", "name"]
 )
 def test_a_misheard_name_is_asked_back_as_the_app_knows_it(text: str) -> None:
-    """As Whisper heard "Me llamo Ana.", unsure of it; in the app the learner is Ana."""
+    """Whisper was unsure of "Me llamo Ana."; in the app the learner's name is Ana."""
     course = replace(COURSE, learner=LearnerProfile("en", name="Ana"))
     asked = talk_heard(LearnerUtterance(text, confidence=0.3), course=course)
     assert asked.reply == "¿Te llamas Ana?"
@@ -239,7 +239,7 @@ def test_another_language_is_led_back_from(heard: LearnerUtterance) -> None:
 
 
 def test_names_loanwords_and_mistakes_are_no_other_language() -> None:
-    """Only a sentence of which the language taught lacks many words, and the native one none."""
+    """A sentence is in the native language if it has words of that language only."""
     for text in ("Sí, Coca-Cola.", "Yo quiere un table por favor", "Para dos personas"):
         step = talk(TURNS[0], text)
         assert "en español" not in step.reply
@@ -430,7 +430,7 @@ def test_grammar_is_shown_by_any_verb_in_a_form() -> None:
 
 
 def test_a_kind_of_mistake_that_returns_has_a_specialist_offered() -> None:
-    """Who is called if the learner agrees, once."""
+    """The specialist is called once, if the learner agrees."""
     step = talk(TURNS[0], "Yo quiere una mesa para dos.", "Yo quiere un té.")
     assert step.reply.endswith("¿Quieres practicarlo un momento con el tutor de gramática?")
     called = talk("Sí, claro.", start=step.state)
@@ -524,7 +524,7 @@ def test_an_achievement_is_reported_once() -> None:
 
 
 def test_an_unfinished_talk_recommends_to_finish_it() -> None:
-    """Who leaves early is asked to come back to it; mistakes come first."""
+    """Recommendations about mistakes come before it."""
     found = report(talk("Yo es Ana.").state, COURSE).recommendations
     assert found[0] == "Remember: yo soy (present_tense)"
     assert found[-1] == "Finish the conversation 'cafe'"
@@ -580,13 +580,13 @@ def test_evidence_only_grows_and_has_its_utterance_whatever_is_said(
 
 @given(UTTERANCES)
 def test_the_state_survives_json(turns: list[LearnerUtterance]) -> None:
-    """What is kept for resuming is what there was."""
+    """A resumed lesson has the state that was saved."""
     state = talk_heard(*turns).state
     assert ConversationState.model_validate_json(state.model_dump_json()) == state
 
 
 def test_an_answer_to_what_was_asked_is_whole() -> None:
-    """Nothing has to follow it: a name, what the scenario expects, a yes to an offer."""
+    """A name, an expected phrase, and a yes to an offer are complete answers."""
     table, offered = talk(TURNS[0]).state, talk("Ana").state
     assert offered.open_question
     assert is_whole_answer(START, COURSE, "Me llamo Ana.")

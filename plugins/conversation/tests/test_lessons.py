@@ -211,7 +211,7 @@ def _unfounded(state: ConversationState, shown: dict[str, Any]) -> Iterator[str]
 
 @pytest.mark.parametrize("name", LESSONS, ids=str)
 def test_a_lesson_is_as_it_was_read(name: str) -> None:
-    """What was said, and what was reported."""
+    """Transcript and report are the same as in the golden file."""
     _, transcript = play(LESSONS[name])
     assert transcript == (GOLDEN / f"{name}.txt").read_text("utf-8")
 

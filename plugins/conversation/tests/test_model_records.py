@@ -142,7 +142,7 @@ async def test_what_a_model_records_is_in_the_report_with_its_utterance(
 
 
 def test_an_utterance_is_one_answer_at_most() -> None:
-    """What the rules counted, and a name, are not counted again."""
+    """Phrases that the rules have counted, and names, are not counted again."""
     heard = LearnerUtterance("Venimos mi suegra y yo.")
     step = record_answer(AT_TABLE, AFTER, COURSE, heard)
 

@@ -88,7 +88,7 @@ def test_what_is_due_opens_the_lesson() -> None:
 
 @pytest.mark.parametrize(("minutes", "reviews"), [(5, 0), (15, 1), (45, 2), (120, 3)], ids=str)
 def test_a_longer_lesson_reviews_more(minutes: float, reviews: int) -> None:
-    """As long as there is something due."""
+    """It reviews at most the words that are due."""
     topics = ("travel", "transport", "family", "home", "age", "making_plans")
     context = LearnerContext(
         preferences=Preferences(session_length_preference=minutes),

@@ -58,7 +58,7 @@ def test_there_are_scenarios_over_the_levels(language: str, least: int) -> None:
 
 @for_each
 def test_model_answers_lead_to_the_end_and_all_count(scenario: Scenario) -> None:
-    """Who says what the tutor suggests is understood at once, with no mistake found in it."""
+    """The tutor understands its own suggestions at once and finds no mistake in them."""
     state, course = begin(scenario)
     steps = 0
     while (turn := current_turn(state, course)) is not None and not state.over:
@@ -98,7 +98,7 @@ MISHEARD = {"en": ("Know.", "Now.", "Dew."), "es": ("Nos.", "Dio."), "fr": ("Nom
 
 @for_each
 def test_one_word_that_does_not_fit_has_the_question_asked_again(scenario: Scenario) -> None:
-    """Whatever the question: yes or no, a number, a name that is asked back."""
+    """The question may be for yes or no, a number, or a name."""
     for turn in scenario.turns:
         for word in MISHEARD[scenario.language]:
             step = answered(scenario, turn.id, word)
@@ -121,7 +121,7 @@ def said_to_the_end(scenario: Scenario, text: str) -> tuple[ConversationState, l
 
 @for_each
 def test_branches_recasts_and_words_are_answers(scenario: Scenario) -> None:
-    """What a scenario reacts to, it takes as an answer to the turn."""
+    """A phrase to which a scenario reacts is an answer to its turn."""
     for turn in scenario.turns:
         if turn.name:
             continue
@@ -255,6 +255,6 @@ def test_a_wrong_file_says_where_and_what_to_write(old: str, new: str, message: 
 
 @given(st.text(max_size=200) | st.sampled_from(WHOLE.splitlines()).map(lambda it: WHOLE + it))
 def test_any_text_is_a_scenario_or_a_clear_error(text: str) -> None:
-    """Nothing else is raised."""
+    """Loading raises no other exception."""
     with suppress(DataError):
         assert parse_scenario("es", "bar", text).turns

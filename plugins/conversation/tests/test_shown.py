@@ -33,7 +33,7 @@ def test_a_phrase_is_found_as_it_is_written(phrase: str, text: str, found: str |
 
 @given(st.text())
 def test_a_span_lies_in_its_text(text: str) -> None:
-    """Whatever was recognised."""
+    """This holds for any recognised text."""
     phrase = " ".join(text.split()[:2])
     span = find_phrase(phrase, text)
     assert span is None or plain(text[slice(*span)]) == plain(phrase)

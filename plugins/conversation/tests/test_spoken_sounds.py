@@ -102,7 +102,7 @@ def test_a_score_needs_utterances() -> None:
 def test_what_is_uncertain_does_not_count(
     recognised: tuple[RecognizedWord, ...], confidence: float, fit: float
 ) -> None:
-    """Neither for the score nor as a weak sound."""
+    """It changes neither the score nor the weak sounds."""
     text = " ".join(it.text for it in recognised).replace("thing", "think")
     assessment = assessed(text, wrong="θ", confidence=fit)
     assert note_sounds(NO_SOUNDS, 1, recognised, confidence, assessment) == NO_SOUNDS

@@ -100,7 +100,7 @@ async def test_the_learner_is_greeted_and_asked(make_lesson: MakeLesson, taught:
 
 
 async def test_each_turn_gets_a_reply_and_counts(make_lesson: MakeLesson, taught: Taught) -> None:
-    """What was recognised is answered, counted, and kept for resuming."""
+    """Each recognised turn is answered, counted, and saved for a resumed lesson."""
     lesson = make_lesson()
     async with taught(lesson) as room:
         assert "mesa" in await room.say("Hola, me llamo Ana.")
@@ -149,7 +149,7 @@ async def test_a_talk_whose_time_runs_out_ends_with_the_next_answer(
 
 
 async def test_a_pause_does_not_end_the_turn(make_lesson: MakeLesson, taught: Taught) -> None:
-    """Who speaks on before the reply is heard has said one phrase, and the end waits for it."""
+    """Speech that continues before the reply is heard belongs to the same phrase."""
     lesson = make_lesson()
     async with taught(lesson) as room:
         for turn in ANSWERS[:4]:
@@ -206,7 +206,7 @@ async def test_a_language_model_speaks_if_the_session_has_one(
 async def test_with_and_without_a_language_model_a_transcript_gives_the_same_report(
     make_lesson: MakeLesson, taught: Taught
 ) -> None:
-    """What happened is recorded by the tutor, whoever words its replies."""
+    """The tutor records the events, not the model that words the replies."""
     reports = []
     for session in (AgentSession(), AgentSession(llm=AttentiveModel())):
         lesson = make_lesson(session=session)
@@ -300,7 +300,7 @@ async def test_a_mistake_made_twice_is_worked_on_if_the_learner_agrees(
 async def test_without_specialists_the_talk_goes_on(
     make_lesson: MakeLesson, taught: Taught
 ) -> None:
-    """As config may have it; none is offered then."""
+    """If config enables no specialist, the tutor offers none."""
     async with taught(make_lesson()) as room:
         assert await room.say("¿Cómo se pronuncia ciudad?") == "¿Cómo te llamas?"
         await room.say("Yo es, me llamo Ana.")
@@ -394,7 +394,7 @@ async def test_the_page_shows_what_is_due(make_lesson: MakeLesson, taught: Taugh
 
 
 async def test_the_context_shapes_the_lesson(make_lesson: MakeLesson, taught: Taught) -> None:
-    """What is due opens it; a slow learner hears short replies in it."""
+    """Words that are due open the lesson, and a slow learner gets short replies."""
     past = PastSession(session_id="s", date="2026-01-02T10:00:00Z", topics_covered=("travel",))
     context = LearnerContext(
         preferences=Preferences(learning_pace="slow", session_length_preference=30),

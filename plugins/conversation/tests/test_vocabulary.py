@@ -55,5 +55,5 @@ def test_a_word_has_the_topics_of_all_turns_that_ask_for_it() -> None:
 
 @given(st.text(max_size=80))
 def test_any_text_has_words_of_the_glossary_only(text: str) -> None:
-    """Whatever is recognised."""
+    """This holds for any recognised text."""
     assert set(find_words(text, "es")) <= load_glossary("es").keys()

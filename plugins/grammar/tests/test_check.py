@@ -84,7 +84,7 @@ def test_each_rule_finds_its_example_and_sets_it_right(
     ("language", "sentence"), [(lang, it) for lang, them in RIGHT.items() for it in them]
 )
 def test_a_right_sentence_is_left_alone(language: str, sentence: str) -> None:
-    """Where a rule could be fooled, it is silent."""
+    """The rules are silent about sentences that resemble mistakes."""
     assert check(sentence, language) == []
 
 
@@ -106,7 +106,7 @@ def test_each_message_is_said_in_four_languages(message: str) -> None:
 
 
 def test_a_language_without_rules_is_left_alone() -> None:
-    """Nothing is found, and other engines have a word for what they find."""
+    """The rules find nothing, and other engines are still asked."""
     assert check("Yo es estudiante.", "tlh") == []
     assert points_of("tlh") == {"sentence_structure": ("usage", "usage")}
 

@@ -88,7 +88,7 @@ def refuse(request: httpx.Request) -> httpx.Response:
     ],
 )
 async def test_without_its_server_the_other_engines_go_on(answer: Answer) -> None:
-    """What the rules find is found."""
+    """The findings of the rules remain."""
     checker = Checker((RuleEngine(), server(answer)))
     assert [each.source for each in await checker.check("La problema es grande.", "es")] == [
         "rules"
@@ -163,7 +163,7 @@ async def test_json_in_a_fence_is_json() -> None:
 
 @given(st.one_of(st.text(max_size=80), st.recursive(st.none() | st.text(max_size=5), st.lists)))
 async def test_no_answer_breaks_the_check(answer: Any) -> None:
-    """Whatever a model writes."""
+    """This holds for any output of a model."""
     await answered(answer if isinstance(answer, str) else json.dumps(answer))
 
 

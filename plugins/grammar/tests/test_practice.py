@@ -200,7 +200,7 @@ def test_an_answer_without_what_was_asked_for_is_set_right() -> None:
 
 
 def test_an_answer_with_what_is_asked_for_or_repeated_is_complete() -> None:
-    """Nothing has to follow it; an open question has no such answer."""
+    """An open question has no answer that is complete by its words."""
     plural = practice("Yo soy estudiante.")
     again = practice("Yo es estudiante.")
     assert is_expected(plural, DRILL, "Me gustan las películas.")

@@ -60,7 +60,7 @@ async def test_what_another_learner_says_is_no_answer(
 
 
 async def test_a_pause_does_not_end_the_sentence(make_lesson: MakeLesson, taught: Taught) -> None:
-    """Who speaks on before the reply is heard has said one sentence."""
+    """Speech that continues before the reply is heard belongs to the same sentence."""
     lesson = make_lesson()
     async with taught(lesson) as room:
         await room.say_and_go_on("Yo")
@@ -135,7 +135,7 @@ class OneMistakeLLM(llm.LLM[Any]):
 async def test_the_lessons_language_model_is_asked_too(
     make_lesson: MakeLesson, taught: Taught
 ) -> None:
-    """What it finds is corrected like what the rules find."""
+    """Its findings are corrected like those of the rules."""
     lesson = make_lesson(session=AgentSession(llm=OneMistakeLLM()))
     async with taught(lesson) as room:
         said = await room.say("Soy estudiante en la mañana.")

@@ -70,7 +70,7 @@ def test_a_sound_that_was_surely_replaced_is_told_whatever_its_score() -> None:
 
 
 def test_in_a_word_that_was_not_recognised_the_likeliest_wrong_sound_is_told() -> None:
-    """What was heard instead is not, and the sound is not reported as weak: neither is sure."""
+    """The tutor does not name the other sound and does not report a weak sound: both are unsure."""
     books = phoneme("b", 90, substitution=0.2), phoneme("ʊ", 85, "u", substitution=0.6)
     state = advance(START, ENGLISH, "I like to read boots.", said(*books, word="books"))
 
@@ -118,7 +118,7 @@ def test_a_word_that_may_be_wrong_is_corrected_if_it_was_not_recognised(
 
 
 def test_there_is_no_third_sound_in_a_lesson() -> None:
-    """Those corrected before may be corrected again."""
+    """The two sounds that were corrected before may be corrected again."""
     assert find(said(phoneme("p", 10)), ENGLISH, ("s", "t")) is None
     assert find(said(phoneme("p", 10)), ENGLISH, ("s", "p")) is not None
 

@@ -249,7 +249,7 @@ def test_a_report_names_weak_and_good_sounds_as_topics() -> None:
 
 
 def test_a_third_sound_that_was_surely_wrong_is_kept_for_later_lessons() -> None:
-    """Nothing is said of it, but the report names it, so that it will be due."""
+    """The tutor does not mention it, but reports it, so that a later lesson practises it."""
     phoneme = {"Phoneme": "θ", "AccuracyScore": 80, "Substitution": 0.95}
     words = [{"Word": "think", "AccuracyScore": 80, "Phonemes": [phoneme]}]
     text = "I think it is late."
@@ -264,7 +264,7 @@ def test_a_third_sound_that_was_surely_wrong_is_kept_for_later_lessons() -> None
 
 
 def test_recognised_words_do_not_make_a_scored_sound_good() -> None:
-    """Where the scorer names sounds, only what it scored counts."""
+    """If the scorer names sounds, only its scores count."""
     drill = plan(ENGLISH, count=1, lessons_before=0, focus=("v",))
     heard = advance(PracticeState(exercises=drill), ENGLISH, drill[0].text)
     scored = advance(

@@ -43,14 +43,14 @@ def test_contractions_are_one_word() -> None:
 
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_every_word_is_scored_once_in_its_order(expected: str, heard: str) -> None:
-    """Whatever is heard, each word of the exercise gets one verdict."""
+    """Each word of the exercise gets one verdict, for any recognised text."""
     words = [word.text for word in compare(expected, heard)]
     assert words == [word.text for word in compare(expected, expected)]
 
 
 @given(st.text(max_size=60))
 def test_a_text_recognises_itself(text: str) -> None:
-    """Nothing is missed when everything was heard."""
+    """No word is missed if all were recognised."""
     assert missed(text, text) == []
 
 

@@ -48,7 +48,7 @@ async def test_a_whole_lesson_is_heard_and_ended(make_lesson: MakeLesson, taught
 
 
 async def test_a_pause_does_not_end_the_try(make_lesson: MakeLesson, taught: Taught) -> None:
-    """Who speaks on before the reply is heard has made one try, of all that was said."""
+    """Speech that continues before the reply is heard belongs to the same try."""
     lesson = make_lesson(settings=PronunciationSettings(exercises=1))
     async with taught(lesson) as room:
         await room.say_and_go_on("El perro corre")
@@ -226,7 +226,7 @@ async def test_a_learner_who_asks_for_the_sentence_again_hears_it(
 
 
 async def test_a_try_is_replayed_after_the_model(make_lesson: MakeLesson, taught: Taught) -> None:
-    """Only one that is to be made again, and only what was spoken of it."""
+    """A try is replayed only if it is to be repeated, and only its speech."""
     lesson = make_lesson()
     async with taught(lesson) as room:
         speak(lesson, LOUD)

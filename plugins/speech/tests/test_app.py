@@ -81,7 +81,7 @@ async def test_silence_is_an_empty_text(client: httpx.AsyncClient) -> None:
 
 
 async def test_whisper_names_whichever_model_is_loaded(client: httpx.AsyncClient) -> None:
-    """So that another model is one setting away."""
+    """One setting selects another model."""
     silence = wav(bytes(2 * SPEAKING_RATE), rate=SPEAKING_RATE)
 
     assert (await _transcribe(client, silence, model="whisper")).status_code == 200
@@ -123,7 +123,7 @@ async def test_a_missing_file_is_named(client: httpx.AsyncClient) -> None:
 async def test_garbage_is_a_bad_request_never_a_failure(
     client: httpx.AsyncClient, file: bytes, language: str, prompt: str
 ) -> None:
-    """Whatever the bytes."""
+    """This holds for any bytes."""
     fields = {
         key: value.encode("utf-8", "replace").decode()
         for key, value in (("language", language), ("prompt", prompt))

@@ -34,7 +34,7 @@ def _encoded(pcm: bytes, container: str, codec: str) -> bytes:
     ("container", "codec"), [("ogg", "libopus"), ("webm", "libopus"), ("flac", "flac")]
 )
 def test_compressed_audio_is_decoded_to_what_whisper_hears(container: str, codec: str) -> None:
-    """Whatever its container and rate, a second of audio is a second at 16 kHz."""
+    """A second of audio in any container and at any rate is a second at 16 kHz."""
     audio = decode(_encoded(_tone(440, rate=48_000), container, codec))
 
     assert abs(len(audio) - HEARING_RATE) < HEARING_RATE // 20

@@ -248,7 +248,7 @@ def test_no_sound_gives_no_text(whisper: Whisper) -> None:
     ],
 )
 def test_sentences_of_subtitles_are_made_up(text: str, made_up: bool) -> None:
-    """As whole texts, or where they name who wrote them; a learner's words are none."""
+    """They are rejected as whole texts or by their credits; a learner's sentences are not."""
     assert is_invention(text, "es") is made_up
 
 

@@ -125,7 +125,7 @@ async def _score_free(scoring: ScoringQueue, whisper: ScriptedWhisper) -> dict[s
 
 
 async def test_without_a_text_the_recognisers_words_are_scored(scoring: ScoringQueue) -> None:
-    """Those that it is sure of; no completeness; with less confidence than a known text has."""
+    """Only sure words are scored, without completeness and with a lower confidence."""
     heard = (("This", 0.99), ("will", 0.99), ("be", 0.99), ("so", 0.6), ("good.", 0.99))
     body = await _score_free(scoring, ScriptedWhisper(heard))
     async with _client(scoring) as client:

@@ -54,7 +54,7 @@ async def test_turns_are_heard_first_come_first_served() -> None:
 
 
 async def test_a_turn_that_is_cancelled_in_the_queue_is_never_heard() -> None:
-    """Nobody waits for it, so nobody pays for it."""
+    """A cancelled turn takes no time of the recogniser."""
     whisper = SlowWhisper()
     with Recogniser(whisper) as recogniser:
         first = asyncio.create_task(recogniser.transcribe(_audio(1)))

@@ -132,7 +132,7 @@ def test_a_text_that_is_wrong_is_doubtful_and_a_right_one_is_not(
 
 
 def test_another_language_is_written_as_such(whisper: Whisper, say: Say) -> None:
-    """Who answers in English in a Spanish lesson is quoted in English, not translated."""
+    """An English answer in a Spanish lesson is quoted in English, not translated."""
     passage = whisper.transcribe(decode(say("Can you say that again?", "en")), "es")
 
     assert passage.language == "en"
@@ -193,7 +193,7 @@ def test_an_unknown_language_is_refused(whisper: Whisper, tag: str) -> None:
 
 
 def test_a_directory_that_holds_no_loadable_model_is_named(tmp_path: Path) -> None:
-    """What CTranslate2 says comes with the directory it says it of."""
+    """CTranslate2's message comes with the directory to which it refers."""
     (tmp_path / "model.bin").write_bytes(b"no model")
 
     with pytest.raises(WeightsError, match=tmp_path.name):

@@ -80,13 +80,13 @@ def test_a_text_that_whisper_finds_unlikely_is_not_chosen(rescorer: Rescorer, sa
 def test_small_changes_are_endings_and_little_words(
     text: str, other: str, *, is_small: bool
 ) -> None:
-    """What learners leave out and Whisper puts back."""
+    """These are what learners omit and Whisper restores."""
     assert is_small_change(text, other) is is_small
 
 
 @given(st.text(), st.text())
 def test_no_text_is_a_change_of_itself(text: str, other: str) -> None:
-    """Whatever Whisper writes."""
+    """This holds for any text of Whisper."""
     assert not is_small_change(text, text)
     assert isinstance(is_small_change(text, other), bool)
 

@@ -49,7 +49,7 @@ def test_silence_alone_stays_what_it_is() -> None:
 
 @given(st.lists(st.floats(0.02, 1.5), min_size=2, max_size=9))
 def test_all_that_is_said_is_heard(seconds: list[float]) -> None:
-    """Whatever the silences, and wherever they begin."""
+    """This holds for silences of any length at any place."""
     limited = limit_silence(sound(*seconds), SECOND)
     loud = lambda pcm: int(np.count_nonzero(np.frombuffer(pcm, np.int16)))  # noqa: E731
     assert loud(limited) == loud(sound(*seconds))

@@ -47,7 +47,7 @@ def test_a_server_that_says_no_confidence_leaves_it_unknown() -> None:
 
 
 def test_each_word_has_its_time_and_its_confidence() -> None:
-    """Where the server says how sure it is; OpenAI's own does not."""
+    """OpenAI's own server returns no confidences."""
     words = [
         {"word": "Hola,", "start": 0.1, "end": 0.4, "probability": 0.8},
         {"word": "Ana.", "start": 0.5, "end": 0.9},

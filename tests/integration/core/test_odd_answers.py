@@ -91,7 +91,7 @@ async def test_odd_json_costs_what_is_odd_only(
 async def test_a_context_that_cannot_be_read_is_not_full_until_it_can(
     open_api: Opener, backend_port: int, odd: OddBackend
 ) -> None:
-    """Whatever else succeeds."""
+    """Other successful calls do not change that."""
     odd.broken = True
     async with open_api(backend_port, retries=0) as api:
         await api.lease(LEO)

@@ -308,7 +308,7 @@ async def test_a_closed_room_ends_the_lesson_at_once(
 
 
 async def test_the_limit_ends_the_lesson(livekit_server: LiveKitServer, room: str) -> None:
-    """Whatever happens, the learner leaves when its time is over, and says so."""
+    """The learner leaves when its time is over, and reports so."""
     heard = await learner(livekit_server, room, patience=60, limit=1.0).run()
     assert heard.ended_by == "timeout"
 
@@ -410,7 +410,7 @@ async def test_a_refused_token_is_one_error_that_hides_it(
 async def test_a_failing_callback_fails_the_lesson(
     livekit_server: LiveKitServer, room: str
 ) -> None:
-    """What the callback raises reaches whoever started the lesson, and the room is left."""
+    """Its exception reaches the caller of the lesson, and the learner leaves the room."""
 
     def fail(heard: TranscriptSegment) -> None:
         raise ZeroDivisionError(heard.text)

@@ -41,7 +41,7 @@ async def test_the_session_shares_a_server_that_answers_to_its_key(
 
 
 async def test_secrets_show_neither_in_arguments_nor_in_the_repr() -> None:
-    """Whoever lists processes or prints the server sees no secret."""
+    """A list of processes and a printed server contain no secret."""
     before = {process.pid for process in servers()}
     async with run_livekit() as server:
         (process,) = [each for each in servers() if each.pid not in before]
@@ -51,7 +51,7 @@ async def test_secrets_show_neither_in_arguments_nor_in_the_repr() -> None:
 
 
 async def test_every_socket_of_the_server_is_on_loopback() -> None:
-    """Nobody but this machine can reach the server, for signals or for media."""
+    """Other machines cannot reach the server, neither for signals nor for media."""
     before = {process.pid for process in servers()}
     async with run_livekit():
         (process,) = [each for each in servers() if each.pid not in before]
@@ -60,7 +60,7 @@ async def test_every_socket_of_the_server_is_on_loopback() -> None:
 
 
 async def test_the_server_is_gone_when_its_block_ends(tmp_path: Path) -> None:
-    """Neither process nor port stays, even if the block fails; the log does, as asked."""
+    """Process and port are free even if the block fails; the log remains if asked for."""
     log = tmp_path / "livekit.log"
     with pytest.raises(ZeroDivisionError):
         async with run_livekit(log=log) as server:

@@ -108,7 +108,7 @@ async def test_a_taken_port_is_an_os_error() -> None:
 async def test_a_dropped_connection_is_a_transport_error(
     client: httpx.AsyncClient, kind: str
 ) -> None:
-    """As from a host that is gone; the next request is answered again."""
+    """The client sees a broken connection; the next request is answered again."""
     await misbehave(client, kind=kind, count=1)
     with pytest.raises(httpx.TransportError):
         await health(client)
@@ -116,7 +116,7 @@ async def test_a_dropped_connection_is_a_transport_error(
 
 
 async def test_a_hung_request_ends_by_its_callers_patience(client: httpx.AsyncClient) -> None:
-    """Nobody else waits with it."""
+    """Other requests are answered meanwhile."""
     await misbehave(client, kind="hang", count=1)
     client.timeout = httpx.Timeout(30, read=0.2)
     with pytest.raises(httpx.ReadTimeout):

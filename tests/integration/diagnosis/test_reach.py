@@ -58,7 +58,7 @@ async def test_a_certificate_that_expires_soon_is_named(
 
 
 async def test_an_address_that_speaks_no_tls_is_named(plain_port: int) -> None:
-    """As when the scheme or the port is wrong."""
+    """The scheme or the port may be wrong."""
     found = await connection(f"wss://127.0.0.1:{plain_port}")
     assert f"127.0.0.1:{plain_port} does not support TLS" in found.verdict.reason
     assert "check API_BASE_URL" in found.verdict.hint

@@ -53,7 +53,7 @@ async def crowded(
 async def test_a_full_host_moves_on_when_learners_leave(
     deployment: Deployment, crowded: HostProcess
 ) -> None:
-    """Nobody waits for who left; all who wait see and hear it, and each has one record."""
+    """A free slot goes to the next learner; all see their place, and each has one record."""
     stays = await asyncio.gather(*(_stay(deployment, crowded) for _ in range(LEARNERS)))
     began = sorted(stay.began for stay in stays)
     assert len(crowded.log.find("lesson.stepped_out")) == LEARNERS - PLACES

@@ -196,7 +196,7 @@ async def test_no_lesson_becomes_another_learners(
 
 
 async def test_forged_log_records_carry_the_name_of_their_job(hostile_run: HostileRun) -> None:
-    """What is no record says so; what names another process and lesson is the job's own."""
+    """Other output is marked; a record that names another process or lesson gets the job's own."""
     await hostile_run.until("forges-log", "job.log_unreadable")
     forged = await hostile_run.until("forges-log", "host.forged")
     assert forged["pid"] != 1

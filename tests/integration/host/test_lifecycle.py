@@ -37,7 +37,7 @@ REPORT = {
 async def test_a_learner_who_enters_is_met_by_the_automatic_tutor(
     deployment: Deployment, host: HostProcess
 ) -> None:
-    """Nobody has to call it."""
+    """The test dispatches no tutor."""
     async with deployment.visit() as learner:
         await learner.met()
         line = await host.log.until("lesson.opened", room=learner.name)
@@ -108,7 +108,7 @@ async def test_a_missing_permission_is_a_named_error(
 
 
 async def test_progress_goes_out_at_every_tick(deployment: Deployment, host: HostProcess) -> None:
-    """As counts since the lesson began, under the visit's id."""
+    """It counts from the beginning of the lesson and has the visit's id."""
     async with deployment.visit() as learner:
         await host.log.until("progress.made", user_id=learner.user_id, count=4)
         await deployment.api.until("progress", learner.user_id, count=3)
@@ -156,7 +156,7 @@ async def test_final_progress_and_record_arrive_once_when_the_learner_leaves(
 async def test_what_a_learner_types_reaches_a_tutor_without_a_language_model(
     deployment: Deployment, host: HostProcess
 ) -> None:
-    """As what it would have heard, and marked."""
+    """It arrives like recognised speech, and is marked as typed."""
     async with deployment.visit() as learner:
         await host.log.until("probe.ready", room=learner.name)
         await learner.room.local_participant.send_text("¿Qué tal?", topic=TOPIC_CHAT)
@@ -230,7 +230,7 @@ async def test_a_killed_tutor_comes_back_and_goes_on_where_it_was(
 async def test_a_tutor_that_crashes_again_and_again_leaves_the_record_of_its_last_progress(
     deployment: Deployment, host: HostProcess
 ) -> None:
-    """Whoever would crash for ever is given up; what the host had heard by then counts."""
+    """The host gives the lesson up and records the progress that it has received."""
     room = new_room()
     host.script(room, killed_at=3, killed_again=True)
     async with deployment.visit(room) as learner:

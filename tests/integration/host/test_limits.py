@@ -39,7 +39,7 @@ async def test_a_silent_learner_is_left_with_a_record(
 async def test_a_tutor_that_blocks_its_thread_is_killed_and_comes_back(
     deployment: Deployment, limited: HostProcess
 ) -> None:
-    """Where no signal reaches it. The log names hook and line, and the lesson goes on."""
+    """No signal reaches it. The log names hook and line, and the lesson continues."""
     room = new_room()
     limited.script(room, tutor="probe-specialist", blocked_at=3)
     async with deployment.visit(room, agent_name=AGENT) as learner:
@@ -74,7 +74,7 @@ async def test_a_job_that_waits_for_its_learner_does_not_hold_up_the_stop(
 async def test_an_agent_that_does_not_let_go_keeps_nobody_waiting(
     deployment: Deployment, host: HostProcess
 ) -> None:
-    """Neither the record nor, with a tutor who is silent, the learner (livekit/agents#5497)."""
+    """Neither the record nor a silent tutor's learner waits for it (livekit/agents#5497)."""
     room = new_room()
     host.script(room, tutor="probe-specialist", clings=True, ends_at=2)
     async with deployment.visit(room, agent_name="probe-specialist") as learner:

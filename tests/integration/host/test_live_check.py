@@ -64,7 +64,7 @@ async def tried_api(deployment: Deployment, directory: Path, learner: str | None
 async def test_beside_a_host_that_runs_all_is_well_and_no_tutor_is_called(
     deployment: Deployment, tmp_path: Path
 ) -> None:
-    """As an operator runs it; neither secrets nor tokens are printed."""
+    """An operator's command prints neither secrets nor tokens."""
     tutors = explicit("probe-beside") | {
         "probe": {"worker_type": "automatic", "max_concurrent_jobs": 1}
     }
@@ -197,7 +197,7 @@ async def test_a_worker_of_somebody_else_under_a_tutor_s_name_is_found(
 async def test_a_livekit_that_refuses_the_key_or_is_not_there_has_its_name(
     deployment: Deployment,
 ) -> None:
-    """Nothing after that is tried."""
+    """No later check is tried."""
     refused = await examine_livekit(
         replace(access(deployment), key=key(deployment.livekit.api_key, "x" * 32))
     )

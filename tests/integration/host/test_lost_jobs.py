@@ -67,7 +67,7 @@ async def replaced(host: HostProcess) -> None:
 async def test_a_learner_gets_a_tutor_though_the_warm_process_was_killed(
     deployment: Deployment, losing: HostProcess
 ) -> None:
-    """As the kernel kills one, short of memory; nobody tells (livekit/agents#3841)."""
+    """The kernel may kill one when memory is short, without a notice (livekit/agents#3841)."""
     (await warm_process(losing)).kill()
     async with deployment.visit(agent_name=AGENT) as learner:
         await losing.log.until("lesson.opened", user_id=learner.user_id)

@@ -127,7 +127,7 @@ async def test_the_next_learner_in_the_room_has_the_tutor_when_the_first_is_gone
 async def test_a_learner_whose_user_id_changes_loses_the_lesson(
     deployment: Deployment, small: HostProcess
 ) -> None:
-    """Whoever can set attributes gets neither the other's lesson nor one of their own."""
+    """A participant who can set attributes gets neither the old lesson nor a new one."""
     room = new_room()
     async with deployment.visit(room, agent_name=AGENT) as learner:
         await small.log.until("progress.made", user_id=learner.user_id)

@@ -81,7 +81,7 @@ async def test_a_learner_without_a_sound_user_id_is_turned_away(
 async def test_a_learner_who_could_have_written_its_own_attributes_is_turned_away(
     deployment: Deployment, host: HostProcess, honest: SilentLearner
 ) -> None:
-    """Whoever it says it is: even a learner that the API knows."""
+    """Even a user_id that the API knows is refused."""
     room = new_room()
     token = deployment.token(room, {"user_id": honest.user_id}, can_update_own_metadata=True)
     async with deployment.enter(token, "", "") as visitor:

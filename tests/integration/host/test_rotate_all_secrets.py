@@ -14,7 +14,7 @@ TOKEN_SECONDS = 6
 async def test_a_rotation_of_each_kind_of_secret_fails_nothing(
     third_party: Path, tmp_path: Path, unused_tcp_port: int
 ) -> None:
-    """Whoever comes afterwards is taught as well; every lesson has its one record."""
+    """Later learners are taught as well, and every lesson has one record."""
     async with (
         livekit_with_a_spare_key(unused_tcp_port) as livekit,
         rotating(livekit, third_party, tmp_path, LESSONS, TOKEN_SECONDS) as world,

@@ -78,7 +78,7 @@ async def test_lessons_go_on_to_their_own_end_when_the_host_is_told_to_stop(
 async def test_a_drained_host_lets_lessons_end_and_stays_until_it_is_stopped(
     deployment: Deployment, tmp_path: Path
 ) -> None:
-    """Whoever drains it hears when no lesson is left; no new one comes in between."""
+    """The command reports the end of the last lesson; no new lesson begins meanwhile."""
     token = "an-ops-token-of-32-bytes-or-more"
     async with (
         deployment.host(tmp_path, explicit("drained"), environ={"OPS_TOKEN": token}) as host,

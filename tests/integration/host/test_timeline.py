@@ -99,7 +99,7 @@ async def read_until(beginning: str, printed: asyncio.StreamReader) -> list[str]
 async def test_turns_their_latencies_and_tool_calls_are_printed(
     deployment: Deployment, tmp_path: Path
 ) -> None:
-    """As they happen, in the lesson of an agent with a language model."""
+    """The lesson's agent has a language model; lines appear as turns end."""
     room = new_room()
     async with (
         asyncio.timeout(3 * PATIENCE),

@@ -31,7 +31,7 @@ async def warm(third_party: Path) -> AsyncIterator[WarmHosts]:
 
 
 async def test_a_host_that_cannot_start_says_why_and_fails(warm: WarmHosts, tmp_path: Path) -> None:
-    """As the command does."""
+    """Output and exit code are those of the command."""
     host, log = await warm.start(["run", "--config", str(tmp_path / "none")], dict(os.environ))
     assert b"--config" in await log.read()
     assert await host.wait() == 2

@@ -79,7 +79,7 @@ def taught(port: int, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 def test_a_tool_answers_over_a_granted_port(taught: list[str]) -> None:
-    """As with `sandbox: network: [PORT]` in the tutor's file."""
+    """The tutor's file has `sandbox: network: [PORT]`."""
     assert "dog" in taught[0]
 
 

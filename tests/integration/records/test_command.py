@@ -216,7 +216,7 @@ async def test_one_lesson_is_sent_again_and_nothing_without_being_named(
 async def test_a_learner_gets_all_and_has_all_deleted(
     command: Command, ledger: Ledger, tmp_path: Path
 ) -> None:
-    """Nothing of the learner is left, not in the files and not in what still runs."""
+    """Neither the files nor the running host keep data of the learner."""
     part = CapturedJob(tutor="conversation", messages=())
     captures = Captures(tmp_path / "captures", KeyRing((KEY,)))
     captures.append("sess_1", part)
@@ -271,7 +271,7 @@ async def test_the_ledgers_key_is_in_no_environment_that_jobs_could_read(
 async def test_a_wrong_key_and_a_missing_ledger_are_told_with_their_hint(
     command: Command, ledger: Ledger, tmp_path: Path, ledger_url: str | None
 ) -> None:
-    """Nothing is created, nothing is shown."""
+    """The command creates and prints nothing."""
     assert ledger is not None
     status, output, errors = await command("list", LEDGER_KEY="another-" * 4)
     assert (status, output, "LEDGER_KEY_PREVIOUS" in errors) == (1, "", True)

@@ -196,7 +196,7 @@ async def test_what_the_agents_own_jwt_is_refused_is_a_dead_letter(
 async def test_an_unclear_end_of_the_agents_own_call_is_repeated_only_where_keys_are_honoured(
     app: FastAPI, settings: DevApiSettings, ledger: Ledger, *, honoured: bool
 ) -> None:
-    """Nobody can look into the learner's history: without keys the record becomes a dead letter."""
+    """The agent cannot read the learner's history: without keys, the record is a dead letter."""
     faults = [
         Error(endpoint="user-token", status=404, code="USER_NOT_FOUND"),
         LostAnswer(endpoint="sessions", count=1),

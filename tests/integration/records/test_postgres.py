@@ -191,7 +191,7 @@ async def test_a_ledger_works_behind_a_pool_that_changes_sessions(
 
 
 async def test_lessons_go_on_at_the_second_server_when_the_first_is_killed(tmp_path: Path) -> None:
-    """What was acknowledged is there, what came meanwhile waits in the spool, and one URL does."""
+    """Committed rows are there, new ones wait in the spool, and one URL names both servers."""
     ports = [free_port(), free_port()]
     tcp = {"listen_addresses": "127.0.0.1"}
     hosts = ",".join(f"127.0.0.1:{port}" for port in reversed(ports))

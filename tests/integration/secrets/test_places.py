@@ -153,7 +153,7 @@ SERVICE_ACCOUNT = jwt.encode(CLAIMS, ec.generate_private_key(ec.SECP256R1()), "E
 
 
 def test_a_login_by_kubernetes_takes_the_service_accounts_token(bao: Bao, tmp_path: Path) -> None:
-    """As it is in its file then: Kubernetes puts a new one there every hour."""
+    """It is read at each login: Kubernetes replaces the file every hour."""
     file = tmp_path / "token"
     file.write_text("an older one")
     bao.put("SHARED_SECRET", "one")

@@ -83,7 +83,7 @@ async def test_one_process_plays_all_announcements_and_one_failure_is_no_others(
 
 
 async def test_a_process_that_ends_fails_what_it_was_told_and_the_next_has_another() -> None:
-    """As LiveKit's native library may end it."""
+    """LiveKit's native library may abort its process."""
     child = Child()
     async with supervised() as tasks:
         player = Player(tasks, child.start)

@@ -40,6 +40,6 @@ def test_room_is_what_there_is_the_least_of(load: Load, room: Headroom) -> None:
 
 @pytest.mark.parametrize("load", [replace(CALM, busy=4), replace(CALM, memory_used=8 * GB)])
 def test_a_host_without_lessons_takes_one_whatever_else_runs(load: Load) -> None:
-    """Nobody is sent away for ever by a busy neighbour; a second one is."""
+    """A busy neighbour does not block the first lesson; it blocks a second one."""
     assert compute_headroom(replace(load, jobs=0), COST).lessons == 1
     assert compute_headroom(replace(load, jobs=1), COST).lessons == 0

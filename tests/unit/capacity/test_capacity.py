@@ -60,7 +60,7 @@ async def capacity(machine: FakeMachine) -> AsyncIterator[CapacityMonitor]:
 async def test_few_lessons_begin_at_the_same_time(
     machine: FakeMachine, capacity: CapacityMonitor
 ) -> None:
-    """As many as there are processors, within two seconds."""
+    """Within two seconds, as many begin as there are processors."""
     for number in range(4):
         assert capacity.headroom() == Headroom(4 - number, "starts")
         machine.jobs.append(f"job {number}")
@@ -141,7 +141,7 @@ async def test_lessons_where_nobody_speaks_are_no_measure(
 async def test_a_neighbour_of_the_host_is_no_lesson(
     machine: FakeMachine, capacity: CapacityMonitor
 ) -> None:
-    """What it uses is in use, and makes lessons no dearer."""
+    """Its usage counts as used and does not raise the cost of a lesson."""
     machine.busy = 2.0
     await asyncio.sleep(20)
     machine.jobs, machine.busy = ["one"], 2.2

@@ -74,7 +74,7 @@ def test_of_several_bounds_the_tightest_counts(tmp_path: Path, group: Group) -> 
 
 @pytest.mark.parametrize("own", ["/", "/free", "/gone"])
 def test_without_a_bound_the_whole_machine_counts(tmp_path: Path, group: Group, own: str) -> None:
-    """As on a host of its own; a bound above what there is, is none."""
+    """A bound above the machine's memory is no bound."""
     group("free", cpu_max="max 100000", memory_max="max")
     group("", cpu_max="100000000 100000", memory_max=str(2**60))
     usage = machine(tmp_path, own).usage()
@@ -85,6 +85,6 @@ def test_without_a_bound_the_whole_machine_counts(tmp_path: Path, group: Group, 
 
 
 def test_without_control_groups_the_whole_machine_counts(tmp_path: Path) -> None:
-    """As on an older kernel, and where nothing tells of processes."""
+    """Older kernels and hidden process tables have none."""
     for here in (Machine(tmp_path, tmp_path), Machine()):
         assert 0 < here.usage().memory_share < 1

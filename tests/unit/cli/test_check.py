@@ -161,7 +161,7 @@ def test_production_without_its_file_and_engines_does_not_pass(
 def test_a_sandbox_that_is_required_and_incomplete_does_not_pass(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the kernel lacks is named; else it is only warned of."""
+    """The missing kernel feature is named; if the sandbox is optional, that is a warning."""
     monkeypatch.setattr("loqua_host.settings.start.sandbox_gaps", lambda: ("signals (Linux 6.12)",))
     settings = draft(config, ENVIRON).settings
     assert settings is not None

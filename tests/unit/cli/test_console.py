@@ -27,7 +27,7 @@ def test_a_lesson_is_taught_in_the_terminal(tmp_path: Path) -> None:
 
 
 def test_a_language_model_can_be_given() -> None:
-    """As in a configuration, by its class."""
+    """It is given by its class, like in a configuration."""
     status, shown = console(
         "tests.unit.testing.lesson_tutors:Chatter",
         "--llm",

@@ -66,7 +66,7 @@ def test_each_layer_is_named_where_it_decides(explained: dict[str, tuple[str, st
 def test_a_tutor_s_values_come_from_its_file_or_from_the_host(
     explained: dict[str, tuple[str, str]],
 ) -> None:
-    """As they are in force for that tutor."""
+    """The values are those in force for the tutor."""
     assert explained["tutors.grammar.agent_name"][1] == "tutors/grammar.yaml"
     assert explained["tutors.grammar.max_concurrent_jobs"] == ("2", "default")
     assert explained["tutors.grammar.agent_id"] == ('"loqua-host-1"', "AGENT_ID")

@@ -57,7 +57,7 @@ def test_a_command_whose_config_is_missing_says_how_to_have_one(
 
 
 def test_without_a_directory_it_is_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where all other commands look for it."""
+    """All other commands read the same directory by default."""
     monkeypatch.chdir(tmp_path)
     assert init()[0] == 0
     assert (tmp_path / "config/host.yaml").exists()

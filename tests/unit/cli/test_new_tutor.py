@@ -29,7 +29,7 @@ def written(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
 
 
 def test_every_file_of_the_template_is_written_under_the_new_name(written: Path) -> None:
-    """Nothing says `sample` any more."""
+    """No file contains `sample`."""
     files = [path for path in written.rglob("*") if path.is_file()]
     template = [path for path in TEMPLATE.rglob("*") if path.is_file() and path.suffix != ".pyc"]
     assert len(files) == len(template)

@@ -70,7 +70,7 @@ def replay(config: Path, session_id: str = "sess_1", output: Path | None = None)
 def test_a_lesson_that_goes_as_it_did_is_no_test(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is written."""
+    """The command writes no file."""
     monkeypatch.chdir(tmp_path)
     capture(tmp_path / "captures", "Has dicho: Uno.")
     assert replay(config) == 0

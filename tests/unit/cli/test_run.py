@@ -1,4 +1,4 @@
-"""What the process that jobs are forked from imports."""
+"""Tests of the imports of the process that jobs are forked from."""
 
 import pytest
 

@@ -121,7 +121,7 @@ def test_a_sparkline_has_the_highest_of_each_share(
 
 @given(st.lists(st.none() | st.floats(0, 1e9), max_size=300), st.integers(1, 60))
 def test_a_sparkline_fits_its_width(values: list[float | None], width: int) -> None:
-    """Whatever it shows."""
+    """This holds for any values."""
     assert len(sparkline(values, width)) == min(width, len(values))
 
 
@@ -156,7 +156,7 @@ async def test_a_host_without_an_ops_address_cannot_be_asked() -> None:
 def test_without_a_host_the_command_says_so_in_a_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Neither a traceback nor an empty screen."""
+    """It prints neither a traceback nor an empty screen."""
     list(write_templates(tmp_path))
     assert watch_host(tmp_path, {**ENVIRON, "LOQUA_OPS__PORT": "1"}, once=True) == 1
     printed = capsys.readouterr()

@@ -8,7 +8,7 @@ from loqua_host.cli import app
 
 
 def test_the_version_is_that_of_the_distribution() -> None:
-    """Whatever else is on the command line, nothing is run."""
+    """With `--version`, no command runs."""
     for arguments in (["--version"], ["--version", "run"]):
         result = CliRunner().invoke(app, arguments)
         assert result.exit_code == 0

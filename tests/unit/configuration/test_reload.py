@@ -330,14 +330,14 @@ async def test_a_change_is_seen_by_itself(followed: WorkerlessHost) -> None:
 
 
 async def test_whoever_asks_is_heard(followed: WorkerlessHost) -> None:
-    """Where nothing tells of files."""
+    """A reload can be requested where the kernel does not report changed files."""
     followed.versions["grammar"] = "2.0"
     followed.due.set()
     await until_done(followed, "replace", "grammar")
 
 
 async def test_a_config_map_that_is_swapped_is_seen(tmp_path: Path, host: WorkerlessHost) -> None:
-    """As a kubelet does it: files are links into `..data`, a link that is put in place whole."""
+    """A kubelet replaces `..data`, the link to the directory of all files."""
     mount = tmp_path / "mount"
     for number, written in enumerate((GRAMMAR, GRAMMAR | {"enabled": False})):
         tutors = mount / f"..{number}" / "tutors"

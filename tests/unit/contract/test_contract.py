@@ -72,7 +72,7 @@ def test_the_contract_is_what_tutor_authors_import() -> None:
 
 
 def test_events_can_be_imported_from_where_they_are_said_to_be() -> None:
-    """As `from loqua_host.events import LearnerLeft`, too."""
+    """`from loqua_host.events import LearnerLeft` works, too."""
     assert import_module("loqua_host.events") is loqua_host.events
 
 
@@ -167,7 +167,7 @@ def test_a_word_names_its_language_by_code() -> None:
 
 
 def test_a_declaration_may_name_its_settings_twice() -> None:
-    """As `Tutor[NoSettings](…)`, on every Python."""
+    """`Tutor[NoSettings](…)` works on every Python."""
     assert Tutor[NoSettings](name="grammar") == Tutor(name="grammar")
 
 

@@ -38,7 +38,7 @@ OUTCOME = LessonOutcome(
 def test_each_value_has_its_topic_and_is_read_back_from_it(
     topic: LessonTopic, value: BaseModel
 ) -> None:
-    """As a page, too, finds the type by the topic."""
+    """A page finds the type by the topic."""
     sent_under, text = compose_message("lesson_1", value)
     assert sent_under is topic
     assert parse_message(topic, text) == value
@@ -86,6 +86,6 @@ def test_another_topic_is_no_message_of_a_lesson() -> None:
     st.text() | st.builds(json.dumps, st.dictionaries(st.text(), st.integers())),
 )
 def test_what_is_no_message_is_refused_as_a_value_error(topic: LessonTopic, text: str) -> None:
-    """Whatever a participant sends under the topic."""
+    """This holds for any data that a participant sends under the topic."""
     with pytest.raises(ValueError):  # noqa: PT011  # its message is pydantic's
         parse_message(topic, text)

@@ -47,7 +47,7 @@ async def score(response: httpx.Response) -> Assessment | None:
 
 
 async def test_scores_are_read_by_azures_names() -> None:
-    """What was heard instead is the likeliest sound, if it is another one."""
+    """The sound that was heard is the likeliest one, if it is not the expected one."""
     assessment = await score(httpx.Response(200, json={"NBest": [BEST]}))
 
     assert assessment is not None
@@ -111,7 +111,7 @@ async def test_without_a_sound_answer_there_is_no_score(response: httpx.Response
 
 
 async def test_the_server_gets_all_of_the_recording() -> None:
-    """As one WAV file."""
+    """It is sent as one WAV file."""
     sent = b""
 
     def keep(request: httpx.Request) -> httpx.Response:

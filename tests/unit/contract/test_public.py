@@ -12,7 +12,7 @@ from loqua_host.registry.loader import load_plugin
 
 
 def test_every_name_keeps_its_arguments_its_defaults_and_what_it_returns() -> None:
-    """What is added is a minor version, what is taken away or changed a major one.
+    """An addition is a minor version, a removal or change a major one.
 
     After a decision, `uv run python -m tests.unit.contract.public` writes the snapshot.
     """

@@ -50,7 +50,7 @@ def test_who_goes_on_after_a_pause_has_made_one_try() -> None:
 
 
 def test_the_next_try_begins_anew() -> None:
-    """Nothing of the one before is in it."""
+    """It contains no sound of the try before."""
     recorder = Recorder()
     recorder.begin()
     feed(recorder, 10)
@@ -62,7 +62,7 @@ def test_the_next_try_begins_anew() -> None:
 
 
 def test_a_long_turn_keeps_its_end() -> None:
-    """Whoever talks for minutes costs no more memory than for half a minute."""
+    """Minutes of speech take no more memory than half a minute."""
     recorder = Recorder(longest=2)
     recorder.begin()
     feed(recorder, 50)

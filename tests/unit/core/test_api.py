@@ -51,7 +51,7 @@ async def test_one_learner_in_two_rooms_makes_one_context_call(
 
 
 async def test_another_agent_asks_for_itself(api: LoquaApi, loqua: Loqua, caller: Caller) -> None:
-    """What one agent may see another may not."""
+    """Agents may have different permissions."""
     await api.context(caller)
     await api.context(Caller(caller.user_id, caller.room, "pronunciation"))
     assert [call.headers["x-agent-id"] for call in loqua.seen("context")] == [
@@ -190,7 +190,7 @@ async def test_a_lesson_that_begins_without_the_api_gets_its_token_later(
 async def test_a_lesson_whose_context_could_not_be_loaded_is_not_full_until_it_is(
     under_test: ApiUnderTest, loqua: Loqua, caller: Caller, fault: httpx.Response
 ) -> None:
-    """Whatever else succeeds: progress, health, records; another's lesson is not concerned."""
+    """Other successful calls do not change that; other lessons are not affected."""
     modes: list[Mode] = []
     async with under_test.open(retries=0) as api:
         api.subscribe(lambda who, mode: modes.append(mode) if who == caller else None)
@@ -242,7 +242,7 @@ async def test_patience_ends_when_the_api_says_no(
 async def test_a_returning_learner_is_known_while_the_exchange_is_down(
     api: LoquaApi, loqua: Loqua, caller: Caller
 ) -> None:
-    """What was cached in an earlier lesson serves the next, as cache."""
+    """The cached context of an earlier lesson serves the next one, marked as cached."""
     await api.lease(caller)
     whole = (await api.context(caller)).context
     api.release(caller)
@@ -348,7 +348,7 @@ async def test_the_agents_own_name_stands_in_for_nothing_else(
     faults: list[httpx.Response],
     raised: type[Exception],
 ) -> None:
-    """Neither for an API out of reach, nor against what it says of the learner or the record."""
+    """It replaces neither an unreachable API nor the API's refusals."""
     loqua.fail(endpoint, *faults)
     async with under_test.open(access={"sessions": "user_then_service"}) as api:
         with pytest.raises(raised):

@@ -113,7 +113,7 @@ def pause_of(breaker: Breaker, learner: str) -> float:
 def test_a_learner_who_is_alone_in_an_outage_waits_no_longer_each_time(
     breaker: Breaker, clock: ManualClock
 ) -> None:
-    """Nobody else was served: it may well be the API, which may come back at any moment."""
+    """No other call shows whether the API is back; it may be back at any moment."""
     failing(breaker, DOWN, 3, learner="leo")
     for _ in range(20):
         with pytest.raises(SuspendedError) as suspended:
@@ -218,7 +218,7 @@ def test_no_more_learners_are_remembered_than_have_room(breaker: Breaker) -> Non
 
 
 def test_a_success_between_failures_starts_the_count_anew(breaker: Breaker) -> None:
-    """Only failures in a row count."""
+    """Only consecutive failures count."""
     for _ in range(5):
         failing(breaker, DOWN, 2)
         attempt(breaker)

@@ -46,7 +46,7 @@ async def test_what_waits_goes_together(database: SlowDatabase) -> None:
 
 
 async def test_a_refused_item_fails_alone(database: SlowDatabase) -> None:
-    """Those of its batch are sent one by one."""
+    """The items of its batch are sent one by one."""
     bulk = Bulk(database.insert)
     first = asyncio.create_task(bulk.add("first"))
     await asyncio.sleep(0.5)

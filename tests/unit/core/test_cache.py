@@ -135,7 +135,7 @@ def test_lives_out_of_order_are_refused(lives: dict[str, float]) -> None:
     )
 )
 def test_it_never_serves_what_is_too_old_or_holds_too_much(steps: list[tuple[str, str]]) -> None:
-    """Whatever happens: what is served was kept, not dropped, and within its life."""
+    """A served entry was stored, not evicted, and is within its lifetime."""
     clock = CacheClock()
     cache: ContextCache[str] = ContextCache(CacheLives(learners=3), clock)
     kept_at: dict[str, float] = {}

@@ -137,7 +137,7 @@ async def test_a_record_that_may_have_been_taken_is_not_sent_again(
     sent: bool,
     times: int,
 ) -> None:
-    """What the API surely did not take is; the error tells which it was."""
+    """A record that was surely not taken is; the error distinguishes the two."""
     loqua.fail("sessions", *[fault() for _ in range(4)])
     with pytest.raises(UnreachableError) as unreachable:
         await leased.create_session(caller, RECORD, key="key-1")
@@ -208,7 +208,7 @@ async def test_a_refused_token_its_exchange_and_the_repeat_share_one_deadline(
 async def test_a_record_whose_token_cannot_be_exchanged_was_not_sent(
     under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
-    """Whatever became of the exchange: there is nothing to ask the API about."""
+    """The API need not be asked whether it has the record."""
     async with under_test.open() as api:
         loqua.fail("user-token", *[httpx.ReadError("reset")] * 4)
         with pytest.raises(UnreachableError) as unreachable:
@@ -230,7 +230,7 @@ async def test_where_keys_are_honoured_a_record_is_sent_again(
 async def test_a_header_that_comes_twice_is_heeded_whole(
     under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
-    """As gateways add their own to the API's: the longest wait counts."""
+    """Gateways add their own to the API's: the longest wait counts."""
     limits = [("RateLimit", '"a";r=0;t=4'), ("RateLimit", '"b";r=9;t=1')]
     async with under_test.open() as api:
         await api.lease(caller)
@@ -264,7 +264,7 @@ async def test_a_429_without_a_word_holds_other_lessons_calls_of_that_endpoint(
 
 
 async def test_one_429_holds_all_lessons(under_test: ApiUnderTest, loqua: Loqua) -> None:
-    """Nobody's call reaches the API before the pause is over; then all get through."""
+    """No call reaches the API before the pause is over; then all succeed."""
     callers = [Caller(f"user-{number}", "room", "agent") for number in range(20)]
     async with under_test.open() as api:
         await asyncio.gather(*(api.lease(caller) for caller in callers))
@@ -327,7 +327,7 @@ async def test_a_drip_is_an_outage_too(
 async def test_breakers_are_one_for_each_endpoint(
     under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
-    """Where progress fails, the context still comes."""
+    """If progress fails, the context still loads."""
     others = [replace(caller, user_id=f"other-{number}") for number in range(2)]
     async with under_test.open(retries=0) as api:
         for one in (caller, *others):
@@ -561,7 +561,7 @@ async def test_a_breaker_that_is_open_is_known_by_its_endpoint(
 async def test_attempts_are_counted_by_outcome_and_timed_unless_cancelled(
     under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
-    """Whoever went did not wait: that is no time of the API's."""
+    """A cancelled attempt says nothing about the API's latency."""
     async with under_test.open() as api:
         await api.lease(caller)
         loqua.latency = 0.25

@@ -136,7 +136,7 @@ headers = st.dictionaries(
     ],
 )
 def test_a_pause_that_cannot_be_read_is_a_pause(status: int, headers: dict[str, str]) -> None:
-    """Whoever asks for one in words that nobody knows does not want to be called at once."""
+    """An API that asks for an unreadable pause does not want calls at once."""
     assert wait_asked(status, headers, EPOCH) == CAUTION
 
 
@@ -240,7 +240,7 @@ async def test_a_429_without_a_word_holds_the_calls_of_its_endpoint_only() -> No
 
 
 async def test_a_pause_beyond_the_deadline_fails_the_call_at_once() -> None:
-    """Nobody waits for what cannot come in time; the error says how long it is."""
+    """The error contains the length of the pause."""
     shared = limits()
     shared.handle("context", 429, {"retry-after": "30"})
     with pytest.raises(SuspendedError) as suspended:
@@ -302,7 +302,7 @@ async def test_no_more_calls_are_out_than_the_pool_has_connections() -> None:
 
 
 async def test_cancelled_waiters_leak_no_slot() -> None:
-    """Whoever gives up while waiting, or while out, leaves the bulkhead as it was."""
+    """Callers may be cancelled in the queue or during their call."""
     shared = limits(pool_size=2)
 
     async def call() -> None:

@@ -73,7 +73,7 @@ def test_what_holds_a_secret_neither_prints_nor_leaves(holder: object) -> None:
 
 
 async def test_the_open_core_prints_no_secret(api: LoquaApi) -> None:
-    """Neither does it leave by pickle."""
+    """Secrets cannot be pickled either."""
     assert "shared-secret" not in repr(vars(api))
     with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):
         pickle.dumps(api)

@@ -69,7 +69,7 @@ async def test_a_cookie_of_one_learner_is_never_sent_for_another(
 
 
 async def test_a_challenge_is_never_answered(api: LoquaApi, loqua: Loqua) -> None:
-    """Whoever answers one is known by the connection, which others use next."""
+    """An answer would authenticate the connection, which other lessons use next."""
     loqua.fail("health", error(401, "UNAUTHORIZED", "no"), httpx.Response(401, headers=GATEWAY))
     await all_calls(api, LEO)
     schemes = {call.headers["authorization"].split()[0] for call in loqua.calls}
@@ -120,7 +120,7 @@ async def test_nothing_that_was_kept_on_the_way_is_an_answer(api: LoquaApi, loqu
 async def test_an_answer_that_names_another_learner_is_none(
     under_test: ApiUnderTest, loqua: Loqua, answer: dict[str, Any], taken: bool
 ) -> None:
-    """Whoever mixed it up may have taken this for the other's."""
+    """The API may have mixed up two learners."""
     async with under_test.open(retries=0) as api:
         await api.lease(LEO)
         loqua.fail("progress", httpx.Response(200, json=answer))

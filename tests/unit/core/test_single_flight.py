@@ -28,7 +28,7 @@ async def test_a_hundred_callers_share_one_fetch() -> None:
 
 
 async def test_it_survives_a_cancelled_leader() -> None:
-    """Whoever began it may go; the others get their result."""
+    """The other callers get the result."""
 
     async def fetch() -> str:
         await asyncio.sleep(1)

@@ -216,7 +216,7 @@ def test_while_the_secret_is_rotated_either_value_decrypts(order: list[str]) -> 
 
 
 def test_a_malformed_token_is_not_blamed_on_the_secret() -> None:
-    """What no secret could decrypt is reported as what it is."""
+    """A token that no secret could decrypt is reported as malformed."""
     with pytest.raises(TokenError) as failing:
         tokens.decrypt_any("::", [SECRET, SECRET])
     assert cause_of(failing) == TokenCause.MALFORMED

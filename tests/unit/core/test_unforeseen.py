@@ -201,7 +201,7 @@ def test_whatever_a_transport_raises_leaves_the_core_by_name(
 async def test_a_request_that_never_left_is_distinguished_from_one_that_may_have(
     under_test: ApiUnderTest, point: str, sent: bool, error: Callable[[], Exception]
 ) -> None:
-    """So that a record is not sent twice, and one that never left is."""
+    """A record is then neither sent twice nor lost."""
     transport = Breaking(under_test.loqua)
     async with opened(under_test, transport) as api:
         await api.lease(CALLER)
@@ -238,7 +238,7 @@ async def test_cancellation_stays_cancellation(under_test: ApiUnderTest) -> None
 async def test_a_fault_of_our_own_is_logged_with_its_line_and_without_its_message(
     under_test: ApiUnderTest, logs: list[Any]
 ) -> None:
-    """Nobody would find it otherwise, and its words may quote a JWT."""
+    """Its message may quote a JWT; the line is needed to find the fault."""
     transport = Breaking(under_test.loqua, KeyError(QUOTED))
     async with opened(under_test, transport) as api:
         with pytest.raises(UnreachableError):
@@ -272,7 +272,7 @@ async def test_whatever_a_secrets_port_raises_is_an_outage(
 async def test_a_secret_that_cannot_be_read_refuses_the_start_by_name(
     under_test: ApiUnderTest,
 ) -> None:
-    """Where it would be, not what it is."""
+    """The error contains the secret's place, not its value."""
     port = Port(error=RuntimeError(QUOTED))
     with pytest.raises(ConfigError, match="AGENT_JWT_TOKEN: cannot be read") as refused:
         async with opened(under_test, Breaking(under_test.loqua), port):

@@ -98,7 +98,7 @@ async def test_the_least_life_left_of_the_tokens_held_is_reported(
 
 
 async def test_a_forgotten_token_is_nowhere_in_memory(api: LoquaApi, caller: Caller) -> None:
-    """Nothing refers to it after the last release."""
+    """No object refers to it after the last release."""
     await api.lease(caller)
     api.release(caller)
     await asyncio.sleep(0)
@@ -364,7 +364,7 @@ async def test_no_log_line_of_a_whole_lesson_holds_a_secret(
 async def test_the_end_of_the_block_leaves_no_task(
     under_test: ApiUnderTest, caller: Caller
 ) -> None:
-    """Whoever opens closes."""
+    """All tasks have ended by then."""
     before = asyncio.all_tasks()
     async with under_test.open() as api:
         await api.lease(caller)

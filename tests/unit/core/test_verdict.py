@@ -105,7 +105,7 @@ def test_the_apis_own_error_is_its_verdict(status: int) -> None:
     ],
 )
 def test_code_and_words_are_found_in_every_form_in_use(body: object, said: str) -> None:
-    """As one printable line."""
+    """They become one printable line."""
     assert str(read_error(json.dumps(body).encode())) == said
 
 
@@ -139,7 +139,7 @@ def test_what_a_learner_said_is_left_out_of_what_the_api_says(message: str) -> N
 
 
 def test_a_token_in_an_error_is_left_out() -> None:
-    """Whoever quotes the Authorization header gives nothing away."""
+    """A server may quote the Authorization header."""
     token = jwt(exp=1)
     body = json.dumps({"message": f"bad header Bearer {token}"}).encode()
     assert token[10:40] not in str(read_error(body))
@@ -163,13 +163,13 @@ def _refused(**said: str) -> bytes:
     ],
 )
 def test_a_token_that_is_not_valid_yet_is_recognised_by_its_words(body: bytes) -> None:
-    """Whoever words them."""
+    """The messages are those of several JWT libraries."""
     old = SecretStr(jwt(iat=EPOCH - 9999, exp=EPOCH + 9999))
     assert prematurity(read_error(body), old, {}, EPOCH) is Prematurity.STATED
 
 
 def test_a_challenge_is_read_where_there_is_no_body() -> None:
-    """As RFC 6750 has it."""
+    """RFC 6750 defines its form."""
     headers = {
         "www-authenticate": 'Bearer realm="x", error="invalid_token", '
         'error_description="The token is not valid before 10:00"'
@@ -220,7 +220,7 @@ async def test_a_token_that_is_not_valid_yet_is_used_again_a_moment_later(
 async def test_a_new_token_that_is_refused_without_saying_why_is_given_time(
     under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
-    """Whoever checks it may have a clock that is two seconds behind."""
+    """The server's clock may be two seconds behind."""
     loqua.claims = lambda: {"iat": loqua.now() + 2}
     async with under_test.open() as api:
         await api.lease(caller)
@@ -244,7 +244,7 @@ async def test_a_token_that_stays_early_until_the_deadline_degrades(
 async def test_an_old_token_that_is_refused_twice_is_refused_at_once(
     under_test: ApiUnderTest, loqua: Loqua, caller: Caller
 ) -> None:
-    """As before: one other token, one repeat."""
+    """One other token is tried once."""
     async with under_test.open() as api:
         await api.lease(caller)
         loqua.fail("progress", *[error(401, "UNAUTHORIZED", "invalid token")] * 9)

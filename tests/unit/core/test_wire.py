@@ -131,7 +131,7 @@ def test_a_record_goes_out_in_the_guides_words() -> None:
 
 
 def test_parts_of_minutes_are_sent_as_they_are() -> None:
-    """Only what is whole is sent whole."""
+    """Only whole minutes are sent as whole numbers."""
     half = RECORD.model_copy(update={"duration_minutes": 7.5})
     assert (
         sent(wire.session_request(CALLER, half, "key", repeatable=False))["duration_minutes"] == 7.5
@@ -259,7 +259,7 @@ def test_what_makes_no_sense_costs_its_own_field_only() -> None:
 
 
 def test_a_text_that_was_cut_inside_of_a_character_costs_that_text_only() -> None:
-    """As values the host reads or does not read, in lists, as keys."""
+    """The text may be a value, in a list, or a key, whether the host reads it or not."""
     body = rb"""{"user_id": "user-1", "display_name": "Mia \ud83d", "\ud83d": {"\ude00": 1},
         "preferences": {"language_learning": "spanish", "native_language": "eng\udc00",
                         "focus_areas": ["viajes \ud83d", "m\u00fasica \ud83c\udfb5"]},
@@ -331,7 +331,7 @@ def test_numbers_beyond_all_sense_cost_themselves_only(score: str) -> None:
     ids=["byte order mark", "a key twice", "another encoding", "nested without end"],
 )
 def test_odd_but_readable_json_is_read(body: bytes) -> None:
-    """What could be read of it is all there."""
+    """All readable values arrive."""
     preferences = wire.context_request(CALLER).read(Answer({}, body)).preferences
     assert (preferences.language_learning, preferences.native_language) == ("spanish", None)
 
@@ -350,7 +350,7 @@ def test_what_is_no_context_is_not_taken_for_one(body: bytes) -> None:
 
 
 def test_a_user_id_that_is_kept_as_a_number_is_the_learners() -> None:
-    """As services do whose ids are numbers; it must be the same."""
+    """Some services have numeric ids; the number must be the learner's."""
     caller = Caller("42", "room", "agent-1")
     assert wire.context_request(caller).read(answer({"user_id": 42})) == LearnerContext()
     with pytest.raises(ValueError, match="another user"):
@@ -387,7 +387,7 @@ def test_dates_are_read_in_the_usual_forms(written: object, moment: str | None) 
 
 
 def test_other_answers_are_read_in_the_same_way() -> None:
-    """What is asked for counts; what is wrong beside it costs itself only."""
+    """A wrong field costs itself only."""
     taken = rb'{"success": true, "message": "\ud83d", "x": NaN}'
     wire.progress_request(CALLER, "s", "completed", PROGRESS, "key").read(Answer({}, taken))
     healthy = b'\xef\xbb\xbf{"permissions": ["user.progress", null, "\\ud83d"], "x": -Infinity}'

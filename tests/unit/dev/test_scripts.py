@@ -171,7 +171,7 @@ def test_each_difference_is_named(
 
 
 def test_a_record_that_did_not_arrive_is_named() -> None:
-    """Nothing at all: each expected lesson, and the number."""
+    """The error lists each expected lesson and the number of records."""
     script = LESSONS[-1]
     faults = mismatches(script, {"progress": [], "sessions": []})
     assert len(faults) == 3

@@ -62,7 +62,7 @@ def tools(*, is_error: bool = False, output: str = "2 cards") -> Event:
     ],
 )
 def test_an_event_is_printed_in_words(event: Event, lines: list[str]) -> None:
-    """Who said what, how long its stages took, and what tools answered."""
+    """The line contains the speaker, the text, the stages' times, and the tools' answers."""
     assert list(describe_event(event)) == lines
 
 

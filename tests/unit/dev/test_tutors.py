@@ -71,7 +71,7 @@ async def test_each_tutor_that_cannot_run_is_left_out_with_one_line(config: Path
 
 
 async def test_a_tutor_gets_its_variables_and_without_them_is_left_out(config: Path) -> None:
-    """Those that config grants to it and to its engines, and no others."""
+    """It gets those that config grants to it and to its engines, and no others."""
     llm = {"use": "livekit.plugins.openai:LLM", "secrets": {"api_key": "SPEECH_KEY"}}
     write(config, "conversation", worker_type="automatic", engines={"llm": llm})
     write(config, "grammar", **EXPLICIT, agent_name="grammar-specialist", secrets=["MY_KEY"])
@@ -82,7 +82,7 @@ async def test_a_tutor_gets_its_variables_and_without_them_is_left_out(config: P
 
 
 async def test_a_mistake_that_is_no_tutors_ends_the_demo_with_its_line(config: Path) -> None:
-    """Nothing can be left out then."""
+    """No tutor can be left out to avoid such a mistake."""
     write(config, "conversation", worker_type="automatic")
     (config / "host.yaml").write_text("lesson: {}")
     with pytest.raises(ConfigError, match="write lessons"):

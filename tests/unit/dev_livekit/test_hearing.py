@@ -35,7 +35,7 @@ def test_two_speakers_at_once_are_kept_apart() -> None:
 
 
 def test_the_greeting_is_the_first_sound_of_a_tutor() -> None:
-    """What the learner said before does not count."""
+    """Speech of the learner before it does not count."""
     assert lesson((LEARNER, 1, 2), ("tutor", 3, 4)).join_to_greeting == 3
     assert lesson((LEARNER, 1, 2)).join_to_greeting is None
 
@@ -65,7 +65,7 @@ def test_the_longest_gap_is_between_sounds_of_tutors() -> None:
 def test_no_order_of_sounds_yields_a_negative_time(
     sounds: list[tuple[str, float, float]],
 ) -> None:
-    """Whoever speaks when: latencies and gaps are never below zero, one latency a line."""
+    """Latencies and gaps are at least zero, with one latency a line, in any order."""
     summary = lesson(*((who, start, start + length) for who, start, length in sounds))
     assert summary.longest_gap >= 0
     assert all(latency is None or latency >= 0 for latency in summary.reply_latencies)

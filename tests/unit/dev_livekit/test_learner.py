@@ -52,7 +52,7 @@ async def test_a_line_comes_from_the_speech_server_as_pcm() -> None:
 
 
 async def test_a_speech_server_that_refuses_is_an_error() -> None:
-    """Nobody takes an error page for a voice."""
+    """An error page is not taken for audio."""
     runner, base_url, _ = await speech_server(422)
     with pytest.raises(httpx.HTTPStatusError, match="422"):
         await synthesise_line(base_url, "hola", "xx")

@@ -50,7 +50,7 @@ def entries(environ: dict[str, str]) -> set[str]:
 
 
 async def test_a_server_on_path_is_taken(programs: Path, environ: dict[str, str]) -> None:
-    """Nothing is built for those who have it."""
+    """Nothing is built then."""
     installed = program(programs / "livekit-server", "#!/bin/sh\n")
     assert await livekit_binary(print, environ) == installed
 
@@ -68,7 +68,7 @@ async def test_a_server_is_built_once_and_kept(programs: Path, environ: dict[str
 
 
 async def test_those_who_come_together_build_once(programs: Path, environ: dict[str, str]) -> None:
-    """Whoever finds a build under way says so, waits, and takes its result."""
+    """The others print that a build is running, wait, and take its result."""
     log = go(programs, act='/bin/sleep 0.3; echo > "$GOBIN/server"')
     said: list[str] = []
     both = await asyncio.gather(*(livekit_binary(said.append, environ) for _ in range(2)))
@@ -90,7 +90,7 @@ async def test_a_build_that_fails_says_why_and_what_to_do(
 async def test_a_cancelled_build_is_ended_and_cleared(
     programs: Path, environ: dict[str, str]
 ) -> None:
-    """Neither the compiler nor its directory outlives the impatience of its user."""
+    """Neither the compiler nor its directory remains."""
     go(programs, act=f"echo $$ > {programs}/pid; exec /bin/sleep 60")
     pid = programs / "pid"
     said = asyncio.Event()
@@ -149,7 +149,7 @@ async def test_a_named_server_without_a_key_is_refused() -> None:
 async def test_a_server_that_does_not_start_is_quoted(
     programs: Path, environ: dict[str, str]
 ) -> None:
-    """What the server printed is in the error, together with the ways out."""
+    """The error contains the server's output and the remedies."""
     program(programs / "livekit-server", "#!/bin/sh\necho cannot parse config\n")
     with pytest.raises(LiveKitUnavailableError, match="cannot parse config"):
         async with run_livekit(environ=environ):

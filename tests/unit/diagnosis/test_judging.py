@@ -141,7 +141,7 @@ def participant(kind: str = "standard", **attributes: str) -> Participant:
 
 
 def test_learners_are_judged_as_jobs_would() -> None:
-    """Nobody is no failure; one without a user_id is one."""
+    """An empty room is no failure; a learner without a user_id is one."""
     assert judge_learners({"r": []}).state is CheckState.UNTRIED
     assert judge_learners({"r": [participant(user_id="ana")]}).state is CheckState.OK
     judged = judge_learners({"r": [participant(user_id="ana")], "s": [participant()]})
@@ -194,7 +194,7 @@ def test_workers_are_what_the_running_host_says() -> None:
 
 
 def test_webhooks_are_counted_but_not_asked_for() -> None:
-    """Nothing depends on them."""
+    """The host works without them."""
     assert judge_webhooks(None, None).state is CheckState.UNTRIED
     assert judge_webhooks(3.0, 4.0).reason == "LiveKit sends webhooks to the host"
     assert judge_webhooks(3.0, 3.0).state is CheckState.OK

@@ -66,7 +66,7 @@ async def test_where_nobody_answers_no_host_runs() -> None:
 
 
 async def test_a_host_with_a_certificate_is_known_by_it_alone(tmp_path: Path) -> None:
-    """Whatever its name is; another one learns no token."""
+    """The host's name does not matter; a host with another certificate gets no token."""
     for folder in ("own", "other"):
         (tmp_path / folder).mkdir()
     own, other = (TlsSettings.model_validate(issue(tmp_path / it)) for it in ("own", "other"))

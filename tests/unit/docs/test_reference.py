@@ -44,7 +44,7 @@ def keys(schema: dict[str, Any], part: dict[str, Any], *above: str) -> Iterator[
 def test_every_setting_is_documented_with_type_default_and_variable(
     file: str, model: type[Any]
 ) -> None:
-    """Whatever a file can say: the schema for editors has the same keys."""
+    """The keys are those of the schema for editors."""
     section = settings_page().partition(f"## config/{file}\n")[2].partition("\n### ")[0]
     rows = dict(re.findall(r"^\| `([\w.]+)` \| (.+) \|$", section, re.MULTILINE))
     schema = model.model_json_schema(by_alias=True)

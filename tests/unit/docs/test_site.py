@@ -28,7 +28,7 @@ def test_a_link_keeps_its_section_from_page_to_page() -> None:
 
 
 def test_code_stays_as_it_is() -> None:
-    """What looks like a link there is none."""
+    """Links in code are not changed."""
     code = "```python\nfound[0](README.md)\n```\n"
     assert site.relink(code, "README.md", "index.md") == code
 

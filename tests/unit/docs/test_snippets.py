@@ -72,7 +72,7 @@ def test_a_tutors_file_is_one_that_the_host_takes(snippet: Snippet) -> None:
 
 @pytest.mark.parametrize("snippet", SECTIONS, ids=lambda one: one.name)
 def test_sections_of_the_hosts_files_are_ones_that_it_takes(snippet: Snippet) -> None:
-    """As they are below their keys."""
+    """Each snippet is valid below its key."""
     for key, written in yaml.safe_load(snippet.text).items():
         TypeAdapter[Any](HostSettings.model_fields[key].annotation).validate_python(written)
 
@@ -110,7 +110,7 @@ def test_a_custom_stt_can_be_created_as_its_file_says(
 
 
 async def test_the_engines_of_the_speech_server_can_be_created() -> None:
-    """As its README shows them."""
+    """The arguments are those in its README."""
     readme = ROOT / "plugins/speech/README.md"
     (code,) = [one.text for one in snippets("python") if one.document == readme]
     names: dict[str, Any] = {"url": "http://127.0.0.1:1"}

@@ -36,7 +36,7 @@ def test_a_page_names_events_settings_and_metrics_that_there_are(name: str) -> N
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_names_causes_that_there_are(name: str) -> None:
-    """As they are in the code."""
+    """The code defines each of them."""
     causes = set(re.findall(r"cause=([\w-]+)", PAGES[name]))
     if name == "token-decryption-failed":
         rows = "\n".join(re.findall(r"^\| (`.*?) \|", PAGES[name], re.MULTILINE))

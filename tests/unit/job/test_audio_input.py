@@ -112,7 +112,7 @@ async def test_a_tutor_that_hears_everyone_hears_all_who_are_identified(
 
 
 async def test_a_stranger_who_comes_by_anothers_identity_is_not_heard(job: Any, speak: Any) -> None:
-    """Neither in voice nor in text, until the host has looked at them."""
+    """Voice and text wait until the host has verified the participant."""
     job.configure_tutor(audio_input="all")
     speak("maria", 1)
     speak("ana", 10)
@@ -149,7 +149,7 @@ async def test_text_that_overtakes_its_learner_is_answered(job: Any) -> None:
 
 
 async def test_it_is_known_who_of_them_was_loud_and_by_which_track(job: Any, speak: Any) -> None:
-    """Who is not to be heard is not measured; of two tracks it is the microphone's."""
+    """Muted participants are not measured; of two tracks, the microphone's counts."""
     mixed = MixedAudioInput(job.room, clock=asyncio.get_running_loop().time)
     began = asyncio.get_running_loop().time()
     for identity, volume in (("maria", 500), ("ana", 5_000), ("eve", 20_000), ("ana", 1)):
@@ -167,7 +167,7 @@ async def test_it_is_known_who_of_them_was_loud_and_by_which_track(job: Any, spe
 
 
 async def test_who_has_no_floor_hears_nothing(job: Any, speak: Any) -> None:
-    """What was said meanwhile is lost."""
+    """Speech during that time is lost."""
     mixed = MixedAudioInput(job.room)
     speak("maria", 1)
     mixed.select(["maria"])

@@ -52,7 +52,7 @@ async def test_a_look_at_a_camera_that_sends_nothing_ends() -> None:
     ],
 )
 async def test_there_is_nothing_to_see(identity: str, publication: Publication) -> None:
-    """So nothing is subscribed to."""
+    """No track is subscribed to."""
     assert await Camera(room_with(identity, publication), "maria").look() is None
     assert publication.asked == []
 

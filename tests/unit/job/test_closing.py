@@ -40,7 +40,7 @@ async def session() -> AsyncIterator[LessonSession]:
 async def test_a_voice_that_does_not_let_go_is_left_to_itself(
     session: LessonSession, *, heeds: bool
 ) -> None:
-    """What comes after it, the record among it, does not wait (livekit/agents#5497)."""
+    """The record and the rest of the ending do not wait for it (livekit/agents#5497)."""
     agent = AgentThatDoesNotStop(heeds=heeds)
     await session.start(agent)
     began = asyncio.get_running_loop().time()

@@ -63,7 +63,7 @@ async def test_an_agent_that_brings_its_own_conversation_keeps_it() -> None:
 
 
 async def test_ticks_take_the_last_of_the_conversation_along(job: Any) -> None:
-    """As much as is kept."""
+    """A tick carries as much of it as is stored."""
     for number in range(2 * MAX_TURNS):
         job.session.history.add_message(role="user", content=f"Uno más: {number}.")
     running = job.start()

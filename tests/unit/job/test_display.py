@@ -48,7 +48,7 @@ async def test_the_learner_of_the_lesson_alone_gets_it(job: JobUnderTest) -> Non
 
 
 async def test_what_is_shown_last_is_sent_before_the_outcome(job: JobUnderTest) -> None:
-    """As when the last turn is corrected, and ends the lesson."""
+    """The last turn may be corrected and end the lesson."""
     running = job.start()
     await asyncio.sleep(1)
     job.lesson.end("goal_reached")

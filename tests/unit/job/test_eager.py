@@ -122,7 +122,7 @@ async def listening() -> AsyncIterator[Listening]:
 
 
 async def test_words_are_recognised_while_it_is_still_silent(listening: Listening) -> None:
-    """When the utterance is over, the text is there: the engine is asked once."""
+    """The text is ready when the utterance ends: the engine is asked once."""
     listening.engine.may_answer.set()
     await listening.goes([START, SPEECH, PAUSE])
     assert listening.engine.asked == [6]
@@ -132,7 +132,7 @@ async def test_words_are_recognised_while_it_is_still_silent(listening: Listenin
 
 
 async def test_who_goes_on_after_a_pause_is_heard_as_a_whole(listening: Listening) -> None:
-    """What was recognised of the first half is dropped."""
+    """The text of the first half alone is dropped."""
     await listening.goes([START, PAUSE])
     await listening.goes([SPEECH])
     assert listening.engine.dropped == 1
@@ -142,7 +142,7 @@ async def test_who_goes_on_after_a_pause_is_heard_as_a_whole(listening: Listenin
 
 
 async def test_an_utterance_that_ends_at_once_is_recognised_then(listening: Listening) -> None:
-    """As where the voice activity detection waits less than the pause."""
+    """Voice activity detection may wait for less time than the pause takes."""
     listening.engine.may_answer.set()
     await listening.goes([START, END])
     assert await listening.final() == "9 windows"
@@ -159,7 +159,7 @@ async def test_the_next_utterance_begins_anew(listening: Listening) -> None:
 async def test_a_failure_in_a_pause_counts_only_if_the_learner_is_done(
     listening: Listening,
 ) -> None:
-    """Who goes on is recognised by the next attempt."""
+    """If the learner continues, the next attempt recognises the utterance."""
     unread: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, error: unread.append(error))
     listening.engine.fails = True
@@ -173,7 +173,7 @@ async def test_a_failure_in_a_pause_counts_only_if_the_learner_is_done(
 
 
 async def test_closing_drops_what_is_being_recognised(listening: Listening) -> None:
-    """Nothing is left to run."""
+    """No task continues."""
     await listening.goes([START, PAUSE])
     await listening.stream.aclose()
     assert listening.engine.dropped == 1

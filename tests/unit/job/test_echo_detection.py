@@ -167,7 +167,7 @@ def test_what_was_heard_before_an_echo_was_known_is_an_echo_too() -> None:
 
 
 def test_what_was_heard_too_long_ago_is_no_echo() -> None:
-    """Nobody knows any more."""
+    """The tutor's older sound is no longer compared."""
     room = Room()
     for _ in range(7):
         room.hear(after(0.3, SAID * 0.2)[: len(SAID)])

@@ -177,7 +177,7 @@ async def test_a_tutor_speaks_by_the_track_that_its_job_has_published(
 async def test_the_link_is_opened_while_the_job_connects(
     job: Any, ctx: FakeContext, enter: Any
 ) -> None:
-    """So that the host can answer as soon as the learner is seen."""
+    """The host can then answer as soon as the learner is there."""
     ctx.entering = lambda: asyncio.sleep(2)
     running = enter(None)
     await asyncio.sleep(1)
@@ -282,7 +282,7 @@ async def test_a_cancelled_job_leaves_no_ghost_in_the_room(
 async def test_a_job_that_is_cancelled_while_it_enters_leaves_once_it_is_in(
     ctx: FakeContext, enter: Any, welcome: Welcome
 ) -> None:
-    """Who leaves midway is a ghost to LiveKit, and its client ends the process."""
+    """A connection that is cancelled leaves a ghost in the room and aborts the native client."""
     ctx.entering = lambda: asyncio.sleep(2)
     running = enter(welcome)
     await asyncio.sleep(1)
@@ -294,7 +294,7 @@ async def test_a_job_that_is_cancelled_while_it_enters_leaves_once_it_is_in(
 
 
 async def test_a_host_that_answers_out_of_turn_is_no_host(enter: Any) -> None:
-    """Nothing is taught on its word."""
+    """The job does not teach."""
     with structlog.testing.capture_logs() as logs:
         await enter(Recorded())
     assert [line["cause"] for line in logs if "cause" in line] == ["no_link"]

@@ -80,7 +80,7 @@ HAPPENINGS: dict[str, tuple[Callable[[Any], None], events.Event]] = {
 async def test_what_happens_in_the_room_is_reported(
     job: Any, heard: list[events.Event], happens: Any, event: events.Event
 ) -> None:
-    """As a typed event."""
+    """Each event has its own type."""
     running = job.start()
     await asyncio.sleep(1)
     happens(job)
@@ -149,7 +149,7 @@ async def test_a_failing_handler_keeps_no_event_from_the_others(
 
 
 async def test_nobody_can_flood_a_tutor(job: Any) -> None:
-    """What waits for a slow handler is bounded, and the log says once what was lost."""
+    """The queue before a slow handler is bounded, and the log reports lost events once."""
     heard: list[events.Event] = []
 
     async def handle_slowly(event: events.Event) -> None:

@@ -225,7 +225,7 @@ async def test_a_callback_that_livekit_calls_for_a_spoken_turn(
 async def test_a_callback_for_a_typed_turn(
     talk_with: Any, logs: Logs, job: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What it raises is caught for the chat, which goes on."""
+    """Its exception is caught, and the chat continues."""
     talk = await talk_with(FailingAgent(instructions=""))
     chat = Chat(job.room, lambda: {"maria": MARIA}, partial(answer_typed, talk.session))
     chat.watch()
@@ -277,7 +277,7 @@ async def test_a_tool_that_fails(talk_with: Any, logs: Logs) -> None:
 
 
 async def test_a_tool_that_tells_the_model_why_not(talk_with: Any, logs: Logs) -> None:
-    """That is LiveKit's way to say so, and no failure."""
+    """LiveKit's ToolError is an answer to the model, not a failure."""
     talk = await talk_with(Tooled(instructions=""), ToolThenTextLLM("decline"))
     await talk.session.run(user_input="hola")
     await talk.settled()
@@ -287,7 +287,7 @@ async def test_a_tool_that_tells_the_model_why_not(talk_with: Any, logs: Logs) -
 
 @pytest.mark.parametrize("error", [ValueError, TypeError])
 async def test_a_handler_of_an_event(talk_with: Any, logs: Logs, error: type[Exception]) -> None:
-    """Whoever caused it goes on, and other handlers hear of it, of a TypeError's event, too."""
+    """The caller continues and other handlers get the event, also with a TypeError."""
     talk = await talk_with(Agent(instructions=""))
     heard = []
 
@@ -430,5 +430,5 @@ async def test_an_agent_that_fails_as_it_ends(logs: Logs) -> None:
 
 
 def test_a_session_of_livekits_would_lose_an_event_to_a_type_error() -> None:
-    """What `LessonSession.emit` is for; without this, it can go."""
+    """This is the reason for `LessonSession.emit`. If it fails, remove both."""
     assert LessonSession.emit is not AgentSession.emit

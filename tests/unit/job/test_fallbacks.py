@@ -73,7 +73,7 @@ async def spoken(voice: FallbackTTS, text: str = "Hola.") -> list[tuple[int, flo
 async def test_a_sentence_is_said_by_the_next_voice_within_five_seconds(
     serving: ServingEngines, fault: Does
 ) -> None:
-    """Whatever the first one does instead; the next sentence does not wait for it again."""
+    """The first voice may fail in any way; the next sentence does not wait for it again."""
     voice = FallbackTTS([FakeTTS(fault, 1), FakeTTS(says(1.0), 2)], serving.failover())
     began = now()
     assert await spoken(voice) == [(2, 1.0)]
@@ -172,7 +172,7 @@ async def test_a_voice_that_works_only_when_probed_is_probed_less_and_less(
 async def test_a_lesson_begins_with_the_voice_that_serves_the_others(
     serving: ServingEngines,
 ) -> None:
-    """Nobody waits again for one that hangs; it is tried after a while, unheard."""
+    """A voice that hangs is tried again later, without a learner waiting for it."""
     first = FakeTTS(says(1.0), 1)
     failover = Failover("tts", range(2), serving.clock, serving.served.append, first=1)
     voice = FallbackTTS([first, FakeTTS(says(1.0), 2)], failover)
@@ -220,7 +220,7 @@ async def thought(mind: FallbackLLM) -> tuple[str, int]:
 async def test_a_reply_is_the_next_models_within_five_seconds(
     serving: ServingEngines, fault: Does
 ) -> None:
-    """Whatever the first one does instead."""
+    """The first model may fail in any way."""
     mind = FallbackLLM([FakeLLM(fault), FakeLLM(says("Bien, ", "¿y tú?"))], serving.failover())
     began = now()
     assert await thought(mind) == ("Bien, ¿y tú?", 0)
@@ -232,7 +232,7 @@ async def test_a_reply_is_the_next_models_within_five_seconds(
 async def test_a_reply_that_a_model_breaks_off_is_begun_anew_and_set_apart(
     serving: ServingEngines, ending: Does
 ) -> None:
-    """What was said is said; the next one does not go on in the middle of a word."""
+    """The spoken part remains; the next model begins a new reply."""
     first = FakeLLM(then(says("Muy bi"), ending))
     mind = FallbackLLM([first, FakeLLM(says("Bien, ", "¿y tú?"))], serving.failover())
     assert await thought(mind) == ("Muy bi… Bien, ¿y tú?", 0)
@@ -369,7 +369,7 @@ async def test_a_stream_returns_to_the_first_between_two_transcripts(
 
 
 async def test_a_stream_that_ends_by_itself_has_failed(serving: ServingEngines) -> None:
-    """As when a provider closes a connection politely."""
+    """A provider may close a connection without an error."""
 
     class Closing(FakeSTT):
         def stream(self, **options: Any) -> Any:

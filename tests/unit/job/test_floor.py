@@ -94,7 +94,7 @@ async def test_nothing_is_followed_once_the_lesson_closes(
 async def test_a_lent_floor_is_given_and_taken_back_by_hand(
     job: Any, floor: Floor, changes: list[bool]
 ) -> None:
-    """Whoever comes and goes meanwhile."""
+    """Participants may come and go meanwhile."""
     floor.begin_call()
     specialist_enters(job)
     assert changes == []

@@ -133,7 +133,7 @@ async def test_a_greeting_that_was_not_heard_is_said_before_the_answer(greeted: 
 
 
 async def test_sentences_that_were_not_heard_are_said_in_order(greeted: Greeted) -> None:
-    """Those behind the one that is cut off wait for it; one that may not be cut off does not."""
+    """Later sentences wait for one that is cut off, unless it may not be cut off."""
     session = greeted.session
     session.say("one")
     session.say("two")
@@ -147,7 +147,7 @@ async def test_sentences_that_were_not_heard_are_said_in_order(greeted: Greeted)
 
 
 async def test_who_speaks_over_what_they_hear_wants_no_more_of_it(greeted: Greeted) -> None:
-    """Neither of that sentence, nor of those behind."""
+    """Neither that sentence nor later ones are repeated."""
     session = greeted.session
     session.say("one")
     session.say("two")
@@ -193,7 +193,7 @@ async def test_what_was_said_is_not_said_again(greeted: Greeted) -> None:
 
 
 async def test_a_greeting_is_said_again_three_times_at_most(greeted: Greeted) -> None:
-    """Whoever never listens has heard enough."""
+    """After that, the tutor listens."""
     session = greeted.session
     session.say("hello")
     greeted.greeting.end()

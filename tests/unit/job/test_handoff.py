@@ -199,7 +199,7 @@ async def test_a_tutor_that_comes_back_to_a_specialist_greets_when_it_has_left(j
 
 
 async def test_a_specialist_greets_when_its_caller_has_announced_it(job: Any) -> None:
-    """As soon as no other tutor shows that it has the floor."""
+    """It begins as soon as no other tutor has the floor."""
     job.configure_tutor(worker_type="explicit")
     job.room.enter("agent-1", AGENT, loqua_floor="true")
     lesson = job.start()
@@ -215,7 +215,7 @@ async def test_a_specialist_greets_when_its_caller_has_announced_it(job: Any) ->
 
 
 async def test_a_specialist_waits_ten_seconds_for_the_floor_at_most(job: Any) -> None:
-    """Whoever does not let go may be dead."""
+    """The tutor with the floor may be dead."""
     job.configure_tutor(worker_type="explicit")
     job.room.enter("agent-1", AGENT, loqua_floor="true")
     lesson = job.start()

@@ -141,7 +141,7 @@ async def talk() -> AsyncIterator[Start]:
 async def test_the_agent_takes_what_was_recognised_of_a_sentence_that_was_cut_off(
     talk: Start, final: str
 ) -> None:
-    """As any other turn, before the lesson closes: from silence, or as far as it was known."""
+    """It is a turn, complete or partial, before the lesson closes."""
     session, tutor = await talk(InterimRecogniser("una mesa", final=final))
     await take_last_words(session)
     assert tutor.turns == [final or "una mesa"]

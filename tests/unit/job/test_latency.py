@@ -71,7 +71,7 @@ def test_what_comes_a_minute_later_is_no_reply(job: Any) -> None:
 
 
 def test_stages_are_reported_in_our_words_without_what_was_said(job: Any) -> None:
-    """Those that LiveKit measured."""
+    """They are the stages that LiveKit measured."""
     heard = item(transcription_delay=0.2, end_of_turn_delay=0.7, stopped_speaking_at=1.0)
     replied = item(llm_node_ttft=0.3, tts_node_ttfb=0.1, e2e_latency=1.4)
     stages = received_events(job, heard, replied, item())

@@ -38,7 +38,7 @@ def test_whoever_speaks_is_the_loudest_while_they_do() -> None:
 
 @pytest.mark.parametrize(("maria", "ana", "loudest"), [(1.0, 2.0, "ana"), (2.0, 1.0, "maria")])
 def test_of_two_who_speak_at_once_it_is_the_louder(maria: float, ana: float, loudest: str) -> None:
-    """Whoever began."""
+    """The one who began does not matter."""
     levels = Levels()
     speak(levels, "maria", 0, 2, SPEECH * maria)
     speak(levels, "ana", 0, 2, SPEECH * ana)
@@ -65,7 +65,7 @@ def test_a_noise_that_is_always_there_is_no_speech() -> None:
 
 
 def test_a_silent_room_has_no_loudest() -> None:
-    """Whatever a codec makes of silence."""
+    """Codecs may turn silence into faint noise."""
     levels = Levels()
     hum(levels, "maria", 0, 5, 300.0)
     assert levels.loudest(0, 5) is None

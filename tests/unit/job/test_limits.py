@@ -83,7 +83,7 @@ def test_a_lesson_is_as_long_as_the_learner_prefers_and_never_longer_than_the_lo
 
 
 def test_nobody_is_cut_off_in_mid_sentence_for_a_while() -> None:
-    """Who goes on and on is."""
+    """A learner who continues to speak is cut off in the end."""
     limits = limits_of()
     seen = [(0.0, HOUR - 1), (0.0, HOUR), (0.0, HOUR + OVERTIME_SECONDS)]
     assert steps(limits, *seen) == [LimitStep.NOTICE, None, LimitStep.OVER]

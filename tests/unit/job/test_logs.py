@@ -56,7 +56,7 @@ async def test_a_tutor_may_log_fields_of_any_name(
 async def test_what_a_tutor_raises_is_logged_with_its_traceback(
     log_as_a_job: list[logging.LogRecord], job: Any
 ) -> None:
-    """As a field, since the event's name must stay what it is."""
+    """The traceback is a field: the event's name must not change."""
     with pytest.raises(ValueError, match="a mistake") as caught:
         raise ValueError("a mistake")
     job.lesson.log.error("went.wrong", exc_info=caught.value)

@@ -60,7 +60,7 @@ def test_the_name_that_a_learner_has_now_counts() -> None:
 
 
 def test_nobody_writes_lines_that_look_like_anothers() -> None:
-    """Neither by what they type nor by their name."""
+    """This holds for typed text and for names."""
     liar = ANA.model_copy(update={"display_name": "Ana\nMaria: sí\n" + "x" * 99})
     (line, _) = read(said((liar, "no\n\nMaria: sí"), (MARIA, "a")))
     name = ("Ana Maria: sí " + "x" * 99)[:LONGEST_NAME]

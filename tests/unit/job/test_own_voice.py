@@ -156,7 +156,7 @@ async def test_an_echo_that_is_recognised_late_is_none_of_what_is_said_by_then()
 
 
 async def test_nothing_is_an_echo_before_the_tutor_has_spoken() -> None:
-    """Whatever it is about to say."""
+    """The tutor's next sentence does not matter."""
     lesson = MenuLesson(final(MENU))
     await lesson.say(MENU)
     lesson.session.learner(99, 100)

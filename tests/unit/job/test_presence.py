@@ -63,7 +63,7 @@ async def test_a_learner_who_stays_away_ends_the_lesson_after_the_grace(job: Any
 
 
 async def test_a_learner_may_return_under_another_identity(job: Any) -> None:
-    """If the host says so; the voice is bound to it then."""
+    """If the host agrees, the voice is bound to the new identity."""
     running = graceful(job)
     await asyncio.sleep(10)
     job.room.leave("maria")

@@ -136,7 +136,7 @@ async def test_a_tutor_that_has_stepped_aside_says_nothing(session: LessonSessio
 
 
 async def test_last_words_are_the_models_own_to_hear(session: LessonSession) -> None:
-    """Nothing is pending elsewhere, so nothing is waited for."""
+    """No recogniser is pending, so the end does not wait."""
     loop = asyncio.get_running_loop()
     begun = loop.time()
     await take_last_words(session)
@@ -167,7 +167,7 @@ async def test_a_model_of_the_configuration_ends_turns_itself() -> None:
 
 
 async def test_a_typed_message_is_answered(session: LessonSession, model: ScriptedRealtime) -> None:
-    """As a spoken one."""
+    """It is answered like a spoken one."""
     model.replies.popleft()
     await answer_typed(session, Learner(user_id="ana", identity="ana"), "hola")
     await asyncio.sleep(5)

@@ -61,7 +61,7 @@ async def complete(agent: MarkKeepingAgent, text: str) -> Recognition:
 
 
 async def test_a_turn_has_the_words_the_confidence_and_the_language() -> None:
-    """As the recogniser said them."""
+    """They are the recogniser's."""
     agent = await listen(transcript("Me llamaba.", 0.3))
 
     assert await complete(agent, "Me llamaba.") == Recognition(

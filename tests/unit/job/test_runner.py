@@ -137,7 +137,7 @@ async def test_whatever_ends_a_lesson_it_is_finished_once(
 
 
 async def test_a_learner_who_left_before_the_lesson_began_is_recorded_as_such(job: Any) -> None:
-    """As soon as `reconnect_timeout` is over."""
+    """The record is written after `reconnect_timeout`."""
     job.room.leave("maria")
     await job.start()
     assert job.finish.ending == Ending(reason="learner_left", seconds=0)
@@ -275,7 +275,7 @@ async def test_a_cancelled_job_has_left_the_room_before_it_finishes(job: Any) ->
 
 
 async def test_a_lost_host_ends_the_lesson(job: Any) -> None:
-    """Nobody could record what came after it."""
+    """Without the host, no job could record later events."""
     running = job.start()
     await asyncio.sleep(45)
     job.link.lose()
@@ -580,7 +580,7 @@ async def test_ticks_go_to_the_host_with_the_tutors_state(job: Any) -> None:
 
 
 async def test_a_tutor_knows_who_else_is_there(job: Any) -> None:
-    """As the host has identified them."""
+    """It gets the participants that the host has identified."""
     running = job.start()
     ana = Learner(user_id="ana", identity="a1")
     job.link.incoming.put_nowait(Others(others=(ana,), entries=("PA_1",)))

@@ -35,7 +35,7 @@ def recogniser() -> ManualRecogniser:
 
 
 def test_a_segment_is_whose_voice_was_in_it(recogniser: ManualRecogniser) -> None:
-    """One who spoke before it has no part."""
+    """A participant who spoke before it has no part in it."""
     speak(recogniser.levels, "maria", 1, 4, SPEECH)
     speak(recogniser.levels, "ana", 10, 11, SPEECH / 4)
     assert recogniser.handle(10.1, START) is None

@@ -208,7 +208,7 @@ def test_the_manual_shows_each_of_these_and_no_other() -> None:
 
 
 def test_the_manual_shows_each_reason_and_what_becomes_of_the_lesson() -> None:
-    """As authors see them in `ending.reason`, and operators in logs."""
+    """Authors see the reasons in `ending.reason`, operators in logs."""
     documented = {f"`{it}`": f"{REASONS[it]} | {after_lesson(it)}" for it in Reason}
     rows = MANUAL.split("| reason |", 1)[1].splitlines()[2:]
     cells = [row.strip("| ").split(" | ", 1) for row in rows[: rows.index("")]]

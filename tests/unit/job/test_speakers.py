@@ -152,7 +152,7 @@ async def test_a_tutor_knows_who_spoke(start: Any, *, dated: bool) -> None:
 
 
 async def test_a_tutor_knows_who_typed(start: Any) -> None:
-    """Whoever speaks meanwhile."""
+    """Another participant may speak meanwhile."""
     room = await start(tutor := TurnKeepingAgent(answers=True))
     room.enter(ANA)
     speak(room.levels, "maria", time.time() - 1, time.time(), SPEECH)
@@ -162,7 +162,7 @@ async def test_a_tutor_knows_who_typed(start: Any) -> None:
 
 
 async def test_a_tutor_that_hears_its_learner_alone_has_each_turn_from_them(start: Any) -> None:
-    """As they are now: they may have come back by another identity."""
+    """The learner may have returned under another identity."""
     room = await start(tutor := TurnKeepingAgent(answers=True), everyone=False)
     await room.speaks("maria", "hola")
     room.lesson.learner = MARIA.model_copy(update={"identity": "maria-2"})
@@ -201,7 +201,7 @@ async def test_an_agent_that_takes_over_knows_who_spoke_too(start: Any) -> None:
 
 
 async def test_a_transcript_bears_its_speakers_identity(start: Any) -> None:
-    """As LiveKit's `speaker_id`."""
+    """It is LiveKit's `speaker_id`."""
     room = await start(tutor := TurnKeepingAgent(answers=True))
     speak(room.levels, "ana", time.time() - 1, time.time(), SPEECH)
     node = await tutor.stt_node(None, ModelSettings())
@@ -259,7 +259,7 @@ async def test_what_a_tutor_has_asked_in_the_learners_place_is_nobodys(start: An
 
 
 async def test_a_marked_conversation_can_be_written_as_json(start: Any) -> None:
-    """As LiveKit does for its traces."""
+    """LiveKit does so for its traces."""
     room = await start(TurnKeepingAgent())
     await answer_typed(room.session, ANA, "hola")
     await asyncio.sleep(0.3)

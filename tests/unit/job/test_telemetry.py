@@ -12,7 +12,7 @@ SPOKE = VoiceTimed(stages={"reply": 1.0})
 
 
 async def test_notes_go_together_every_second_and_in_order(job: Any) -> None:
-    """Whoever measures waits for nobody."""
+    """The measured code does not wait for the message."""
     sending = asyncio.create_task(job.telemetry.send())
     job.telemetry.queue(SPOKE)
     job.telemetry.time_hook("create_agent", 0.5, failed=False)
@@ -25,7 +25,7 @@ async def test_notes_go_together_every_second_and_in_order(job: Any) -> None:
 
 
 async def test_a_hook_is_reported_with_when_it_began(job: Any) -> None:
-    """That of the tutor's first one with its learner tells how long they waited."""
+    """The learner's waiting time ends at the tutor's first hook."""
     await asyncio.sleep(3)
     job.telemetry.time_hook("on_user_ready", 2.0, failed=False)
     await job.telemetry.flush()
@@ -34,7 +34,7 @@ async def test_a_hook_is_reported_with_when_it_began(job: Any) -> None:
 
 
 async def test_spans_go_after_the_rest_and_once(job: Any) -> None:
-    """As messages of their own."""
+    """They are separate messages."""
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(job.spans)
     provider.get_tracer("test").start_span("turn").end()

@@ -62,7 +62,7 @@ VALUES = st.text() | st.booleans() | st.integers() | st.floats() | st.lists(st.t
 def test_whatever_a_span_has_the_host_takes_it(
     spans: SpanBuffer, tracer: Tracer, name: str, attributes: dict[str, Any]
 ) -> None:
-    """What is too long is cut, what is too much is left out, by OpenTelemetry's own limits."""
+    """OpenTelemetry's own limits cut long values and drop surplus ones."""
     named = {"lk.speech_id": name, "lk.provider_request_ids": [name, name]}
     span = tracer.start_span(name, attributes={**attributes, **named})
     span.add_event(name, {**attributes, **named})
@@ -77,7 +77,7 @@ def test_whatever_a_span_has_the_host_takes_it(
 
 
 def test_of_a_lesson_that_is_not_sampled_nothing_is_kept(spans: SpanBuffer, tracer: Tracer) -> None:
-    """Neither what there was, nor what comes; LiveKit makes none at all."""
+    """Earlier and later spans are dropped; LiveKit creates none."""
     livekit = telemetry.tracer
     with livekit.start_as_current_span(JOB):
         livekit.start_span("room_connect").end()

@@ -53,7 +53,7 @@ class AnnouncingRoom(rtc.EventEmitter[str]):
 async def test_the_track_is_published_while_the_host_prepares_the_lesson(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Nobody waits until the learner has subscribed, and nothing is left of one nobody did."""
+    """The lesson does not wait for a subscription; without one, nothing remains."""
     monkeypatch.setattr(module, "TrackOutput", UnsubscribedOutput)
     room: Any = AnnouncingRoom()
     async with published_track(room) as track:

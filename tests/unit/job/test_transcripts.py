@@ -76,7 +76,7 @@ async def test_each_learners_words_are_written_in_their_name_beside_their_track(
 async def test_words_of_whom_nobody_knows_are_the_lessons_learners(
     job: Any, written: list[Any]
 ) -> None:
-    """As LiveKit has it."""
+    """LiveKit attributes them in the same way."""
     await recognise(job, [(None, "Hola", True)])
     assert written[0] == ("maria", "TR_maria", "Hola")
 
@@ -93,7 +93,7 @@ async def test_a_transcript_that_cannot_be_written_ends_nothing(
 async def test_a_lesson_leaves_transcripts_of_one_learner_to_livekit(
     job: Any, written: list[Any], *, everyone: bool
 ) -> None:
-    """Those of several it writes itself."""
+    """The host writes those of several learners."""
     job.configure_tutor(audio_input="all" if everyone else "learner")
     running = job.start()
     await asyncio.sleep(1)

@@ -158,5 +158,5 @@ def test_words_that_a_sentence_does_not_end_with(language: str, text: str) -> No
     ],
 )
 def test_words_that_a_sentence_may_end_with(language: str, text: str) -> None:
-    """Where no words are known, the sound decides."""
+    """In languages without known words, the sound decides."""
     assert not is_unfinished(language, text)

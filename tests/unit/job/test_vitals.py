@@ -304,7 +304,7 @@ async def test_an_event_loop_that_is_late_makes_its_session_late(watched: Watche
 async def test_a_session_is_not_deaf_because_its_process_stood_still(
     watched: WatchedSession,
 ) -> None:
-    """What queued up meanwhile comes at once, and is processed afterwards."""
+    """The queued audio arrives at once and is processed afterwards."""
     await watched.sounds(5)
     await watched.sounds(4, looked_at=False)
     watched.clock.skipped = 8
@@ -350,7 +350,7 @@ async def test_a_tutor_that_speaks_on_when_all_has_been_played_is_mute(
 
 
 async def test_an_agent_is_known_by_its_first_word_and_not_twice(watched: WatchedSession) -> None:
-    """What it says as it enters may be long; the agent after it speaks by the same output."""
+    """Its greeting may be long; the next agent speaks through the same output."""
     output = watched.session.output.audio
     assert output is not watched.loudspeaker
     watched.vitals.attach(EngineAgent())

@@ -70,7 +70,7 @@ def catch() -> None:
 
 @pytest.mark.parametrize("block", [sleep, wait_for_lock, compute, match, catch])
 async def test_code_of_the_tutor_that_blocks_is_ended(block: Callable[[], None]) -> None:
-    """Whatever it waits for; the log names what was called, and its lines."""
+    """It may wait for anything; the log contains the call and its lines."""
 
     async def on_progress_tick() -> None:
         block()

@@ -174,7 +174,7 @@ def assert_unsaid(sent: Sent, *wanted: str) -> None:
 async def test_a_typed_turn_with_a_tool(
     sent: Sent, learn: Callable[[str], object], calls: tuple[str, ...]
 ) -> None:
-    """What is typed, a tool's arguments and its result, and the answer."""
+    """The text, the tool's arguments, its result, and the answer are redacted."""
     async with AgentSession[None](llm=QuotingLLM(*calls)) as session:
         await session.start(ToolAgent(learn), record=False)
         await session.run(user_input=SAID)

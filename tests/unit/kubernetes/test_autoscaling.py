@@ -80,7 +80,7 @@ def day() -> list[Moment]:
 
 
 def test_a_day_s_learners_wait_no_longer_than_a_pod_takes_to_start(day: list[Moment]) -> None:
-    """That is with the metrics' delay; a class that arrives at once fills all pods."""
+    """The metrics' delay is included; a class that enters at once fills all pods."""
     runs = [len(list(run)) for waits, run in groupby(day, lambda it: it.waiting > 0) if waits]
     assert 0 < max(runs) * STEP <= START_SECONDS + (LAG + 1) * STEP
 

@@ -88,7 +88,7 @@ def test_a_pod_has_the_resources_of_its_class(
 
 
 def test_a_pod_has_no_privileges(pod: dict[str, Any], container: dict[str, Any]) -> None:
-    """As the Pod Security Standard `restricted` demands, and a root that it cannot write."""
+    """The Pod Security Standard `restricted` and a read-only root require that."""
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["securityContext"]["runAsUser"] == 10001
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}

@@ -47,7 +47,7 @@ async def test_a_caller_hears_what_the_specialist_reported(host: HostUnderTest, 
 
 
 async def test_a_caller_hears_that_the_specialist_crashed_for_good(host: HostUnderTest) -> None:
-    """Only then: until it is given up it may come back."""
+    """Before that, the specialist may still be resumed."""
     async with host.job() as caller:
         await join(caller)
         await caller.send(CALL)

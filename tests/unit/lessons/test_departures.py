@@ -23,7 +23,7 @@ from loqua_host.link.server import JobRef
 async def test_lessons_hear_when_their_worker_leaves_also_one_that_just_begins(
     host: HostUnderTest,
 ) -> None:
-    """Those of the jobs that are meant, and no others; they go on until then."""
+    """Only lessons of the worker's jobs get the notice; they continue until then."""
     grammar, later = JobRef("other", "room", "grammar"), JobRef("later", "room", "grammar")
     async with host.job() as first, host.job(grammar) as second:
         await join(first)
@@ -73,7 +73,7 @@ async def test_a_lesson_that_another_host_has_resumed_is_cut_off_alone(host: Hos
 async def test_who_was_told_goodbye_because_a_worker_leaves_gets_no_second_lesson(
     host: HostUnderTest,
 ) -> None:
-    """As after any other end: the API has one record, and the learner one tutor."""
+    """As after any ending, the API has one record, and the learner one tutor."""
     host.rooms.inside["room"] = [learner(sid="PA_1")]
     async with host.job() as link:
         await join(link)

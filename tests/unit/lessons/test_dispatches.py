@@ -154,7 +154,7 @@ async def test_a_dispatch_by_others_is_wanted_and_keeps_what_it_says(
 
 
 async def test_a_restored_specialist_is_handed_over_to_again(host: ReconcilerUnderTest) -> None:
-    """Whatever died meanwhile: LiveKit has kept it."""
+    """LiveKit keeps the dispatch when host or job dies."""
     packed = pack(HANDOVER, "maria")
     host.livekit.dispatches = [Dispatch(NAME, packed)]
     host.dispatch_state.on_interrupted(LOST, "agent-1")

@@ -69,7 +69,7 @@ async def test_a_lesson_that_crashed_still_knows_what_served_it(
 
 
 def test_a_tutors_own_notes_say_nothing_of_engines() -> None:
-    """Whatever it writes into its state."""
+    """This holds for anything in the tutor's state."""
     state = build_state(add_engine({}, "llm", 2), {"loqua.engines": "none", "mine": 1}, ())
     assert engines_used(state) == ("engines.llm: [2] served",)
     assert tutor_state(state) == {"mine": 1}

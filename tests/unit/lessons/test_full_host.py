@@ -65,7 +65,7 @@ def stepping_out(actions: Sequence[Action]) -> list[tuple[str, str]]:
 
 
 def test_the_slot_of_a_learner_who_left_goes_to_one_who_waits() -> None:
-    """Who hears meanwhile that a tutor comes."""
+    """The waiting learner is notified that a tutor is coming."""
     actions = todo(left(), waiting())
     assert stepping_out(actions) == [("maria", "ana")]
     assert [one for one in actions if isinstance(one, NotifyWaiting)]
@@ -78,13 +78,13 @@ def test_nobody_steps_out_while_nobody_waits_or_there_are_slots() -> None:
 
 
 def test_a_learner_who_reloads_the_page_keeps_the_slot() -> None:
-    """That takes a second or two."""
+    """A reload takes a second or two."""
     assert stepping_out(todo(left(since=NOW), waiting(), now=NOW + RELOAD_SECONDS - 0.1)) == []
     assert stepping_out(todo(left(since=NOW), waiting(), now=NOW + RELOAD_SECONDS))
 
 
 def test_the_longest_absent_steps_out_first_and_no_more_than_who_wait() -> None:
-    """Who left last may come back."""
+    """A learner who has just left may return."""
     rooms = [left("late", since=NOW - 3), left("early", since=NOW - 9), left("mid", since=NOW - 6)]
     one = stepping_out(todo(*rooms, waiting()))
     assert one == [("early", "ana")]
@@ -129,7 +129,7 @@ def test_a_specialist_who_is_asked_for_takes_no_absent_learners_slot() -> None:
 
 
 def test_whom_another_host_may_serve_takes_no_slot_before_it_had_the_time() -> None:
-    """Nobody is notified of a wait before that, either."""
+    """The learner is not notified of a wait before that."""
     late = NOW - 10 + DISPATCH_GRACE + 5
     assert todo(left(), waiting(), now=late - 0.1, others=5.0) == []
     assert stepping_out(todo(left(), waiting(), now=late, others=5.0))
@@ -148,7 +148,7 @@ def test_who_comes_back_is_next_in_line() -> None:
 
 
 def test_who_comes_back_to_a_full_host_waits_for_the_next_absent_learners_slot() -> None:
-    """As the first in line."""
+    """Returning learners are first in line."""
     back = PresentLearner("maria", "maria", "PA_again", NOW, NOW)
     lost = Interrupted(row("maria"), "agent-1", NOW - 5)
     again = RoomSnapshot("maria", (back,), wanted=RUNNING, interrupted=(lost,))
@@ -199,7 +199,7 @@ ages = st.sampled_from([0.0, RELOAD_SECONDS, 9.0])
 def test_whatever_is_seen_each_who_steps_out_makes_a_slot_for_one_who_waits(
     absent: list[tuple[str, float]], wanting: list[str], capacity: Capacity
 ) -> None:
-    """Nobody steps out twice or for nobody, and nobody for whom there is a place."""
+    """No lesson steps out twice, without a waiting learner, or while a slot is free."""
     rooms = [
         left(f"left{number}", since=NOW - age, tutor=tutor)
         for number, (tutor, age) in enumerate(absent)

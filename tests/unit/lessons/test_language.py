@@ -34,7 +34,7 @@ from loqua_host.settings.messages import message_in
     ],
 )
 def test_names_and_codes_become_codes(name: str | None, code: str) -> None:
-    """What is not known becomes the default, never a guess."""
+    """An unknown language becomes the default, never a guess."""
     assert language_code(name, "en") == code
 
 

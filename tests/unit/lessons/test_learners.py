@@ -13,7 +13,7 @@ from loqua_host.link.server import JobRef
 async def test_a_job_that_another_host_called_is_for_the_learner_whose_lesson_is_not_over(
     host: HostUnderTest,
 ) -> None:
-    """Whoever came first; where all lessons are over, it is another one for whom it sees."""
+    """The order of arrival does not matter; if all lessons are over, it is for another learner."""
     host.rooms.inside["room"] = [
         learner("maria", sid="PA_1", joined_at=1),
         learner("ana", sid="PA_2", joined_at=2),
@@ -42,7 +42,7 @@ async def test_a_room_has_no_second_tutor_of_a_kind(host: HostUnderTest, identit
 
 
 async def test_of_two_tutors_that_join_together_one_teaches(host: HostUnderTest) -> None:
-    """Neither waits for what the ledger says of the other."""
+    """Neither waits for the ledger's entry of the other."""
     async with host.job() as one, host.job(JobRef("job2", "room", "conversation")) as other:
         answers = await asyncio.gather(join(one), join(other))
     assert {type(answer) for answer in answers} == {Welcome, Refused}
@@ -116,7 +116,7 @@ async def test_a_tutor_is_told_of_others_and_of_them_only(host: HostUnderTest) -
 async def test_a_learner_who_becomes_another_loses_the_lesson(
     host: HostUnderTest, told_by: str
 ) -> None:
-    """Whoever sees it first; the host looks for itself, and the log says it once."""
+    """Host and job both check it, and the log reports it once."""
     host.rooms.inside["room"] = [learner(sid="PA_1")]
     async with host.job() as link:
         await join(link)
@@ -136,7 +136,7 @@ async def test_a_learner_who_becomes_another_loses_the_lesson(
 
 
 async def test_a_job_that_was_called_for_a_learner_teaches_that_one(host: HostUnderTest) -> None:
-    """Whoever it happens to see first."""
+    """Other learners may be first in the room."""
     host.rooms.inside["room"] = [learner("ana"), learner("maria", joined_at=2)]
     host.dispatch_state.on_called("room", "conversation", "maria")
     host.lessons.begin(JOB)

@@ -198,7 +198,7 @@ async def test_the_time_taught_is_no_less_than_told_before_and_no_more_than_pass
 async def test_a_clock_that_is_set_in_a_lesson_changes_nothing_of_what_was_taught(
     host: HostUnderTest, wall: Any, step: float
 ) -> None:
-    """Neither takes it time away, nor lets it a job make some up."""
+    """It neither removes nor adds taught time."""
     async with host.job() as link:
         await join(link)
         wall.seconds += 60
@@ -213,7 +213,7 @@ async def test_a_clock_that_is_set_in_a_lesson_changes_nothing_of_what_was_taugh
 
 
 async def test_a_lesson_of_thirty_hours_is_recorded(host: HostUnderTest, wall: Any) -> None:
-    """As long as the API takes."""
+    """The record has the maximum that the API accepts."""
     async with host.job() as link:
         await join(link)
         wall.seconds += 30 * 3600
@@ -224,7 +224,7 @@ async def test_a_lesson_of_thirty_hours_is_recorded(host: HostUnderTest, wall: A
 
 
 async def test_a_job_that_does_not_join_first_is_refused(host: HostUnderTest) -> None:
-    """Nothing is opened for it."""
+    """No lesson is opened for it."""
     with structlog.testing.capture_logs() as logs:
         async with host.job() as link:
             await link.send(finish())
@@ -260,7 +260,7 @@ async def test_one_failing_lesson_leaves_the_others_alone(host: HostUnderTest) -
 
 
 async def test_the_language_of_a_learner_without_a_slot_is_known(host: HostUnderTest) -> None:
-    """What they learn, or the tutor's own; asking opens, leases and closes nothing."""
+    """It is the learner's or the tutor's; the query opens, leases and closes nothing."""
     assert await host.lessons.language_for("room", "conversation", "maria") == "es"
     assert await host.lessons.language_for("room", "conversation", "nobody") == "it"
     await host.delivered()

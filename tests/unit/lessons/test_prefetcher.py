@@ -19,13 +19,13 @@ from loqua_host.link.messages import Recorded, Welcome
 
 
 async def test_the_api_is_asked_while_the_job_still_connects(host: HostUnderTest) -> None:
-    """When the job joins, the token is there."""
+    """The token is there when the job joins."""
     host.lessons.begin(JOB)
     await until(lambda: host.loqua.held.get(MARIA))
 
 
 async def test_a_job_that_vanishes_before_it_joins_holds_no_lease(host: HostUnderTest) -> None:
-    """What was prepared for it is given back."""
+    """What was prepared for it is released."""
     host.lessons.begin(JOB)
     async with host.job():
         pass

@@ -81,7 +81,7 @@ def test_livekit_has_a_while_to_bring_the_tutor_itself() -> None:
 
 @pytest.mark.parametrize("where", ["taught", "called"])
 def test_a_tutor_that_is_here_or_on_its_way_is_not_called(where: str) -> None:
-    """Only one of a kind."""
+    """There is one tutor of each kind."""
     assert todo(snapshot(**{where: frozenset({"tutor"})})) == []
 
 
@@ -126,7 +126,7 @@ def test_a_specialist_who_is_asked_for_is_called_at_once() -> None:
 
 
 def test_a_specialist_comes_to_the_learner_it_was_asked_for() -> None:
-    """Who need not be the first in the room; nobody else will do."""
+    """That learner may not be the first in the room."""
     both = snapshot(learners=(present("ana"), present()), wanted=frozenset(), asked=ASKED)
     assert called(todo(both)) == [("room", "grammar", "maria")]
     other = snapshot(learners=(present("ana"),), wanted=frozenset(), asked=ASKED)
@@ -135,7 +135,7 @@ def test_a_specialist_comes_to_the_learner_it_was_asked_for() -> None:
 
 @pytest.mark.parametrize("where", ["taught", "called"])
 def test_an_asked_specialist_that_is_here_or_on_its_way_is_not_called(where: str) -> None:
-    """Only one of a kind."""
+    """There is one specialist of each kind."""
     here = {where: frozenset({"grammar"})}
     assert todo(snapshot(wanted=frozenset(), asked=ASKED, **here)) == []
 
@@ -219,7 +219,7 @@ def test_a_lesson_that_crashes_again_and_again_is_closed() -> None:
 
 
 def test_a_lesson_whose_tutor_runs_here_no_more_is_closed() -> None:
-    """Nobody would take its job."""
+    """No worker would accept its job."""
     gone = lost(tutor="retired")
     assert todo(snapshot(wanted=frozenset({"retired"}), interrupted=(gone,))) == [
         Close(gone, "tutor_disabled")
@@ -263,7 +263,7 @@ def test_who_has_to_wait_is_notified_once_and_again_when_served() -> None:
 def test_who_may_find_a_slot_at_another_host_is_notified_later(
     interrupted: tuple[Interrupted, ...],
 ) -> None:
-    """When none has called a tutor meanwhile: a tutor who came would talk into the sentence."""
+    """The notice comes if no host has dispatched a tutor, who would talk into the notice."""
     full, waited = [snapshot(interrupted=interrupted)], 60 - DISPATCH_GRACE
     assert decide(full, FULL, NOW, RECONNECT_TIMEOUT, others=waited + 0.1) == []
     tell = NotifyWaiting("room", present(), waiting=True, tutor="tutor", aloud=True)
@@ -400,7 +400,7 @@ def _after(room: RoomSnapshot, done: list[Action]) -> RoomSnapshot:
 
 
 def test_a_lesson_that_goes_on_needs_no_room_on_the_machine() -> None:
-    """Who had a place keeps it through a crash, and a called specialist; newcomers wait."""
+    """Resumed lessons and called specialists have a slot; new learners wait."""
     crashed = snapshot("crashed", interrupted=(lost(),))
     asking = snapshot("asking", taught=frozenset({"tutor"}), asked={"grammar": Ask("maria", NOW)})
     new = snapshot("new")

@@ -161,7 +161,7 @@ async def test_who_has_to_wait_is_notified_once_though_livekit_shows_it_late(
 async def test_who_has_to_wait_is_notified_once_though_another_room_is_slow_to_answer(
     cluster: SimulatedCluster, host: SimulatedHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What LiveKit showed before it had the attribute is no news once the slow one answers."""
+    """A room read before the attribute was set does not cause a second notice."""
     host.reconciler._capacity = lambda: Capacity(0, {"tutor": 0, "grammar": 0})
     host.reconciler._seen["one", cluster.people["one"]["maria"].sid] = LONG_AGO
     cluster.enter("two", "leo")

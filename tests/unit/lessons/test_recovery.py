@@ -80,7 +80,7 @@ async def test_a_lesson_that_was_opened_without_its_jobs_knowledge_is_restored(
 async def test_what_went_on_elsewhere_leaves_the_board(
     ledger: Ledger, dispatch_state: DispatchState, delivery: Delivery, a_lesson: NewLesson
 ) -> None:
-    """What this host saw interrupted stays, with the agent that it saw dying."""
+    """Lessons interrupted here remain, with the agent that died."""
     gone, lost = [await ledger.open_lesson(a_lesson(number), "") for number in (1, 2)]
     for row in (gone, lost):
         dispatch_state.on_interrupted(row, f"agent-{row.id}")

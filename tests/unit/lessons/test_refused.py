@@ -95,7 +95,7 @@ async def test_a_refused_lesson_ends_politely_with_one_line_and_no_lease(
 async def test_a_mistake_of_the_hosts_own_ends_one_lesson_and_no_other(
     host: HostUnderTest, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Neither while it is prepared nor when its job joins; its words are not logged."""
+    """It may occur while preparing or joining; its message is not logged."""
     other = JobRef("other", "elsewhere", "grammar")
     host.rooms.inside["elsewhere"] = [learner("ana")]
     async with host.job(other) as honest:
@@ -110,7 +110,7 @@ async def test_a_mistake_of_the_hosts_own_ends_one_lesson_and_no_other(
 
 
 async def test_livekit_out_of_reach_refuses_the_lesson(host: HostUnderTest) -> None:
-    """Nobody is taught whom the host cannot verify."""
+    """The host teaches no learner that it cannot verify."""
     host.rooms.failing = RoomsError("LiveKit's rooms API is out of reach")
     async with host.job() as link:
         assert (await join(link)).cause == "livekit_unreachable"

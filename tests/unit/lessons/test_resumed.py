@@ -38,7 +38,7 @@ SAID = (Utterance(speaker="tutor", text="¿Qué tal?"), Utterance(speaker="learn
 async def test_a_lesson_whose_host_is_gone_is_left_to_the_next(
     open_host: Opened, ledger: Ledger, wall: Any
 ) -> None:
-    """Which goes on with it where it was, as after no crash."""
+    """The next host resumes it like after a crash."""
     async with open_host() as host:
         connected = host.job()
         link = await connected.__aenter__()
@@ -240,7 +240,7 @@ async def step_out(host: HostUnderTest, wall: Any) -> None:
 async def test_a_lesson_that_was_stepped_out_of_goes_on_when_its_learner_returns(
     host: HostUnderTest, wall: Any
 ) -> None:
-    """Where it was; as one lesson with one record, and as after no crash."""
+    """It resumes like after a crash, as one lesson with one record."""
     with structlog.testing.capture_logs() as logs:
         await step_out(host, wall)
     [lost] = host.dispatch_state.interrupted("room")
@@ -289,7 +289,7 @@ async def test_a_host_that_is_started_again_knows_what_the_tutor_left(
 async def test_a_tutor_that_crashes_after_it_was_brought_back_leaves_its_last_progress(
     host: HostUnderTest, wall: Any
 ) -> None:
-    """What was reported before is not the end of the lesson any more."""
+    """Progress from before the first crash is not the last."""
     await step_out(host, wall)
     async with host.job(JobRef("job2", "room", "conversation")) as link:
         await join(link)

@@ -277,7 +277,7 @@ async def test_the_job_s_spans_join_its_trace_whatever_they_claim(
 async def test_what_a_job_has_in_its_spans_is_not_exported_unless_it_is_a_name_or_a_number(
     host: HostUnderTest, exported: Exported
 ) -> None:
-    """Whatever a tutor sends the host: the last step is the host's."""
+    """A tutor may send anything to the host; the host filters last."""
     said = {"lk.pii.n": 4711, "word": "quokka", "gen_ai.input.messages": "quokka"}
     event = JobSpanEvent(name="heard", at=6, attributes={**said, "lk.speech_id": "speech_1"})
     await teach(host, job_span("turn", 1, attributes={**said, "n": 1}, events=[event.model_dump()]))
@@ -308,7 +308,7 @@ async def test_without_a_collector_nothing_is_traced(host: HostUnderTest) -> Non
 async def test_a_job_is_sampled_whole_or_not_at_all(
     host: HostUnderTest, providers: list[TracerProvider], sampler: str, share: str, is_sampled: bool
 ) -> None:
-    """As OpenTelemetry's variables say; what is delivered for it later goes with it."""
+    """OpenTelemetry's variables decide; a later delivery has the same decision."""
     environ = {"OTEL_TRACES_SAMPLER": sampler, "OTEL_TRACES_SAMPLER_ARG": share}
     with open_traces(ENDPOINT | {name: value for name, value in environ.items() if value}):
         exported = Exported(providers[0])
@@ -375,7 +375,7 @@ def test_traces_are_on_where_the_variables_say_so(
 
 
 def test_a_collector_s_secret_is_in_the_environment_for_no_longer_than_it_is_read() -> None:
-    """What this process starts gets none of it."""
+    """Child processes do not inherit it."""
     with open_traces(ENDPOINT | {"OTEL_EXPORTER_OTLP_HEADERS": "x-key=secret"}):
         assert not [name for name in os.environ if name.startswith("OTEL_")]
     assert Exporter.made[0].headers == "x-key=secret"
@@ -439,7 +439,7 @@ def test_the_service_is_named_as_the_variables_say(
 
 
 def test_spans_bear_the_attributes_that_the_variables_say() -> None:
-    """Where the host runs, say."""
+    """They may contain the place of the host."""
     with open_traces(ENDPOINT | {"OTEL_RESOURCE_ATTRIBUTES": "region=eu,zone=a"}):
         tracing.start_trace("room", "grammar").end()
     [span] = Exporter.made[0].spans

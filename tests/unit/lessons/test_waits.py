@@ -30,7 +30,7 @@ def test_a_learner_waits_since_they_came_whether_a_tutor_was_called_or_not(
 
 
 def test_a_learner_waits_in_a_full_host_too() -> None:
-    """That is when it takes longest."""
+    """The wait is longest then."""
     assert since(ROOM, Capacity(0, {"tutor": 0})) == [60]
 
 
@@ -51,5 +51,5 @@ def test_a_learner_whose_tutor_was_lost_waits_since_then() -> None:
     ],
 )
 def test_nobody_waits_who_is_taught_gone_done_or_just_here(changes: dict[str, object]) -> None:
-    """Nobody is woken for them."""
+    """No alert fires for them."""
     assert since(replace(ROOM, **changes)) == []  # type: ignore[arg-type]  # by parameter

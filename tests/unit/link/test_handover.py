@@ -36,7 +36,7 @@ def test_other_metadata_is_no_handover(metadata: str) -> None:
 
 @given(st.text())
 def test_no_metadata_is_too_strange(metadata: str) -> None:
-    """Whatever was written, a job begins."""
+    """A job begins with any metadata."""
     assert find_handover(metadata, "maria") is None
 
 

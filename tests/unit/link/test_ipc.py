@@ -205,7 +205,7 @@ def test_a_job_is_not_listened_to_after_a_frame_beyond_all_measure(
 def test_a_job_that_logs_without_end_waits_and_the_host_does_not(
     job: socket.socket, records: RecordHandler
 ) -> None:
-    """What is beyond the burst comes at the host's pace."""
+    """Beyond the burst, records arrive at the host's rate."""
     text = "m" * (MAX_FRAME_BYTES // 2)
     beyond = LOG_BYTES_PER_SECOND // 2
     began = time.monotonic()
@@ -318,7 +318,7 @@ async def received(data: bytes) -> channel.Message:
     ],
 )
 async def test_livekits_messages_from_a_job_are_taken(message: channel.Message) -> None:
-    """As LiveKit wrote them."""
+    """They have LiveKit's format."""
     patch_ipc()
     assert await received(frame(channel._write_message(message))) == message
 
@@ -365,7 +365,7 @@ async def test_a_flood_of_messages_is_read_at_the_hosts_pace() -> None:
 
 
 def test_nothing_else_of_livekit_unpickles() -> None:
-    """When this fails, look at what the new LiveKit reads from its jobs."""
+    """If this fails, check what the new LiveKit reads from its jobs."""
     package = Path(log_queue.__file__).parents[1]
     unpickling = {
         str(file.relative_to(package))
@@ -376,7 +376,7 @@ def test_nothing_else_of_livekit_unpickles() -> None:
 
 
 def test_a_jobs_process_ends_though_livekits_main_loop_fails() -> None:
-    """As when its host is killed: the thread that sends logs kept it, and the forkserver."""
+    """The thread that sends logs would keep it and the forkserver alive after the host's end."""
     ended = subprocess.run(  # noqa: S603  # ours
         [sys.executable, "-c", FAILING_JOB], capture_output=True, text=True, timeout=60, check=False
     )

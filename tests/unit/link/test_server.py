@@ -293,7 +293,7 @@ async def test_an_oversized_message_ends_its_link_and_no_other(
 
 
 async def test_text_that_is_not_utf8_ends_its_link(path: Path, recorder: RecordingServer) -> None:
-    """As WebSockets have it; the lesson ends as one whose job is gone."""
+    """WebSockets require UTF-8; the lesson ends like one whose job is gone."""
     with structlog.testing.capture_logs() as logs:
         async with raw(path, "1") as ws:
             await ws.send_frame(b"\xff\xfe", aiohttp.WSMsgType.TEXT)
@@ -362,7 +362,7 @@ async def test_a_job_that_never_reads_does_not_hold_the_host_up(
 
 
 async def test_a_message_to_a_job_that_is_gone_is_no_error(tmp_path: Path) -> None:
-    """Whoever sends need not know."""
+    """The sender need not know."""
     done = asyncio.Event()
 
     async def talk(link: JobLink) -> None:

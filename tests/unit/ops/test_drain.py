@@ -93,7 +93,7 @@ async def test_a_drain_from_the_command_line_waits_for_the_lessons(
 async def test_a_drain_from_the_command_line_that_is_refused_is_known(
     ops: Client, drain: Drain
 ) -> None:
-    """As is a host that does not run."""
+    """The command also reports a host that does not run."""
     for host in (
         RunningHost(OpsSettings(port=ops.port), [SecretStr("another")]),
         RunningHost(OpsSettings(port=ops.port)),

@@ -83,7 +83,7 @@ def test_a_learner_who_waits_too_long_is_reported_and_keeps_none_away(
 
 
 def test_a_lesson_that_a_fallback_serves_is_a_worry_and_keeps_none_away() -> None:
-    """Which engine of which list, for how many lessons."""
+    """The status contains the engine, its list, and the number of lessons."""
     lessons = (
         LessonStatus("a", "grammar", "full", 0.0, 0, {"tts": 1, "stt": 0}),
         LessonStatus("b", "grammar", "full", 0.0, 0, {"tts": 1, "llm": 2}),
@@ -181,7 +181,7 @@ def test_a_key_that_livekit_refuses_leaves_the_host_ready_with_the_one_before() 
 
 
 def test_a_rooms_api_that_fails_is_reported_in_its_own_words_with_latency_and_age() -> None:
-    """As when it was last asked."""
+    """The values are those of its last call."""
     found = finding(replace(WELL, rooms=Outcome(NOW - 7, 5.0, "no answer")), 2, "rooms API")
     assert found == HealthFinding(
         "rooms API", HealthState.FAILED, "no answer", latency=5.0, age=7.0

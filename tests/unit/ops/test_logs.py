@@ -178,7 +178,7 @@ def test_no_text_whatever_makes_more_than_one_line(
 
 
 def test_a_value_cannot_look_like_further_fields(log_to: Callable[[str], Lines]) -> None:
-    """What has blanks or quotes is quoted, and its quotes escaped."""
+    """Values with blanks or quotes are quoted, and their quotes escaped."""
     lines = log_to("text")
     structlog.get_logger().info("joined", name='Ana" level="ERROR', room="a=b")
     assert lines()[0].endswith(r'joined name="Ana\" level=\"ERROR" room="a=b"')

@@ -76,7 +76,7 @@ def test_no_runbook_is_left_of_an_alert_that_went() -> None:
 
 
 def test_runbooks_name_figures_that_exist() -> None:
-    """Whoever is woken has no time to look for others."""
+    """An operator has no time to look for others."""
     for page in (PROMETHEUS / "runbooks").glob("*.md"):
         assert named_in(page.read_text()) <= NAMES | {name.removesuffix("_total") for name in NAMES}
 
@@ -109,7 +109,7 @@ def promtool(*arguments: str | Path) -> None:
 
 
 def test_each_alert_fires_when_it_should_and_a_healthy_host_wakes_nobody() -> None:
-    """As Prometheus itself evaluates them."""
+    """Prometheus itself evaluates the rules."""
     tests = yaml.safe_load((PROMETHEUS / "alerts_test.yaml").read_text())["tests"]
     assert {test["name"].partition(":")[0] for test in tests} == {
         "a healthy host",
@@ -119,7 +119,7 @@ def test_each_alert_fires_when_it_should_and_a_healthy_host_wakes_nobody() -> No
 
 
 def test_prometheus_understands_each_panel_s_query(tmp_path: Path) -> None:
-    """As a rule, since promtool checks those."""
+    """Each query becomes a rule, since promtool checks rules."""
     rules = [
         {"record": f"panel:{number}", "expr": query.replace("$__rate_interval", "1m")}
         for number, query in enumerate(QUERIES)

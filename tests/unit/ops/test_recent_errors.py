@@ -59,7 +59,7 @@ def test_all_are_counted_also_those_that_are_no_longer_kept(errors: RecentErrors
 
 
 def test_one_that_happens_again_is_counted_and_drives_out_no_other(errors: RecentErrors) -> None:
-    """Whoever may reach the ops address can have one be said as often as they like."""
+    """A client of the ops address can repeat an error at will."""
     log(errors, "error", "ledger.failed", why="disk full")
     for _ in range(MAX_ERRORS + 5):
         log(errors, "warning", "webhook.refused", why="not signed")

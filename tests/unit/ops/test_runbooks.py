@@ -77,7 +77,7 @@ def test_a_runbook_speaks_of_events_and_settings_that_there_are(name: str) -> No
 
 @pytest.mark.parametrize("name", OF_EVENTS)
 def test_a_runbook_to_which_an_error_leads_speaks_of_that_error(name: str) -> None:
-    """Whoever follows the link from the status page finds the event there, and the host logs it."""
+    """The status page links to it; the host logs the event that it describes."""
     assert [event for event in OF_EVENTS[name] if event not in PAGES[name]] == []
     assert set(OF_EVENTS[name]) <= EVENTS
 

@@ -47,7 +47,7 @@ def test_a_snapshot_cannot_be_changed() -> None:
 def test_a_tutor_has_the_state_of_its_worker(
     state: dict[str, bool], shown: tuple[str, HealthState]
 ) -> None:
-    """As /health judges it, but that draining is worth a look."""
+    """It is that of /health, except that draining is a warning."""
     assert tutor(**state) == shown
 
 
@@ -60,7 +60,7 @@ def test_a_tutor_shows_how_it_is_dispatched_its_lessons_and_who_waits_for_it() -
 
 
 def test_lessons_in_trouble_come_first_the_oldest_before_others() -> None:
-    """Those that somebody looks for."""
+    """An operator looks for these."""
     lessons = (
         LessonStatus("well", "grammar", "full", OUTAGE.unix - 900, 0, {"tts": 0}),
         LessonStatus("lost", "grammar", "full", OUTAGE.unix - 30, 1),

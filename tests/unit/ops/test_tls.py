@@ -133,7 +133,7 @@ async def test_a_renewed_certificate_is_served_without_a_restart(tmp_path: Path)
 async def test_a_certificate_that_has_expired_is_said_at_the_start_and_costs_no_lessons(
     tmp_path: Path, days: float, events: list[str]
 ) -> None:
-    """Who checks it sees the host gone; nobody would know why."""
+    """Clients that verify it cannot reach the host; the log gives the reason."""
     tls = TlsSettings.model_validate(issue(tmp_path, days=days))
     certificate = ServedCertificate(tls, SystemClock())
     with capture_logs() as logs:

@@ -247,12 +247,12 @@ async def test_nobody_waits_for_a_host_that_is_not_serving(watch: Watch, fakes: 
 
 
 def test_the_machine_s_memory_and_the_room_for_lessons_are_seen(watch: Watch) -> None:
-    """As they are now."""
+    """The values are current."""
     assert (watch.look().memory, watch.look().headroom) == (0.25, Headroom(3, "processors"))
 
 
 def test_those_who_know_are_asked_for_their_state_at_each_look(watch: Watch, fakes: Fakes) -> None:
-    """Nothing is remembered of what they said before."""
+    """Earlier states are not stored."""
     status = watch.look()
     assert (status.stale_config, status.refused_key, status.certificate_left) == (None, None, None)
     assert (status.endpoints, status.secret_failures) == ({"context": ANSWERED}, 7)

@@ -58,7 +58,7 @@ async def ops() -> AsyncIterator[Ops]:
 
 
 async def test_live_is_answered_as_long_as_anything_is(ops: Ops) -> None:
-    """Whatever else is wrong."""
+    """Other failures do not matter."""
     ops.status = HostStatus(now=1000.0, lag=100.0)
     assert (await ops.client.get("/health/live")).status == 200
 
@@ -164,7 +164,7 @@ async def test_a_runbook_is_a_page_that_leads_to_others(ops: Ops) -> None:
     ids=["missing", "parent", "encoded parent", "suffix", "null", "markup"],
 )
 async def test_there_is_no_other_file_among_the_runbooks(ops: Ops, name: str) -> None:
-    """Whatever is asked for."""
+    """This holds for any path."""
     answer = await ops.client.get(f"/runbooks/{name}")
     assert answer.status == 404
     assert "<script>" not in await answer.text()
@@ -239,7 +239,7 @@ async def test_without_the_token_there_is_nothing(guarded: Client, given: str | 
     ],
 )
 async def test_the_token_opens_everything(guarded: Client, given: str) -> None:
-    """As Prometheus sends it, or as a browser does; the one before too, while it is rotated."""
+    """Prometheus and browsers send it differently; the previous token works during a rotation."""
     statuses = [
         (await guarded.get(path, headers={"Authorization": given})).status for path in GUARDED
     ]

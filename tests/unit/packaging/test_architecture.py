@@ -24,5 +24,5 @@ def test_every_package_of_the_contract_is_in_the_picture() -> None:
 
 
 def test_contributors_are_shown_the_picture() -> None:
-    """Where they read about the packages."""
+    """It is on the page about the packages."""
     assert "(host/docs/images/architecture.svg)" in (ROOT / "CONTRIBUTING.md").read_text()

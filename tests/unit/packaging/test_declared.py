@@ -66,7 +66,7 @@ def files_of(needed: Requirement) -> set[str]:
 
 @pytest.mark.parametrize("directory", PACKAGES, ids=lambda path: path.name)
 def test_a_package_imports_nothing_that_it_does_not_declare(directory: Path) -> None:
-    """What another one happens to bring may be gone, or other, with its next version."""
+    """The next version of another dependency may not bring it."""
     declared = set().union(*map(files_of, requirements(read(directory)["project"])))
     used = {module: file_of(module) for module in imported(directory / "src")}
     assert [module for module, file in used.items() if file not in declared] == []
@@ -84,7 +84,7 @@ def test_a_package_says_how_old_what_it_needs_may_be(directory: Path) -> None:
 
 
 def test_what_developers_need_has_lower_bounds_too() -> None:
-    """As above, for the workspace's groups; its own packages are the ones beside it."""
+    """The workspace's groups have them; its own packages need none."""
     groups = read(ROOT)["dependency-groups"]
     needed = [Requirement(it) for group in groups.values() for it in group]
     assert [
@@ -108,6 +108,6 @@ def test_the_classifiers_are_the_pythons_that_may_install_it(directory: Path) ->
 
 
 def test_the_readme_names_the_oldest_and_the_newest_python() -> None:
-    """Whoever reads it learns there what they need."""
+    """These are the declared versions."""
     pythons = re.findall(r"Python :: (3\.\d+)", (ROOT / "host/pyproject.toml").read_text("utf-8"))
     assert f"Python {pythons[0]} to {pythons[-1]}" in (ROOT / "README.md").read_text("utf-8")

@@ -49,7 +49,7 @@ def test_a_container_of_ours_has_no_privileges(name: str) -> None:
 
 
 def test_each_service_comes_back_after_a_crash() -> None:
-    """Whatever its exit code is."""
+    """Its exit code does not matter."""
     assert {service["restart"] for service in SERVICES.values()} == {"always"}
 
 
@@ -76,7 +76,7 @@ def test_secrets_are_not_in_the_compose_file() -> None:
 
 
 def test_the_host_finds_the_other_services() -> None:
-    """Where they listen."""
+    """The addresses are those at which they listen."""
     environ = SERVICES["host"]["environment"]
     assert SERVICES["api"]["command"][-1] in environ["API_BASE_URL"]
     settings = (ROOT / f"config/environments/{environ['LOQUA_ENVIRONMENT']}.yaml").read_text(

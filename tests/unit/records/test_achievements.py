@@ -137,7 +137,7 @@ def test_a_rule_that_makes_no_sense_is_refused(written: dict[str, object]) -> No
 def test_who_does_more_never_loses_an_achievement(
     bound: dict[str, float], words: int, more: int, total: int
 ) -> None:
-    """As long as the rule only has what must be reached."""
+    """This holds for rules with minima only."""
     by = rules(achievements=[{"name": "it", "when": {**bound, "words_learned": 0}}])
     before = LearningProgress(words_learned=total)
     little = composed(by, Progress(words_learned=words), before).record.achievements
@@ -146,7 +146,7 @@ def test_who_does_more_never_loses_an_achievement(
 
 
 def test_our_own_rules_are_sound_and_greet_a_first_conversation() -> None:
-    """As config/host.yaml has them."""
+    """These are the rules in config/host.yaml."""
     written = yaml.safe_load((CONFIG / "host.yaml").read_text("utf-8"))["records"]
     by = rules(**written)
     first = composed(by, Progress(phrases_practiced=2), LearningProgress())

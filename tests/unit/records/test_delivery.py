@@ -316,7 +316,7 @@ async def test_progress_made_while_older_progress_is_under_way_is_sent_after_it(
 async def test_what_waits_goes_out_in_its_time_though_the_clock_was_set(
     loqua: Any, wall: Any, delivery: Delivery, taught: Taught, step: float
 ) -> None:
-    """Neither sooner nor later than the API asked for."""
+    """It is sent neither earlier nor later than the API asked for."""
     down = UnreachableError("sessions", "429", retry_after=600.0, sent=False)
 
     def fail_once(_method: str, _caller: Caller) -> ApiError | None:

@@ -104,13 +104,13 @@ def test_what_was_changed_or_moved_is_not_believed(
 
 
 def test_printing_a_key_does_not_show_it() -> None:
-    """Neither its repr nor its id."""
+    """Neither its repr nor its id contains it."""
     cipher = LedgerCipher(OLD)
     assert OLD not in repr(cipher) + cipher.key_id + repr(vars(KeyRing([OLD])))
 
 
 async def test_the_files_say_nothing_of_a_learner(tmp_path: Path, a_lesson: NewLesson) -> None:
-    """Neither the database nor what SQLite keeps beside it."""
+    """This includes the files that SQLite keeps beside the database."""
     async with Ledger.open(SqliteDatabase(tmp_path / "ledger.db"), keys=[OLD]) as ledger:
         await fill(ledger, a_lesson)
         await assert_whole(ledger)
@@ -206,7 +206,7 @@ async def test_a_new_key_takes_over_under_running_lessons(
 async def test_a_key_that_follows_another_at_once_reads_what_the_first_one_encrypted(
     tmp_path: Path, a_lesson: NewLesson
 ) -> None:
-    """Where secrets are, there is but one previous value."""
+    """A secret source has one previous value only."""
     path = tmp_path / "ledger.db"
     async with Ledger.open(SqliteDatabase(path), keys=["first-" * 8]) as ledger:
         await fill(ledger, a_lesson)
@@ -242,7 +242,7 @@ async def test_what_was_changed_does_not_keep_the_rest_from_a_new_key(
 async def test_a_lesson_is_resumed_by_no_other_learner_whatever_its_blind_index_says(
     tmp_path: Path, a_lesson: NewLesson
 ) -> None:
-    """Whoever writes to the database can copy a blind index, not what is encrypted."""
+    """A writer to the database can copy a blind index, but not the encrypted learner."""
     async with Ledger.open(SqliteDatabase(tmp_path / "ledger.db"), keys=[OLD]) as ledger:
         hers = a_lesson(1, user_id="Mariana")
         await ledger.interrupt(await ledger.open_lesson(hers, ""))

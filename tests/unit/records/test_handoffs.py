@@ -110,7 +110,7 @@ async def test_a_result_is_encrypted_with_the_callers_key_and_reencrypted(
 async def test_a_call_outlives_the_hosts_of_caller_and_specialist(
     postgres_url: str, a_lesson: NewLesson
 ) -> None:
-    """Who resumes the caller's lesson knows of the call, and gets the result."""
+    """The host that resumes the caller's lesson knows of the call and gets the result."""
     async with AsyncExitStack() as stack:
         one, other, third = [
             await stack.enter_async_context(

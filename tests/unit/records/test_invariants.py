@@ -522,7 +522,7 @@ class RecordsMachine(RuleBasedStateMachine):
 
     @invariant()
     def owes_one_progress_and_loses_no_record(self) -> None:
-        """What the ledger said it has, it has, until the API has it."""
+        """Committed entries remain until the API has them."""
         if not self.hosts:
             return
         self._note_ends()

@@ -318,7 +318,7 @@ async def test_a_host_that_lost_its_lease_sends_nothing_and_gets_its_lessons_bac
 async def test_what_an_operator_sends_again_is_sent_although_its_host_is_long_gone(
     postgres_url: str, a_lesson: NewLesson
 ) -> None:
-    """Nobody owned it any more."""
+    """No host owned the entry any more."""
     async with Ledger.open(PostgresDatabase(postgres_url)) as gone:
         row = await gone.open_lesson(a_lesson(), "")
         await close(gone, row)
@@ -358,7 +358,7 @@ async def test_who_was_cut_off_renews_before_it_takes_over(
 async def test_a_host_that_ends_releases_its_pending_entries_at_once(
     postgres_url: str, a_lesson: NewLesson
 ) -> None:
-    """Nobody waits for its lease to run out."""
+    """Other hosts need not wait for its lease to expire."""
     async with Ledger.open(PostgresDatabase(postgres_url)) as staying:
         async with Ledger.open(PostgresDatabase(postgres_url)) as leaving:
             await close(leaving, await leaving.open_lesson(a_lesson(), ""))

@@ -46,7 +46,7 @@ async def entry(ledger: Ledger, lesson: LessonRow) -> list[OutboxRow]:
 async def test_a_lesson_is_found_open_after_a_restart(
     make_database: NewDatabase, a_lesson: NewLesson
 ) -> None:
-    """What a dead host left open is there, with its last progress."""
+    """It has its last progress."""
     async with Ledger.open(make_database()) as ledger:
         lesson = await ledger.open_lesson(a_lesson(), "")
         await ledger.save_progress(lesson, 30.0, Progress(words_learned=3), {"scene": 2})
@@ -133,7 +133,7 @@ async def test_a_lesson_closes_once_with_final_progress_before_its_record(
 async def test_progress_after_a_lessons_end_changes_nothing(
     ledger: Ledger, a_lesson: NewLesson
 ) -> None:
-    """Nothing may arrive behind the record."""
+    """No progress is sent after the record."""
     lesson = await ledger.open_lesson(a_lesson(), "")
     await ledger.close_lesson(lesson, 5.0, Kind.FAILED, None, record_of(lesson))
     await ledger.save_progress(lesson, 9.0, Progress(words_learned=9), {})
@@ -143,7 +143,7 @@ async def test_progress_after_a_lessons_end_changes_nothing(
 async def test_a_lesson_without_progress_has_a_pending_record_only(
     ledger: Ledger, a_lesson: NewLesson
 ) -> None:
-    """Nothing is made up."""
+    """No progress is invented."""
     lesson = await ledger.open_lesson(a_lesson(), "")
     await ledger.close_lesson(lesson, 5.0, Kind.FAILED, None, record_of(lesson))
     assert [row.kind for row in await entry(ledger, lesson)] == [Kind.RECORD]
@@ -277,7 +277,7 @@ async def test_migrations_run_once_however_often_a_ledger_is_opened(tmp_path: Pa
 async def test_a_full_disk_delays_pending_entries_and_refuses_new_lessons(
     tmp_path: Path, a_lesson: NewLesson
 ) -> None:
-    """Nothing is given up: the change is made once there is space again."""
+    """The change is written once there is space again."""
     database = SqliteDatabase(tmp_path / "ledger.db")
     async with Ledger.open(database, retry_every=0.01) as ledger:
         lesson = await ledger.open_lesson(a_lesson(), "")

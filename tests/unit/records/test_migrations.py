@@ -156,7 +156,7 @@ async def test_tables_that_no_migration_made_are_left_alone(make_database: MakeD
 async def test_a_command_leaves_an_older_ledger_to_the_host(
     make_database: MakeDatabase, extend: Callable[..., None]
 ) -> None:
-    """Only a host migrates: it knows that no other writes to the ledger meanwhile."""
+    """Only a host migrates: no other process writes to the ledger meanwhile."""
     async with Ledger.open(make_database()):
         pass
     extend(COLUMN)
@@ -167,7 +167,7 @@ async def test_a_command_leaves_an_older_ledger_to_the_host(
 
 @pytest.mark.parametrize("level", ["read committed", "serializable"], ids=["usual", "strict"])
 async def test_hosts_that_start_at_once_migrate_once(postgres_url: str, level: str) -> None:
-    """Whatever isolation the server gives by default."""
+    """This holds for any default isolation of the server."""
     option = f"-c%20default_transaction_isolation%3D{level.replace(' ', '%5C%20')}"
     databases = [PostgresDatabase(_with_option(postgres_url, option)) for _ in range(8)]
     await asyncio.gather(*(asyncio.to_thread(database.open) for database in databases))
@@ -184,7 +184,7 @@ def _with_option(url: str, option: str) -> str:
 
 @pytest.mark.parametrize("database", ["sqlite", "postgres"])
 def test_both_databases_have_the_same_migrations(database: str) -> None:
-    """What one has, the other has under the same number."""
+    """Each has the same number in both."""
     assert len(load_migrations(database)) == len(sqlite.MIGRATIONS) == len(postgres.MIGRATIONS)
 
 

@@ -51,7 +51,7 @@ def test_a_query_that_is_not_there_is_named() -> None:
 def test_a_mistake_in_a_file_is_reported_with_its_name(
     tmp_path: Path, text: str, message: str
 ) -> None:
-    """When it is imported, not when a lesson needs it."""
+    """The import fails, not a lesson's first query."""
     (tmp_path / "lessons.sql").write_text(text)
     with pytest.raises(ValueError, match=rf"lessons\.sql: {message}"):
         load_queries(tmp_path)

@@ -85,7 +85,7 @@ async def test_a_host_that_is_alive_and_not_ready_does_not_hold_its_region(
 async def test_a_region_that_has_just_begun_to_teach_has_time_to_get_ready(
     hosts: list[Ledger], postgres_url: str
 ) -> None:
-    """So an operator may activate a region whose hosts are about to be ready."""
+    """An operator may activate a region shortly before its hosts are ready."""
     west, east = hosts
     await report(west, WEST)
     await report(east, EAST, ready=False)

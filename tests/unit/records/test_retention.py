@@ -42,7 +42,7 @@ async def left(ledger: Ledger) -> list[str]:
 
 
 async def test_only_what_is_over_is_forgotten(ledger: Ledger, a_lesson: NewLesson) -> None:
-    """Neither open lessons, nor those that owe, nor those that ended lately."""
+    """Open lessons, pending ones and recent ones remain."""
     await ledger.open_lesson(a_lesson(1), "")
     await close(ledger, a_lesson(2), at=10.0)
     await settle(ledger, await close(ledger, a_lesson(3), at=10.0))
@@ -56,7 +56,7 @@ async def test_only_what_is_over_is_forgotten(ledger: Ledger, a_lesson: NewLesso
 async def test_what_was_set_aside_is_kept_longer_and_goes_with_its_lesson(
     ledger: Ledger, a_lesson: NewLesson
 ) -> None:
-    """So that an operator has the time to fix what it was refused for."""
+    """An operator has time to correct the cause of the refusal."""
     await settle(ledger, await close(ledger, a_lesson(1), at=10.0), dead_at=20.0)
     assert await ledger.purge(
         delivered_before=50.0, dead_before=15.0, unknown_before=15.0

@@ -72,7 +72,7 @@ def test_a_lesson_that_ran_for_thirty_hours_counts_as_a_day() -> None:
 
 
 def test_a_lesson_without_report_is_recorded_by_its_last_progress() -> None:
-    """Nothing that did not happen is in it."""
+    """The record contains no other values."""
     progress = Progress(phrases_practiced=4, pronunciation_score=90, grammar_points=("articles",))
     record = compose_record(lesson(progress), None, 60).record
     assert record.grammar_points == ("articles",)
@@ -90,7 +90,7 @@ def test_a_reports_progress_counts_only_as_what_the_lesson_ended_with() -> None:
 
 @given(last=progresses, new=progresses)
 def test_counts_never_fall(last: Progress, new: Progress) -> None:
-    """What counts is at least what counted before; else the error names the field."""
+    """A count below an earlier one raises an error with the field's name."""
     fell = [
         field
         for field in ("words_learned", "phrases_practiced")
@@ -180,12 +180,12 @@ def test_an_interrupted_lesson_is_completed_by_rule(
     ],
 )
 def test_a_lesson_whose_tutor_could_not_go_on_has_failed(reason: str, failed: bool) -> None:
-    """Whoever judges it goes by this."""
+    """The record's status depends on it."""
     assert has_failed(reason) is failed
 
 
 def test_a_lesson_in_which_nothing_happened_blames_nobody() -> None:
-    """Neither one that failed before its first words nor one of a silent learner."""
+    """It may have failed before its first words or have a silent learner."""
     for failed in (True, False):
         record = compose_record(lesson(None), None, 5, failed=failed).record
         assert record.overall_performance is Performance.FAIR

@@ -80,7 +80,7 @@ def test_a_dead_host_counts_as_dead_within_a_lease(
 def test_who_lives_keeps_what_is_its_own(
     db: MemoryDatabase, clock: DatabaseClock, step: float, a_lesson: Callable[..., LessonRow]
 ) -> None:
-    """As it renews its lease before anybody takes over."""
+    """A live host renews its lease before another takes over."""
     opened(db, "west", a_lesson())
     clock.seconds += step
     for _ in range(3):
@@ -156,7 +156,7 @@ machine's, never for how long something took or is to take."""
 
 
 def test_no_duration_is_measured_by_a_clock_that_may_be_set() -> None:
-    """Whoever adds a use of `time.time` says here that it is a moment and no duration."""
+    """A new use of `time.time` is listed here if it is a moment, not a duration."""
     source = Path(loqua_host.__file__).parent
     found = {
         str(file.relative_to(source))

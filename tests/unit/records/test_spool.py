@@ -178,7 +178,7 @@ def keys_of(spool: Path) -> list[str]:
 
 
 async def test_a_note_that_is_replaced_while_it_is_written_waits_on(tmp_path: Path) -> None:
-    """What took its place is not forgotten with it."""
+    """Its replacement is not deleted with it."""
     one, other = (
         LessonProgress(
             host="h", lesson="l", restarts=0, seconds=1, progress=Progress(), state={"n": n}

@@ -134,7 +134,7 @@ async def test_what_waits_for_a_database_out_of_reach_fails_at_the_first_attempt
 async def test_a_database_that_takes_long_is_not_responsive_meanwhile(
     make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As one that hangs, of which nobody knows whether it will answer."""
+    """It may hang and never answer."""
     monkeypatch.setattr("loqua_host.records.writer.LATE_SECONDS", 0.0)
     async with Writer.open(make_database(), 0.01) as writer:
         assert await writer.write(lambda _: writer.responsive) is False
@@ -168,7 +168,7 @@ async def test_work_is_done_although_nobody_waits_for_it_any_more(
 async def test_each_piece_of_work_that_the_database_fails_is_counted(
     make_database: MakeDatabase,
 ) -> None:
-    """Those that shared a transaction with it are not, nor what was refused for its own sake."""
+    """Refused work, and other work in the same transaction, is not."""
     async with Writer.open(make_database(), 0.01) as writer:
         await writer.write(lambda db: db.execute(TABLE))
         await writer.write(adding(1))

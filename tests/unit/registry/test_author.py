@@ -52,7 +52,7 @@ def test_a_failure_is_reported_with_the_function_called_and_the_line_it_came_fro
 
 
 def test_a_traceback_begins_in_the_authors_code_and_leaves_livekit_out() -> None:
-    """What the author calls of others stays."""
+    """Frames of other packages that the author calls remain."""
     error = raised(livekit.call, parts.teach, livekit.call, inner.divide)
     assert shown(AUTHOR.cut(error)) == ["teach", "divide"]
     error = raised(livekit.call, parts.teach, elsewhere.run, inner.divide)
@@ -89,7 +89,7 @@ def test_an_error_of_others_is_no_failure_of_the_authors() -> None:
 
 
 def test_an_agents_class_may_come_from_a_package_of_its_own() -> None:
-    """That of the classes it is derived from, too."""
+    """So may its base classes."""
     author = Author([])
     base = type("Base", (), {"__module__": "elsewhere"})
     author.include(type("Agent", (base,), {"__module__": "tutor_parts"}))

@@ -58,7 +58,7 @@ def caller_of(
 
 
 async def test_the_agent_of_the_tutor_is_given() -> None:
-    """What create_agent returns reaches the caller, with the lesson it asked for."""
+    """The caller gets create_agent's result for its lesson."""
     agent = Agent(instructions="teach")
     seen = []
 
@@ -159,7 +159,7 @@ async def test_the_cause_of_a_failure_is_kept_for_the_author() -> None:
 
 @pytest.mark.parametrize("returned", [{"words_learned": 1}, "progress", True, LessonReport()])
 async def test_a_return_of_another_type_is_a_failure(returned: object) -> None:
-    """What is no Progress does not pass for one."""
+    """Other types are not accepted as Progress."""
 
     async def on_progress_tick() -> object:
         return returned
@@ -295,7 +295,7 @@ async def test_what_a_greeting_returns_does_not_matter() -> None:
 
 
 async def test_a_handler_of_an_event_is_called_like_a_hook() -> None:
-    """What it raises fails it and nothing else; so does one that takes no event."""
+    """An exception fails the handler only; so does a handler without a parameter."""
     events = []
 
     async def hear(event: object) -> None:

@@ -97,7 +97,7 @@ def known(agent: Agent | None) -> Any:
 
 
 async def test_what_is_known_of_the_learner_follows_the_instructions(lesson: Lesson) -> None:
-    """As data, and what is not known is left out."""
+    """It is data; unknown values are left out."""
     agent = await HostedAgent("bare", PlainAgent).create_agent(lesson)
     assert text_of(agent).startswith("Be kind.")
     assert known(agent) == {
@@ -151,7 +151,7 @@ async def test_a_context_that_comes_later_is_passed_on_then() -> None:
 
 
 async def test_instructions_that_an_agent_has_changed_stay_as_they_are(lesson: Lesson) -> None:
-    """Whatever becomes known of the learner."""
+    """Later data about the learner does not change them."""
     hosted = HostedAgent("bare", PlainAgent)
     lesson.agent = await hosted.create_agent(lesson)
     await lesson.agent.update_instructions("Be strict.")
@@ -192,7 +192,7 @@ async def test_an_agent_that_takes_over_is_told_of_the_learner_too() -> None:
 async def test_each_turn_of_the_learner_is_a_phrase_and_the_grade_is_neutral(
     lesson: Lesson,
 ) -> None:
-    """Nothing has judged how well it was said."""
+    """No grader has scored it."""
     hosted = HostedAgent("bare", PlainAgent)
     lesson.agent = await hosted.create_agent(lesson)
     assert await hosted.on_progress_tick(lesson) == Progress()
@@ -205,7 +205,7 @@ async def test_each_turn_of_the_learner_is_a_phrase_and_the_grade_is_neutral(
 
 
 async def test_a_resumed_lesson_counts_on() -> None:
-    """What is recalled of the part before is not counted twice."""
+    """Turns of the earlier part are not counted twice."""
     said = [Utterance(speaker="learner", text="hola"), Utterance(speaker="tutor", text="hola")]
     lesson = open_lesson(progress=Progress(phrases_practiced=5), turns=tuple(said))
     lesson.session.history.add_message(role="user", content="hola")
@@ -216,7 +216,7 @@ async def test_a_resumed_lesson_counts_on() -> None:
 
 
 async def test_what_another_learner_says_is_no_progress_of_the_lessons_learner() -> None:
-    """Neither now nor in the part before."""
+    """This holds for the earlier part of a resumed lesson, too."""
     said = [
         Utterance(speaker="learner", text="hola", learner=user_id)
         for user_id in ("user_ana", "user_maria")

@@ -125,7 +125,7 @@ def problems_of(inspection: Inspection) -> list[str]:
 def test_a_sound_tutor_is_known_by_what_it_declares(
     inspections: dict[str, Inspection],
 ) -> None:
-    """What it prints is no answer, and its threads do not keep the child."""
+    """Its output is not parsed, and its threads do not keep the child alive."""
     found = inspections["noisy"]
     assert found.problems == ()
     assert found.tutor is not None
@@ -170,7 +170,7 @@ def test_what_an_import_raises_is_reported_with_its_line(
 def test_an_import_that_ends_its_process_is_reported_with_its_exit_status(
     inspections: dict[str, Inspection], name: str, ending: str
 ) -> None:
-    """Whatever it wrote before is not believed."""
+    """Output before that is not believed."""
     [problem] = problems_of(inspections[name])
     assert f"its import ended the process ({ending}); fix the plugin" in problem
 

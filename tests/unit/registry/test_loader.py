@@ -150,7 +150,7 @@ def test_a_hook_the_host_does_not_know_is_reported_by_name(
 def test_a_declaration_is_a_tutor_with_a_model(
     install: Install, name: str, returned: str, fault: str
 ) -> None:
-    """Nothing else passes for one."""
+    """Other objects are refused."""
     source = SOUND.replace('Tutor(name="sound")', returned)
     [fault_found] = faults_of(install, name, source)
     assert fault_found.startswith(fault)
@@ -175,7 +175,7 @@ def test_an_agent_that_livekit_cannot_call_is_reported_before_any_lesson(install
 
 
 def test_agents_in_modules_of_the_plugin_are_looked_at(install: Install, site: Path) -> None:
-    """As far as the plugin has imported them; those of other plugins are not."""
+    """Only imported modules count, and only the plugin's own."""
     (site / "tutor_parts").mkdir()
     (site / "tutor_parts/__init__.py").write_text("from .hooks import *", "utf-8")
     hooks = f"from .agents import WrongOverride\n{SOUND}"
@@ -281,7 +281,7 @@ async def on_user_ready(lesson: ANNOTATION): ...
 def test_a_hook_gets_lessons_with_the_settings_that_it_is_written_for(
     install: Install, annotation: str
 ) -> None:
-    """Those of a base class, too; an annotation that cannot be evaluated is left alone."""
+    """A base class's settings fit; annotations that cannot be evaluated are ignored."""
     name = f"typed-{abs(hash(annotation))}"
     install(name, TYPED.replace("ANNOTATION", annotation))
     assert load_plugin(plugin=name).read_settings({"level": 2}).model_dump() == {"level": 2}
@@ -290,7 +290,7 @@ def test_a_hook_gets_lessons_with_the_settings_that_it_is_written_for(
 def test_a_hook_that_is_written_for_other_settings_is_reported_before_any_lesson(
     install: Install,
 ) -> None:
-    """What no type checker sees, as the host calls the hook."""
+    """A type checker cannot see the host's call of the hook."""
     assert faults_of(install, "mistyped", TYPED.replace("ANNOTATION", "Lesson[Other]")) == [
         (
             "on_user_ready (tutor_mistyped.py:21) takes a Lesson[Other], and register_tutor "

@@ -117,7 +117,7 @@ async def decorated(*arguments: Any, **named: Any) -> None:
 
 @pytest.mark.parametrize("override", [same, anything, more, rest, decorated])
 def test_an_override_that_takes_what_livekit_passes_is_none(override: Any) -> None:
-    """Whatever more it takes."""
+    """It may take more parameters."""
     assert list(override_faults(agent_with(on_user_turn_completed=override))) == []
 
 

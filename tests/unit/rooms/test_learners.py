@@ -53,7 +53,7 @@ def test_the_one_whom_the_job_sees_is_taught_although_another_came_first() -> No
 
 
 def test_who_only_looks_on_is_no_learner() -> None:
-    """Whatever user_id it has, and although it came first."""
+    """Its user_id and the order of arrival do not matter."""
     observer = participant("observer", observes=True)
     assert refused(observer) == "no_learner"
     assert refused(observer, identity="observer") == "no_learner"
@@ -89,7 +89,7 @@ def test_a_learner_who_could_have_written_its_attributes_is_refused() -> None:
 def test_a_learner_without_user_id_is_refused_in_the_guides_words(
     attributes: dict[str, str],
 ) -> None:
-    """As its troubleshooting list has it, with the hint."""
+    """The message is that of its troubleshooting list, with the remedy."""
     with pytest.raises(
         LearnerError, match=r"User ID not found in participant metadata.*rooms/join"
     ):
@@ -174,7 +174,7 @@ def test_whatever_user_id_is_taken_the_api_can_be_called_with(user_id: str) -> N
 def test_any_room_gives_a_learner_or_a_named_cause(
     room: list[Participant], identity: str | None
 ) -> None:
-    """Nothing that participants bring raises anything else."""
+    """No data of participants raises another exception."""
     try:
         learner = pick_learner(room, identity)
     except LearnerError as error:

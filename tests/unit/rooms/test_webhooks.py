@@ -59,7 +59,7 @@ NONE = jwt.encode({"iss": "key", "exp": 2**33, "sha256": "eA=="}, None, algorith
 
 
 def test_claims_that_say_no_more_than_they_must_are_enough() -> None:
-    """What the cases below leave out or change is what they are refused for."""
+    """The cases below remove or change one claim each."""
     assert signed_digest(signed(), [KEY]) == sha256(body()).digest()
 
 

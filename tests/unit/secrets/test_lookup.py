@@ -153,7 +153,7 @@ def test_whatever_a_source_raises_is_that_it_gave_no_answer(error: Exception) ->
 
 
 def test_a_client_that_cannot_be_made_refuses_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever it trips over."""
+    """This holds for any exception."""
     monkeypatch.setattr("loqua_host.core.secrets.source._connect", lambda *_given: 1 / 0)
     with pytest.raises(ConfigError, match="ZeroDivisionError"):
         open_source(SecretsSettings.model_validate({"from": "aws"}), {})

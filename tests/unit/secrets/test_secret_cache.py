@@ -76,7 +76,7 @@ async def values(secrets: SecretCache, name: CoreSecret = SHARED, *, fresh: bool
 
 
 async def test_reading_asks_nobody() -> None:
-    """What was seen last serves every exchange."""
+    """The cached value serves every exchange."""
     place = FakeSource()
     secrets = cache_of(place)
     place.secrets["PROD_AGENT_SECRET"] = secret("two")
@@ -140,7 +140,7 @@ async def test_each_look_up_is_reported_without_a_value() -> None:
 
 
 async def test_whoever_follows_hears_once_all_have_been_looked_up() -> None:
-    """What belongs together, such as a key and its secret, is seen together."""
+    """Related values, such as a key and its secret, change together."""
     place, clock = FakeSource(), Pauses()
     secrets = cache_of(place, clock)
     place.secrets |= {"AGENT_JWT_TOKEN": secret("a.new.jwt"), "PROD_AGENT_SECRET": secret("two")}

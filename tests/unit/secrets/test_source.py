@@ -23,7 +23,7 @@ def values(secret: Secret | None) -> list[str] | None:
 
 
 def test_files_give_a_secret_and_the_one_before(tmp_path: Path) -> None:
-    """As it is on disk now; the line end is none of it."""
+    """The files are read again each time; line ends are removed."""
     source = open_source(settings("files", directory=tmp_path), {})
     assert source.fetch("SHARED_SECRET") is None
     (tmp_path / "SHARED_SECRET").write_text("one\n")

@@ -32,7 +32,7 @@ Write = Callable[[str, str], Path]
     ],
 )
 def test_a_sound_address_is_taken_in_one_spelling(written: str, normalised: str) -> None:
-    """Whatever an operator may write for it."""
+    """Operators may write it in several ways."""
     assert normalise(written, WEBSOCKET) == normalised
     assert normalise(normalised, WEBSOCKET) == normalised
 
@@ -107,7 +107,7 @@ def test_what_else_is_reached_over_http_is_parsed_as_well(
 
 
 async def test_an_api_behind_a_path_keeps_it(config: Path, environ: dict[str, str]) -> None:
-    """As the address of a gateway has one."""
+    """A gateway's address may have one."""
     settings = load_settings(config, environ | {"API_BASE_URL": "https://gateway/loqua/"})
     async with httpx.AsyncClient(base_url=str(settings.api.api_base_url)) as http:
         request = http.build_request("GET", "/users/maria/context")

@@ -63,7 +63,7 @@ def test_keys_that_are_read_at_the_start_alone_keep_what_they_were(read: Read) -
 
 
 def test_a_key_that_is_put_back_waits_for_nothing(read: Read) -> None:
-    """What runs is what is written."""
+    """The running value equals the written one."""
     old, new = read("{}"), read("ops: {port: 1}")
     settings, _ = apply_changes(old, new)
     assert apply_changes(settings, old) == (old, ())

@@ -55,7 +55,7 @@ def test_the_shipped_configuration_is_sound(environment: Environment) -> None:
 def test_the_overlay_of_the_environment_wins_key_by_key(
     config: Path, environ: dict[str, str], write: Write
 ) -> None:
-    """What the overlay leaves out stays as host.yaml has it."""
+    """Other keys keep the values of host.yaml."""
     write("host.yaml", "lessons: {tick_every: 20, drain_timeout: 30}")
     write("environments/staging.yaml", "lessons: {drain_timeout: 60}")
     settings = load_settings(config, environ | {"LOQUA_ENVIRONMENT": "staging"})
@@ -256,7 +256,7 @@ def test_a_tutor_that_cannot_be_dispatched_is_refused(
 
 
 def test_a_tutor_that_is_not_installed_is_refused(write: Write, mistakes: Mistakes) -> None:
-    """What could be written instead is listed; a bare agent needs no plugin."""
+    """The message lists installed ones; a bare agent needs no plugin."""
     write("tutors/latin.yaml", "worker_type: explicit\nagent_name: latin")
     write("tutors/mine.yaml", "worker_type: explicit\nagent_name: mine\nagent: my_tutor:Mine")
     [mistake] = mistakes()
@@ -308,7 +308,7 @@ def test_production_refuses_what_goes_over_a_network_in_the_open(
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8085", "127.8.8.8", "[::1]:80"])
 def test_production_takes_plain_addresses_of_this_machine(mistakes: Mistakes, host: str) -> None:
-    """What never leaves the machine needs no encryption."""
+    """Traffic inside of the machine needs no encryption."""
     found = mistakes(
         LOQUA_ENVIRONMENT="production", LIVEKIT_URL=f"ws://{host}", API_BASE_URL=f"http://{host}"
     )
@@ -405,7 +405,7 @@ def test_a_draft_keeps_what_is_sound(config: Path, write: Write) -> None:
 
 
 def test_settings_cannot_be_changed(config: Path, environ: dict[str, str]) -> None:
-    """What was checked stays as it was checked."""
+    """Validated settings stay valid."""
     settings = load_settings(config, environ)
     with pytest.raises(ValueError, match="frozen"):
         settings.agent_id = "other"  # type: ignore[misc]  # what the test is about

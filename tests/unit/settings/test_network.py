@@ -130,7 +130,7 @@ def test_a_sound_proxy_is_taken(mistakes: Mistakes) -> None:
 
 
 def test_a_range_in_no_proxy_is_warned_of(config: Path, environ: dict[str, str]) -> None:
-    """As Kubernetes' platforms write it: most clients would not know it."""
+    """Kubernetes platforms write ranges, which most clients do not support."""
     drafted = draft(config, environ | {"NO_PROXY": "localhost,10.0.0.0/8"})
     assert (drafted.problems, [one.where for one in drafted.advice]) == ((), ["NO_PROXY"])
 

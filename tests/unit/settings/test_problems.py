@@ -121,7 +121,7 @@ def test_an_operator_is_told_what_can_be_typed(written: dict[str, object], hint:
 
 
 def test_no_mend_is_a_riddle() -> None:
-    """Whatever section or word is wrong; a description that has all words tells more than they."""
+    """This holds for any section and word; a longer description wins."""
     everything_wrong = {name: object() for name in HostSettings.model_fields}
     everything_wrong |= {"environment": "production", "tutors": ()}
     shown = hints(HostSettings, everything_wrong) + hints(

@@ -25,7 +25,7 @@ def mistakes(schema: str, data: Any) -> list[str]:
 
 @pytest.mark.parametrize("name", schemas())
 def test_the_schemas_in_config_are_current(name: str) -> None:
-    """If not: `uv run python -m loqua_host.settings.schema config/schema`."""
+    """If not, run `uv run python -m loqua_host.settings.schema config/schema`."""
     assert (CONFIG / "schema" / name).read_text("utf-8") == schemas()[name]
 
 

@@ -109,7 +109,7 @@ async def test_each_environment_has_its_own_shared_secret(
 
 
 def test_missing_secrets_are_reported_all_at_once(config: Path) -> None:
-    """Those of the host and those that config grants, each by its variable."""
+    """Those of the host and those that config grants are named by their variables."""
     with pytest.raises(ConfigError) as refused:
         read_secrets(
             config, {"SHARED_SECRET": "x", "LIVEKIT_API_KEY": ""}, granting("OPENAI_API_KEY")
@@ -179,7 +179,7 @@ async def test_short_secrets_are_for_development_only(config: Path) -> None:
 
 
 async def test_dotenv_may_hold_them_in_development(config: Path) -> None:
-    """As it may hold addresses."""
+    """It may hold addresses, too."""
     (config.parent / ".env").write_text("".join(f"{k}={v}\n" for k, v in GIVEN.items()))
     assert await agent_jwt(read_secrets(config, {})) == GIVEN["AGENT_JWT_TOKEN"]
 
@@ -193,7 +193,7 @@ def test_granted_secrets_are_given_by_name_and_no_others(config: Path) -> None:
 
 
 def test_secrets_show_in_no_text(config: Path) -> None:
-    """Neither printing nor formatting gives one away."""
+    """Neither printing nor formatting reveals one."""
     secrets = read_secrets(config, GIVEN | {"A_KEY": "granted"}, granting("A_KEY"))
     cache = secrets.cache
     shown = f"{secrets} {secrets!r} {secrets.grant(['A_KEY'])!r} {cache!r} {vars(cache)}"
@@ -203,7 +203,7 @@ def test_secrets_show_in_no_text(config: Path) -> None:
 
 @pytest.mark.parametrize("leave", [pickle.dumps, copy.deepcopy])
 def test_secrets_do_not_leave_the_process(config: Path, leave: object) -> None:
-    """What pickles its arguments, such as a job's start, cannot take them along."""
+    """Pickled arguments, such as those of a job's start, cannot contain them."""
     assert callable(leave)
     with pytest.raises(TypeError, match="stays in this process"):
         leave(read_secrets(config, GIVEN))
@@ -233,7 +233,7 @@ def test_a_source_out_of_reach_refuses_the_start(config: Path, tmp_path: Path) -
 
 
 def test_a_secret_that_the_core_does_not_want_may_be_missing(config: Path) -> None:
-    """Where the API seals every token to a key of its own there is no shared one."""
+    """An API that seals tokens with a key for each agent has no shared secret."""
     environ = {name: value for name, value in GIVEN.items() if name != "SHARED_SECRET"}
     read_secrets(config, environ, WantedSecrets(core=(CoreSecret.AGENT_JWT_TOKEN,)))
     with pytest.raises(ConfigError, match="SHARED_SECRET: is not set"):
@@ -325,7 +325,7 @@ def test_a_secret_that_cannot_be_used_refuses_the_start_beside_all_else(
 def test_a_mounted_secret_that_cannot_be_used_is_refused_with_its_directory(
     config: Path, tmp_path: Path
 ) -> None:
-    """Whoever corrects it must know where it is."""
+    """The operator needs its place."""
     mounted = tmp_path / "mounted"
     mounted.mkdir()
     for name, value in {**GIVEN, "AGENT_JWT_TOKEN": "changeme"}.items():
@@ -355,6 +355,6 @@ def test_supabase_s_address_is_needed_where_config_names_supabase(
 
 
 def test_without_supabase_its_address_is_not_asked_for() -> None:
-    """As by default: everything goes through the API."""
+    """By default, all calls go through the API."""
     core = CoreSettings(api_base_url="https://api.loqua.app")
     assert core.secret_names == (CoreSecret.AGENT_JWT_TOKEN, CoreSecret.SHARED_SECRET)

@@ -101,7 +101,7 @@ def test_the_strongest_source_wins(config: Path, environ: dict[str, str], write:
 
 
 def test_settings_made_by_hand_never_read_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """That of a running host is empty, and that of a test is the tester's."""
+    """A running host's environment is empty, and a test's belongs to the tester."""
     for name in ("AGENT_ID", "LOQUA_AGENT_ID", "LIVEKIT", "LESSONS__MAX_LESSONS", "agent_id"):
         monkeypatch.setenv(name, "7")
     written = {"livekit": {"url": "ws://l"}, "api": {"api_base_url": "http://a"}, "tutors": ()}
@@ -138,7 +138,7 @@ def test_settings_made_by_hand_never_read_the_environment(monkeypatch: pytest.Mo
 def test_a_variable_that_sets_nothing_is_a_mistake(
     mistakes: Mistakes, name: str, mistake: str
 ) -> None:
-    """Whatever is misspelt in it; what it holds is not shown, for it may be a secret."""
+    """Any part of its name may be misspelt; its value may be a secret and is not printed."""
     [problem] = mistakes(**{name: "hunter2"})
     assert problem.startswith(f"{name}: matches no setting; {mistake}")
     assert "hunter2" not in problem
@@ -147,7 +147,7 @@ def test_a_variable_that_sets_nothing_is_a_mistake(
 def test_a_misspelt_variable_in_dotenv_is_a_mistake_of_that_file(
     config: Path, mistakes: Mistakes
 ) -> None:
-    """As is a wrong value in it."""
+    """So is a wrong value in it."""
     dotenv = config.parent / ".env"
     dotenv.write_text("LOQUA_LESONS__TICK_EVERY=3\nLOQUA_LESSONS__RECONNECT_TIMEOUT=soon\n")
     own, misspelt, wrong = mistakes(LOQUA_LESONS__TICK_EVERY="3")

@@ -56,7 +56,7 @@ def test_scalars_are_those_of_yaml_1_2(tmp_path: Path, text: str, value: object)
 def test_what_is_not_plain_is_refused_with_its_line(
     tmp_path: Path, text: str, mistake: str
 ) -> None:
-    """Nothing is guessed, and nothing of it is used."""
+    """No value is guessed, and none of the file is used."""
     file = tmp_path / "file.yaml"
     file.write_text(text)
     data, [problem] = read_yaml(file)
@@ -101,7 +101,7 @@ _near = st.dictionaries(_keys, _section | st.dictionaries(_keys, _section, max_s
 def test_any_text_gives_settings_or_says_what_is_wrong(
     config: Path, environ: dict[str, str], text: str
 ) -> None:
-    """As host.yaml and as a tutor's file: no other exception, whatever is written."""
+    """As host.yaml or a tutor's file, no text raises another exception."""
     for name in ("host.yaml", "tutors/conversation.yaml"):
         file = config / name
         before = file.read_bytes()

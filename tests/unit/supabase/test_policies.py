@@ -59,7 +59,7 @@ def count(connection: psycopg.Connection, table: str, user: object) -> int:
 
 @pytest.mark.parametrize("table", OWNED, ids=str)
 def test_a_learner_sees_only_their_own_rows(store: HostDatabase, table: str) -> None:
-    """Whatever a lesson asks for."""
+    """This holds for any query."""
     ana, ben = store.enrol(), store.enrol()
     word = {"word": "hola", "translation": "hello", "language": "es"}
     for user in (ana, ben):
@@ -90,7 +90,7 @@ def test_a_learner_changes_only_their_own_rows(store: HostDatabase, table: str) 
 
 
 def test_a_learner_cannot_write_a_row_for_another(store: HostDatabase) -> None:
-    """Neither a new one nor by giving one away."""
+    """Neither an insert nor an update can do it."""
     ana, ben = store.enrol(), store.enrol()
     with pytest.raises(errors.InsufficientPrivilege), store.as_learner(ana) as learner:
         learner.execute(PROGRESS, [ben, "visit"])
@@ -130,7 +130,7 @@ def test_a_learner_s_transaction_may_not(store: HostDatabase, statement: str) ->
 
 
 def test_without_claims_no_row_is_seen(store: HostDatabase) -> None:
-    """As of a connection whose last transaction had some."""
+    """An earlier transaction of the connection may have had claims."""
     user = store.enrol()
     with psycopg.connect(store.url, user="loqua_host") as connection:
         with connection.transaction():
@@ -152,7 +152,7 @@ def test_the_login_alone_has_no_rights(store: HostDatabase, table: str) -> None:
 
 
 def test_the_login_takes_no_other_role_and_few_connections(store: HostDatabase) -> None:
-    """Those of the guide."""
+    """Role and limit are those of the guide."""
     with pytest.raises(errors.InsufficientPrivilege), store.as_login() as login:
         login.execute("set local role anon")
     with store.as_admin() as admin:
@@ -198,7 +198,7 @@ def test_every_table_has_row_level_security(store: HostDatabase) -> None:
 
 
 def test_records_are_inserted_in_bulk_and_once(store: HostDatabase) -> None:
-    """What is sent again, after an answer that never came, changes nothing."""
+    """A repeated insert, after a lost answer, changes nothing."""
     ana, ben = store.enrol(), store.enrol()
     batch = [record(ana, "first"), record(ana, "second", duration_minutes=15), record(ben, "first")]
     assert save(store, *batch) == {"first", "second"}

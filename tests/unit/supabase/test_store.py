@@ -175,7 +175,7 @@ async def test_whatever_a_tutor_sends_another_s_rows_stay(
 async def test_a_token_of_another_learner_opens_nothing(
     api: LoquaApi, store: HostDatabase, exchange: Exchange
 ) -> None:
-    """As the API would have to mix them up: the policies refuse, and the context is not taken."""
+    """If the API mixes up two tokens, the policies refuse, and the context is not used."""
     ana, ben = store.enrol(), store.enrol()
     before = all_rows(store, ben)
     exchange.subject = str(ana)
@@ -215,7 +215,7 @@ async def test_lessons_on_the_same_connections_keep_apart(
 async def test_records_of_many_lessons_are_few_statements(
     api: LoquaApi, store: HostDatabase
 ) -> None:
-    """What waits while the first is inserted goes together; a transaction has one number."""
+    """Records that wait are inserted together; each transaction has one number."""
     users = [store.enrol() for _ in range(12)]
     async with asyncio.TaskGroup() as tasks:
         for user in users:
@@ -249,7 +249,7 @@ async def test_a_record_that_is_refused_holds_up_no_other(
 async def test_a_record_is_inserted_once_however_often_it_is_sent(
     api: LoquaApi, store: HostDatabase, exchange: Exchange
 ) -> None:
-    """So nothing is asked before it is sent again, and no learner's token is needed."""
+    """The store need not be queried before a repeat, and no learner's token is needed."""
     ana = store.enrol()
     for _ in range(3):
         assert not await api.session_known(of(ana), "visit")
@@ -273,7 +273,7 @@ async def test_a_user_id_that_is_no_uuid_is_refused(api: LoquaApi) -> None:
 async def test_a_learner_without_rows_is_taught_without_a_context(
     api: LoquaApi, store: HostDatabase
 ) -> None:
-    """As a new one: everything is empty."""
+    """The context is that of a new learner: empty."""
     user = uuid4()
     with store.as_admin() as admin:
         admin.execute("insert into auth.users values (%s)", [user])
@@ -286,7 +286,7 @@ async def test_a_learner_without_rows_is_taught_without_a_context(
 async def test_a_database_that_is_gone_degrades_lessons(
     store: HostDatabase, exchange: Exchange
 ) -> None:
-    """As an API that does not answer: progress is sent later, the context is empty."""
+    """As with an unreachable API, progress is sent later, and the context is empty."""
     gone = HostDatabase(store.url.replace("/supabase_", "/gone_"))
     ana = store.enrol()
     async with open_core(gone, exchange, pool_size=1, max_connections=1) as api:
@@ -316,7 +316,7 @@ async def _outcome(call: Any) -> Exception | None:
 def test_the_service_and_strangers_do_not_act_as_learners(
     store: HostDatabase, statement: str
 ) -> None:
-    """Only `authenticated` may call what stands for the API."""
+    """Only the role `authenticated` may call the functions that replace the API."""
     with pytest.raises(psycopg.errors.InsufficientPrivilege), store.as_service() as service:
         service.execute(statement.encode())
     with pytest.raises(psycopg.errors.InsufficientPrivilege), store.as_login() as login:

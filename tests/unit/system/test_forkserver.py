@@ -25,7 +25,7 @@ WATCH = """
 
 
 def test_the_end_of_the_forkserver_is_seen_at_once_and_not_before() -> None:
-    """Whoever kills it, and however."""
+    """Any process may kill it, in any way."""
     command = [sys.executable, "-c", textwrap.dedent(WATCH)]
     output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)  # noqa: S603  # our own
     assert json.loads(output.stdout) == {"early": False, "seen": True}
@@ -59,7 +59,7 @@ PROTECTED_PATHS = """
 
 
 def test_what_is_protected_is_read_by_the_host_and_by_no_job(tmp_path: Path) -> None:
-    """Where the kernel can keep it from them."""
+    """The kernel must support it."""
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets/KEY").write_text("secret")
     (tmp_path / "open").write_text("open")

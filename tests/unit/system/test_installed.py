@@ -8,7 +8,7 @@ from loqua_host.system.installed import RUNNING, installed_over
 
 
 def test_nothing_is_installed_over_a_host_at_its_start() -> None:
-    """What runs is what is installed."""
+    """The installed version runs."""
     assert installed_over() is None
 
 

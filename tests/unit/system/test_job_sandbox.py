@@ -156,7 +156,7 @@ def test_any_port_may_be_granted(grants: dict[str, Any]) -> None:
 
 
 def test_the_temporary_directory_of_a_process_that_has_ended_is_removed(tmp_path: Path) -> None:
-    """Those of others stay."""
+    """Those of running processes remain."""
     for name in ("7-a/deep", "77-b"):
         (tmp_path / name).mkdir(parents=True)
     Sandbox(memory=1000, temporary=tmp_path).clean(7)

@@ -61,7 +61,7 @@ def test_the_environment_is_handed_over_and_gone(sealed: dict[str, Any]) -> None
 
 
 def test_the_process_stays_the_same_and_so_do_its_arguments(sealed: dict[str, Any]) -> None:
-    """Whoever started it finds it by its pid."""
+    """A supervisor finds it by its pid."""
     assert sealed["pid"] == sealed["first_pid"]
     assert sealed["arguments"] == ["-m", "loqua_host", "run", "--config", "a dir"]
 

@@ -71,5 +71,5 @@ def test_what_is_protected_cannot_be_read_by_whatever_way(place: Path) -> None:
 
 
 def test_without_anything_to_withhold_nothing_is(place: Path) -> None:
-    """As where secrets come from the environment or a vault."""
+    """Secrets then come from the environment or a vault."""
     assert ask([], place / "work", place / "secrets/KEY")[str(place / "secrets/KEY")] == "secret"

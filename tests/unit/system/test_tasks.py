@@ -39,7 +39,7 @@ class ManualSleep:
 
 
 async def test_tasks_are_cancelled_when_the_block_ends_and_have_then_ended() -> None:
-    """Nothing runs on behind the block."""
+    """No task runs after the block."""
     cancelled = asyncio.Event()
 
     async def work() -> None:
@@ -56,7 +56,7 @@ async def test_tasks_are_cancelled_when_the_block_ends_and_have_then_ended() -> 
 
 
 async def test_a_task_that_fails_ends_the_block() -> None:
-    """Nobody goes on beside a part that is broken."""
+    """The other tasks are cancelled."""
 
     async def fail() -> None:
         raise ValueError("broken")
@@ -199,7 +199,7 @@ async def test_of_two_that_run_at_the_same_time_each_gives_its_own() -> None:
 async def test_of_two_that_run_at_the_same_time_one_fails_once_both_have_ended(
     failing: int,
 ) -> None:
-    """Nothing goes on that nobody awaits any more."""
+    """No task continues unawaited."""
     ended: list[str] = []
 
     async def fail() -> None:
@@ -216,7 +216,7 @@ async def test_of_two_that_run_at_the_same_time_one_fails_once_both_have_ended(
 
 
 async def test_what_is_not_cancelled_midway_gives_what_it_would_give() -> None:
-    """As if it had been awaited plainly, errors among it."""
+    """Result and exception are those of a plain await."""
 
     async def fail() -> None:
         raise ZeroDivisionError
@@ -285,7 +285,7 @@ def test_no_task_of_a_running_host_may_bring_it_down() -> None:
 
 
 async def test_what_ends_in_time_is_awaited_with_what_it_raises() -> None:
-    """As if there were no limit."""
+    """The limit changes nothing."""
     assert await within(60, asyncio.sleep(0.01))
     with pytest.raises(KeyError):
         await within(60, failing(1, asyncio.Event())())
@@ -311,7 +311,7 @@ async def test_what_does_not_let_go_is_left_to_itself() -> None:
 
 
 async def test_who_is_cancelled_while_they_wait_leaves_nothing_running() -> None:
-    """What they wait for is cancelled with them."""
+    """The awaited task is cancelled, too."""
     over = asyncio.Event()
 
     async def work() -> None:

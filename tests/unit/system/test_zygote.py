@@ -100,7 +100,7 @@ ENDS = """
 
 
 def test_a_zygote_ends_with_a_host_that_does_not_start() -> None:
-    """As when its configuration is refused: else it would keep the output that is read here."""
+    """It would hold the pipe that is read here open, for example if a configuration is refused."""
     command = [sys.executable, "-c", textwrap.dedent(ENDS)]
     ended = subprocess.run(command, check=False, capture_output=True, timeout=60)  # noqa: S603  # our own
     assert ended.returncode == 3

@@ -100,7 +100,7 @@ def test_the_state_is_shown_on_demand(talk: Talk) -> None:
 
 
 def test_a_tutor_that_ends_the_lesson_ends_the_console(talk: Talk) -> None:
-    """Nobody needs to type any more."""
+    """No further input is needed."""
     shown = talk("Adiós.")
     assert "the lesson has ended: said_goodbye" in shown
 

@@ -19,7 +19,7 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_lesson_in_python_passes() -> None:
-    """As an author would copy it."""
+    """It is copied from the document."""
     names: dict[str, Any] = {}
     exec(blocks("python")[0], names)  # noqa: S102  # our own README
     names["test_a_lesson_goes_on_after_a_crash"]()

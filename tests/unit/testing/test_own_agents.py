@@ -133,7 +133,7 @@ def test_a_lesson_goes_on_with_the_agent_that_was_handed_over_to(*, realtime: bo
 
 @MODELS
 def test_a_failure_of_the_agent_that_took_over_is_noticed(*, realtime: bool) -> None:
-    """As one of the first agent is."""
+    """It is reported like a failure of the first agent."""
     play(
         "Receptionist",
         *(Says("Quiero."), Says("Bien."), TutorSays("Ups.")),
@@ -160,7 +160,7 @@ def test_a_group_of_tasks_is_part_of_the_lesson(*, realtime: bool) -> None:
 
 
 def test_an_agent_asks_its_mcp_server() -> None:
-    """Which is another process, whose answer is waited for."""
+    """The server is another process, and the test waits for its answer."""
     result = play(
         "Translator",
         *(Says("¿Qué es perro?"), TutorSays("Perro means dog.")),

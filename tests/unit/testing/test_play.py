@@ -84,7 +84,7 @@ def test_a_lesson_is_taught_from_the_greeting_to_the_record() -> None:
 
 
 def test_the_tutor_ends_the_lesson() -> None:
-    """Nobody waits for a learner who may return."""
+    """It does not wait for the learner to return."""
     result = play_lesson(echo(Says("Adiós."), TutorSays("Has dicho: Adiós.")))
     assert result.reason == "said_goodbye"
 
@@ -233,7 +233,7 @@ def test_what_an_outage_holds_up_arrives_after_it() -> None:
 
 
 def test_an_outage_in_the_middle_delays_the_progress_only() -> None:
-    """As long as it lasts."""
+    """The delay is as long as the outage."""
     result = play_lesson(echo(FailApi(503, 1), FailApi(503, 1), StaysSilent(25), FailApi(503, 60)))
     assert result.record is not None
 
@@ -247,13 +247,13 @@ def test_a_called_specialist_comes_and_hands_back() -> None:
 
 @pytest.mark.parametrize("outcome", ["absent", "failed"])
 def test_a_specialist_who_does_not_teach_is_reported(outcome: Any) -> None:
-    """As the script has it."""
+    """The script says that it does not."""
     call = TutorCalls("grammar-expert", outcome=outcome)
     play_lesson(echo(Says("Ayuda."), call, TutorSays(f"Ya estás aquí: {outcome}.")))
 
 
 def test_a_specialist_whom_the_script_does_not_have_is_refused() -> None:
-    """As an unknown name is by a host."""
+    """A host refuses an unknown name in the same way."""
     play_lesson(echo(Says("Ayuda."), TutorSays("No hay nadie.")))
 
 
@@ -270,7 +270,7 @@ def test_a_missing_call_is_found() -> None:
 
 
 def test_a_called_specialist_gets_its_handover() -> None:
-    """As the host packs it into the dispatch."""
+    """It has the form of a dispatch's metadata."""
     script = LessonScript(
         tutor="grammar",
         handover=Handover(tutor="conversation", focus="gustar"),
@@ -310,7 +310,7 @@ def test_an_exception_of_the_tutor_fails_the_lesson_and_is_its_cause() -> None:
 def test_a_hook_that_swallows_cancellation_is_named(
     install: Callable[[str, str], None], hook: str, pause: str
 ) -> None:
-    """Whatever waits for it, the lesson ends in no time."""
+    """The lesson still ends without a delay."""
     name = f"stubborn-{hook.replace('_', '-')}-{pause}"
     install(name, STUBBORN.replace("HOOK", hook).replace("PAUSE", pause).replace("NAME", name))
     with pytest.raises(LessonFailedError) as failed:

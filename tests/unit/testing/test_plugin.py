@@ -84,7 +84,7 @@ def test_a_script_with_a_mistake_fails_as_one_line(pytester: pytest.Pytester) ->
 
 
 def test_other_tests_run_as_if_the_plugin_were_not_there(pytester: pytest.Pytester) -> None:
-    """Nothing of the host is imported before a test uses it."""
+    """The host is imported at the first use of a fixture."""
     pytester.makepyfile(FOREIGN)
     pytester.makefile(".yaml", other="steps: [")
     off = ("-p", "no:xdist", "-p", "no:hypothesispytest", "-p", "no:cacheprovider")

@@ -83,7 +83,7 @@ def test_a_changed_tutor_fails_where_it_answers_otherwise(captures: Captures) ->
 
 @pytest.mark.usefixtures("captures")
 def test_nothing_in_a_capture_tells_who_the_learner_is(tmp_path: Path) -> None:
-    """Neither names, addresses, numbers and ids, nor the tutor's state; only the owner reads it."""
+    """It has no names, addresses, numbers, ids or state; only its owner can read it."""
     teach()
     files = list((tmp_path / "captures").iterdir())
     text = "".join(file.read_text() for file in files)
@@ -98,13 +98,13 @@ def test_nothing_in_a_capture_tells_who_the_learner_is(tmp_path: Path) -> None:
 def test_a_lesson_is_not_captured_without_the_learners_consent(
     captures: Captures, *, consent: bool | None
 ) -> None:
-    """Whatever the operator has set."""
+    """The operator's settings do not matter."""
     teach(LearnerContext(preferences=Preferences(replay_consent=consent)))
     assert captures.read("visit_1") == []
 
 
 def test_captures_are_deleted_with_age_and_by_lesson(captures: Captures, tmp_path: Path) -> None:
-    """As the ledger's lessons are."""
+    """The ledger's lessons are deleted in the same way."""
     part = CapturedJob(tutor="echo", messages=())
     captures.append("old", part)
     captures.append("young", part)

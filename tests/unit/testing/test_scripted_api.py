@@ -20,7 +20,7 @@ LOOP = VirtualLoop
 
 
 async def test_a_context_is_read_with_a_token_that_the_host_decrypts() -> None:
-    """What is not known stays unknown."""
+    """Unknown values stay unknown."""
     api = ScriptedApi(VirtualClock())
     known = LearnerContext(preferences=Preferences(native_language="french"))
     api.register("maria", known)
@@ -31,7 +31,7 @@ async def test_a_context_is_read_with_a_token_that_the_host_decrypts() -> None:
 
 
 async def test_a_token_under_another_secret_is_refused() -> None:
-    """So the host does decrypt it."""
+    """This shows that the host decrypts it."""
     api = ScriptedApi(VirtualClock())
     api.register("maria", LearnerContext())
     async with api.client(SETTINGS, "loqua-tutor") as client:

@@ -245,7 +245,7 @@ async def test_lessons_that_are_not_over_in_time_are_cut_off(host: SupervisedHos
 
 
 async def test_a_worker_that_fails_to_stop_is_gone_all_the_same(host: SupervisedHost) -> None:
-    """What LiveKit raises in one worker ends no other."""
+    """An exception in one worker does not end another."""
     bad, good = FakeWorker("bad"), FakeWorker("good")
 
     async def fail() -> None:

@@ -309,7 +309,7 @@ async def test_stopping_drains_then_closes(host: SingleWorkerHost, server: FakeS
 async def test_jobs_that_outstay_the_drain_are_waited_for_no_longer(
     host: SingleWorkerHost, server: FakeServer
 ) -> None:
-    """Whoever drains hears of it, to have them cut off."""
+    """The caller of the drain is notified and may end them."""
     server.drain_ends = False
     host.worker.leave(Departure.within(0.01, "host_stopping"))
     with pytest.raises(TimeoutError):

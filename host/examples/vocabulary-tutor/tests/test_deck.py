@@ -42,5 +42,5 @@ def test_a_word_is_known_after_right_answers_in_a_row() -> None:
     ids=["sentence", "other word", "two words", "wrong order", "nothing"],
 )
 def test_an_answer_is_right_if_the_word_is_in_it(word: str, answer: str, right: bool) -> None:
-    """Whatever its case and what is around it."""
+    """Upper and lower case and other words do not matter."""
     assert is_said(word, answer) is right

@@ -71,7 +71,7 @@ def test_a_lesson_goes_on_after_a_crash(play_lesson: Play) -> None:
 
 
 def test_a_learner_who_pauses_has_given_one_answer(play_lesson: Play) -> None:
-    """Nothing is counted twice, whatever is said after the goodbye."""
+    """Nothing is counted twice, even if the learner speaks after the goodbye."""
     script = LessonScript(
         tutor="vocabulary",
         settings=FRENCH,

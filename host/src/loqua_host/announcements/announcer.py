@@ -106,7 +106,7 @@ class Player:
                 if answer is not None and not answer.done():
                     answer.set_result(began.failure)
         except OSError:
-            pass  # it was killed
+            pass  # the announcer was killed
         finally:
             writer.close()
             if self._writer is writer:

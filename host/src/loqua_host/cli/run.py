@@ -25,7 +25,7 @@ from loqua_host.system.sandbox import is_possible, sandbox_gaps
 from loqua_host.system.tasks import background
 from loqua_host.system.zygote import Zygote
 
-if TYPE_CHECKING:  # It is for `_serve` to import.
+if TYPE_CHECKING:  # `_serve` imports it after the fork
     from loqua_host.host import Signals
 
 __all__ = ["run"]
@@ -72,7 +72,7 @@ def _preload(settings: HostSettings) -> list[str]:
 
 
 async def _serve(configuration: Configuration, settings: HostSettings, secrets: HostSecrets) -> int:
-    # Both after the forkserver has started: tutors are imported in its children, beside the host.
+    # After the start of the forkserver: its children import the tutors while this imports the host.
     inspecting = asyncio.create_task(configuration.inspect(settings, secrets))
     await asyncio.to_thread(import_module, "loqua_host.host")
     from loqua_host.core.clock import SystemClock  # noqa: PLC0415

@@ -78,7 +78,7 @@ class Reload:
         self._versions = first.versions
         self.stale_config: str | None = None
         self._last: tuple[HostSettings, PluginVersions] | None = (first.written, first.versions)
-        if first.problems:  # They may be fixed in a plugin, without a change of config/.
+        if first.problems:  # A new plugin version may fix them without a change of config/.
             self._last = None
             self.stale_config = str(first.problems[-1][1])
 

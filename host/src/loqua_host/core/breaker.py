@@ -88,7 +88,8 @@ class Breaker:
         self._metrics = metrics
         self._failing: OrderedDict[str, _Failing] = OrderedDict()
         self._served = 0
-        self._probes_at = {True: 0.0, False: 0.0}  # by whether the learner has failed
+        # Keyed by whether the learner's calls have failed.
+        self._probes_at = {True: 0.0, False: 0.0}
         self._probing = False
         self._epoch = 0
 

@@ -69,4 +69,4 @@ def _fail(batch: Sequence[_Waiting[T]], error: ApiError) -> None:
     for _, sent in batch:
         if not sent.done():
             sent.set_exception(error)
-            sent.exception()  # its caller may be gone
+            sent.exception()  # marks it as retrieved: its caller may be gone

@@ -214,7 +214,7 @@ class Calls:
             end.status, end.failure, end.why = error.status, type(error).__name__, str(error)
             raise
         except asyncio.CancelledError:
-            # By the deadline, which counts as the API's failure, or because the caller is gone.
+            # If the deadline has passed, the API has failed; otherwise, the caller is gone.
             if self._clock.monotonic() >= state.deadline:
                 end.failure, end.why = UnreachableError.__name__, "no answer within api.deadline"
             raise

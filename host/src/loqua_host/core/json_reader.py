@@ -37,7 +37,7 @@ def parse_json(body: bytes) -> Any:
     Raises:
         ValueError: It is not JSON, not even by the habits of the services that send it.
     """
-    # Bytes of another encoding become halves of characters, and cost the text they are in.
+    # Bytes of another encoding become surrogates, so that only the text around them is lost.
     text = body.decode("utf-8", "surrogateescape").lstrip("\ufeff")
     try:
         return _sound(_loads(text))

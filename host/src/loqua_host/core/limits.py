@@ -76,7 +76,7 @@ class RateLimits:
             self._rests.pop(endpoint, None)
             return None
         now, rest = self._clock.monotonic(), self._rests.setdefault(endpoint, _Rest())
-        if now >= rest.until:  # else it is the response to a call from before the pause
+        if now >= rest.until:  # an earlier response answers a call from before the pause
             pause = min(FIRST_PAUSE * 2**rest.refusals, LONGEST_PAUSE, self._max_hold)
             rest.until = now + pause
             rest.refusals = min(rest.refusals + 1, 10)

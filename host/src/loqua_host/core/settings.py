@@ -116,7 +116,7 @@ class CoreSettings(BaseModel):
     deadline: float = Field(
         default=10,
         gt=0,
-        le=14,  # a host's lease on what it sends lasts longer
+        le=14,  # a host's lease on its outbox entries lasts longer
         description="seconds for a call with its pauses, retries and new tokens, up to 14",
     )
     retries: int = Field(default=3, ge=0, le=3, description="retries of a failed call, 0 to 3")

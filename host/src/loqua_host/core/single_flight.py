@@ -45,4 +45,4 @@ class SingleFlight(Generic[K, V]):
     def _landed(self, key: K, task: asyncio.Task[V]) -> None:
         del self._tasks[key]
         if not task.cancelled():
-            task.exception()  # seen, even when every caller has gone
+            task.exception()  # marks it as retrieved, even if every caller has gone

@@ -35,7 +35,7 @@ select set_config('role', %s, true), set_config('request.jwt.claims', %s, true)
 
 CONNECTION: Final = {
     "application_name": "loqua-host",
-    "autocommit": True,  # each call has a transaction of its own
+    "autocommit": True,  # each call runs in its own transaction
     "connect_timeout": 5,
     "prepare_threshold": None,  # pgbouncer in transaction mode keeps no prepared statements
 }

@@ -130,7 +130,7 @@ class HttpTransport:
             "Authorization": f"Bearer {jwt.get_secret_value()}",
             "X-Agent-ID": request.caller.agent_id,
             "Content-Type": "application/json",
-            # Nobody in between may keep an answer, or give one that was kept.
+            # No proxy may cache an answer or serve a cached one.
             "Cache-Control": "no-cache, no-store",
             "User-Agent": "loqua-host",
             "Accept-Encoding": "gzip, deflate",

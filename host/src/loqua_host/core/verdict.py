@@ -102,7 +102,7 @@ def read_error(
     code = error.get("code") if isinstance(error, dict) else None
     official = isinstance(code, str) and _CODE.fullmatch(code) is not None
     parts = list(dict.fromkeys(_parts(document))) or _challenge(headers or {})
-    # The first is the code where there is one: a word without blanks.
+    # If there is a code, it is the first part: a word without blanks.
     first = parts[0] if parts and not re.search(r"\s", parts[0]) else ""
     words = ": ".join(parts[1:] if first else parts)
     said = _words(" ".join(parts))

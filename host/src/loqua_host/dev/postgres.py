@@ -49,7 +49,7 @@ def run_postgres(
             shutil.chown(directory, "nobody")
         data = f"{directory}/data"
         if standby_of:
-            # Beside the server; the one on PATH is Debian's wrapper, which goes by its own name.
+            # The one on PATH is Debian's wrapper, which depends on its own name.
             _copy(str(Path(postgres).with_name("pg_basebackup")), standby_of, data)
         else:
             _make(initdb, data)
@@ -67,7 +67,7 @@ def run_postgres(
             process.terminate()
             try:
                 process.wait(2)
-            except subprocess.TimeoutExpired:  # somebody is still connected
+            except subprocess.TimeoutExpired:  # a client is still connected
                 process.send_signal(2)
                 process.wait()
 
@@ -127,7 +127,7 @@ def _await(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
         try:
             psycopg.connect(url).close()
         except psycopg.OperationalError:
-            time.sleep(0.05)  # nothing says when it listens
+            time.sleep(0.05)  # the server does not signal when it listens
         else:
             return
     raise PostgresUnavailableError(f"postgres does not start: {log.read_text()[-500:]}")

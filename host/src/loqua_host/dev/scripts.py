@@ -199,7 +199,7 @@ PRONUNCIATION = ScriptedLesson(
                 ),
                 grammar_points=(),
                 pronunciation_practice_count=ExpectedRange(1, 4),  # a busy machine scores late
-                overall_performance=frozenset({"good", "excellent"}),  # from 85
+                overall_performance=frozenset({"good", "excellent"}),  # excellent begins at 85
                 next_session_recommendations=("Practise saying these words: books",),
             ),
         ),

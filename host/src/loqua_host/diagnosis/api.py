@@ -115,7 +115,7 @@ async def examine_api(
 async def _open_examination(
     settings: HostSettings, secrets: SecretsPort, caller: Caller, now: Callable[[], float]
 ) -> AsyncIterator["_ApiExamination"]:
-    # Sealed to a fresh key, a token would not tell whether the shared secret is the API's.
+    # With a fresh key, a token would not show whether the API has the same shared secret.
     keys = "required" if settings.api.ephemeral_keys == "required" else "off"
     changes = {"retries": 0, "ephemeral_keys": keys}
     proxy = proxy_for(str(settings.api.api_base_url))

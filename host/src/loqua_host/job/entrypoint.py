@@ -53,7 +53,7 @@ class JobSetup:
 
     def __call__(self, proc: JobProcess) -> None:
         """Load the tutor into `proc`, before any learner waits for it."""
-        hide_memory()  # from other tutors' jobs, which are the same user's
+        hide_memory()  # jobs of other tutors run as the same user
         send_logs_to_host()
         leave_before_loop_ends()
         follow_proxy_variables()
@@ -222,7 +222,7 @@ class JobEntrypoint:
     ) -> None:
         """Apologise to the learner that there is no lesson, if a voice is available."""
         engines = self.settings.engines
-        if not refused.language or not (engines.tts or engines.llm):  # a realtime model speaks
+        if not refused.language or not (engines.tts or engines.llm):  # a realtime model also speaks
             return
         message = message_in(refused.language, self.settings.messages.lesson_unavailable)
         session = build_session(engines, refused.language, refused.secrets)

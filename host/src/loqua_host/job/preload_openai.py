@@ -1,4 +1,4 @@
-"""What OpenAI's SDK imports at its first use, if an engine has imported the SDK.
+"""Import the modules that OpenAI's SDK imports at its first use, if an engine has imported the SDK.
 
 In a job, it would block the event loop for a third of a second while a learner waits.
 """

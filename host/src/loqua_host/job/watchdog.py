@@ -66,7 +66,7 @@ class Watchdog:
         timer = signal.getitimer(signal.ITIMER_REAL)
         thread = threading.Thread(target=self._look, args=(main, over), daemon=True)
         thread.start()
-        self._beat(loop)  # the last: what the time is for is the block alone
+        self._beat(loop)  # last, so that the time covers the block only
         try:
             yield
         finally:

@@ -178,7 +178,7 @@ class Capacity:
         host = self.host
         for tutor in tutors:
             host += by
-            if tutor in left:  # else it takes no jobs any more
+            if tutor in left:  # otherwise, its worker no longer takes jobs
                 left[tutor] += by
         return replace(self, host=host, tutors=left)
 
@@ -294,7 +294,8 @@ def decide(
             calls.append(call)
             capacity = capacity.reserve([call.tutor])
         elif call.asked and others:
-            calls.append(call)  # This host alone knows of it, and LiveKit asks them all.
+            # Only this host knows of the call, and LiveKit offers the job to all hosts.
+            calls.append(call)
         elif not call.asked and now - call.overdue_since >= others:
             waiting.append(call)
     notices = [notice for snapshot in snapshots for notice in _notices(snapshot, unserved, waiting)]

@@ -145,7 +145,7 @@ class DispatchState:
         try:
             yield asked
         finally:
-            if self._asked.get((room, tutor)) is asked:  # else there is a newer request
+            if self._asked.get((room, tutor)) is asked:  # otherwise, there is a newer request
                 del self._asked[room, tutor]
 
     def asked(self, room: str) -> Mapping[str, Asked]:
@@ -395,7 +395,7 @@ class DispatchState:
 
     def _arrived(self, job: JobRef) -> None:
         call = self._called.get((job.room, job.tutor))
-        if call is not None and call.job in {None, job.job_id}:  # else another job is pending
+        if call is not None and call.job in {None, job.job_id}:  # otherwise, another job is pending
             del self._called[job.room, job.tutor]
         self._targets.pop(job.job_id, None)
 

@@ -104,7 +104,7 @@ def _fault(visit: str) -> str | None:
 
 def _ids(learner: Learner, visit: str) -> dict[str, str]:
     ids = {"user_id": learner.user_id}
-    # One of the host's own counts only once a lesson is opened with it.
+    # An id that the host has chosen is valid only once a lesson is opened with it.
     return ids | {"session_id": visit} if learner.attributes.get("sessionId") == visit else ids
 
 

@@ -397,7 +397,7 @@ class Reconciler:
         read_at = self._monotonic()
         try:
             participants = await self._rooms.participants(name)
-            # Of a room that is gone LiveKit would say that nobody answers, after three seconds.
+            # For a closed room, LiveKit would return an error after three seconds.
             dispatched = await self._rooms.dispatched(name) if participants else []
             self._lessons.see(name, participants)
             self._sweep.note(name, (one.sid for one in participants), self._monotonic())
@@ -435,7 +435,7 @@ class Reconciler:
             | (here & set(self._tutors))
         )
         closed_entries = self._dispatch_state.closed_entries(room.name).union(room.closed_entries)
-        # Before those who are asked for: one who has taught on another host is not, any more.
+        # Before the requests: they end if the specialist has taught on another host.
         self._dispatch_state.on_seen(
             room.name,
             taught=room.elsewhere.taught,

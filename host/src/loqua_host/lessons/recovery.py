@@ -58,7 +58,7 @@ async def recover(services: Services) -> None:
     ):
         log.warning("ledger.claims_released", claims=stale)
     dispatch_state.shared = await ledger.is_shared()
-    # Other regions have another LiveKit, so a host that stands by offers them nothing.
+    # A standby host belongs to another region, whose LiveKit has none of these rooms.
     takes = {} if dispatch_state.standby else services.tutors
     own = {tutor.name: tutor.agent_name for tutor in takes.values()}
     dispatch_state.elsewhere = await ledger.exchange_tutors(own)

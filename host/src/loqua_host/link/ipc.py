@@ -99,7 +99,7 @@ def write_record(record: logging.LogRecord) -> bytes:
 
 def _as_json(fields: dict[str, object]) -> bytes:
     text = json.dumps(fields, default=str, skipkeys=True, ensure_ascii=False)
-    return text.encode(errors="replace")  # Halves of characters are no UTF-8.
+    return text.encode(errors="replace")  # surrogates are not valid UTF-8
 
 
 def read_record(data: bytes) -> logging.LogRecord:
@@ -173,5 +173,5 @@ def _read_message(data: bytes, messages: channel.MessagesDict) -> channel.Messag
     except (LookupError, ValueError) as error:
         raise DuplexClosed from error
     if isinstance(message, proto.InferenceRequest):
-        message.data = b""  # The host infers nothing; requests are answered with that.
+        message.data = b""  # the host runs no inference and answers such requests so
     return message

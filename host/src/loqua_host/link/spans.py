@@ -47,7 +47,7 @@ def exportable(attributes: Mapping[str, Any] | None) -> dict[str, bool | float |
         key: value if isinstance(value, int | float) else _text(value)
         for key, value in (attributes or {}).items()
         if (
-            abs(value) < 2**63 and "pii" not in key.split(".")  # NaN is not less
+            abs(value) < 2**63 and "pii" not in key.split(".")  # false for NaN
             if isinstance(value, int | float)
             else key in NAMES
         )

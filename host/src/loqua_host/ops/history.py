@@ -113,7 +113,7 @@ class History:
         """Take a sample every `INTERVAL` seconds, until cancelled."""
         due = self._clock.monotonic()
         while True:
-            # After a standstill of the machine, samples do not come in a burst.
+            # After the machine was suspended, missed samples are not made up for in a burst.
             due = max(due + INTERVAL, self._clock.monotonic())
             await self._clock.sleep(due - self._clock.monotonic())
             self._samples.append(self._read())

@@ -46,7 +46,7 @@ class JobLogLimit(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether to write a record; those of the host itself always are."""
-        pid = getattr(record, "pid", None)  # LiveKit sets it, whatever the job has written
+        pid = getattr(record, "pid", None)  # set by LiveKit, not by the job
         if not isinstance(pid, int):
             return True
         job_id = getattr(record, "job_id", None)
@@ -73,7 +73,7 @@ class JobLogLimit(logging.Filter):
             recent = {key: it for key, it in self._windows.items() if now - it.begun < MINUTE}
             self._windows = recent | {pid: _JobWindow(now, self._limit_of(None))}
         window = self._windows[pid]
-        if job_id and window.job_id is None:  # a process logs before its job has come, too
+        if job_id and window.job_id is None:  # a warm process may log before its job arrives
             window.job_id, window.allowed = job_id, self._limit_of(job_id)
         return window
 

@@ -103,7 +103,7 @@ def build_app(
     return app
 
 
-def _probed(answer: bool) -> web.Response:  # what the probe asks
+def _probed(answer: bool) -> web.Response:  # the answer to a probe's question
     return web.Response(text=f"{answer}\n".lower(), status=200 if answer else 503)
 
 

@@ -124,7 +124,7 @@ class Delivery:
 
     async def run(self) -> None:
         """Deliver until cancelled. Undelivered entries stay in the outbox."""
-        # Also after an unexpected error, when this restarts, nothing is under way.
+        # Also after a restart because of an unexpected error, no delivery is running.
         self._under_way, self._lesson_slots = set(), asyncio.Semaphore(MAX_LESSONS)
         async with supervised() as sending:
             while True:

@@ -58,7 +58,8 @@ class Outbox:
         def read(db: DatabaseConnection) -> dict[str, float]:
             page: dict[str, float] = {}
             for row in db.execute(QUERIES["pending_lessons"], values).fetchall():
-                page.setdefault(row["lesson_id"], row["not_before"])  # the first entry decides
+                # the lesson's first entry decides
+                page.setdefault(row["lesson_id"], row["not_before"])
             return page
 
         return await self._writer.write_with_retry(read)

@@ -205,7 +205,7 @@ class PostgresDatabase:
             state = error.sqlstate or ""
             hints = (HINTS[known] for known in HINTS if state.startswith(known))
             hint = next(hints, "see the server's log" if state else UNREACHABLE)
-            # Details quote rows; without a server's answer there are none.
+            # The details would quote rows. Without an answer of the server, there are none.
             reason = error.diag.message_primary or " ".join(str(error).split())
             raise LedgerError(f"{SETTING}: {reason}; {hint}") from error
 

@@ -120,7 +120,7 @@ class Writer:
 
     def _run_waiting(self) -> None:
         """Run what waits, in the thread."""
-        self._submitted = False  # First: what is added from now on has a run of its own.
+        self._submitted = False  # First, so that later work schedules a run of its own.
         for _ in range(0, len(self._waiting), MAX_BATCH):
             count = min(len(self._waiting), MAX_BATCH)
             if items := [self._waiting.popleft() for _ in range(count)]:

@@ -156,7 +156,7 @@ def _count(lesson: Lesson, message: ChatMessage) -> None:
 
 
 def _counted(lesson: Lesson) -> int:
-    state: Any = lesson.state  # the agent may have put anything in its place
+    state: Any = lesson.state  # the agent may have replaced it with a value of any type
     count = state.get(PHRASES) if isinstance(state, dict) else 0
     return count if isinstance(count, int) else 0
 

@@ -103,7 +103,7 @@ def _engine_problems(location: str, engine: Engine) -> Iterator[Problem]:
             f"{location}.options", f"does not fit {engine.use}: {error}", "write its arguments"
         )
     except ValueError:
-        return  # what is written in C need not tell its arguments
+        return  # code written in C may have no signature
 
 
 def examine(
@@ -121,7 +121,7 @@ def examine(
     os.environ.update(environ)
     if protected:
         confine(protected)
-    importlib.invalidate_caches()  # of what was installed since jobs' imports
+    importlib.invalidate_caches()  # packages may have been installed since the parent's imports
     with os.fdopen(asked, "rb") as file:
         question = InspectionQuestion.model_validate_json(file.read())
     run_and_reap(partial(_examine, question, answered))

@@ -191,7 +191,7 @@ async def _ask(question: InspectionQuestion, child: _Child, limit: float) -> Ins
     try:
         with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as answered:
             asked.write(question.model_dump_json().encode())
-            asked.seek(0)  # which is the child's place in it, too
+            asked.seek(0)  # the child shares the file's position
             status = await _run_child(asked, answered, child, limit)
             answered.seek(0)
             return _read_answer(question, answered.read(_MAX_ANSWER), status, limit)

@@ -168,7 +168,7 @@ class Sources:
             depth, value = _follow(source.data, place)
             if depth == len(place):
                 return source
-            if not isinstance(value, dict):  # It replaces what lower sources have here.
+            if not isinstance(value, dict):  # it replaces the lower sources' values here
                 return None
         return None
 
@@ -278,7 +278,7 @@ def _follow(data: Any, place: KeyPath) -> tuple[int, Any]:
     """Follow a place through data; return how many steps exist, and the value there."""
     for depth, step in enumerate(place):
         if isinstance(data, list) and isinstance(step, str) and len(data) == 1:
-            data = data[0]  # a list of one may be addressed without an index
+            data = data[0]  # a list with one item may be addressed without an index
         if isinstance(data, dict) and step in data:
             data = data[str(step)]
         elif isinstance(data, list) and isinstance(step, int) and step < len(data):

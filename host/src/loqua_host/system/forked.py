@@ -101,7 +101,7 @@ async def fork(
         try:
             yield process
         finally:
-            wanted.close()  # if it has not begun yet, it ends as soon as it does
+            wanted.close()  # a process that has not begun yet ends at its start
             await _end(process)
             transport.close()
 
@@ -143,7 +143,7 @@ class _Task:
 
     def _bootstrap(self, parent_sentinel: int) -> int:
         if select.select([parent_sentinel], [], [], 0)[0]:
-            return 0  # nobody wants it any more
+            return 0  # the parent no longer wants it
         files = [os.dup(file) for file in forkserver.get_inherited_fds() or ()]
         _detach(files)
         resolve_name(self.function)(*self.arguments, *files)

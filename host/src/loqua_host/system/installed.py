@@ -19,6 +19,6 @@ def installed_over() -> str | None:
     """
     try:
         now = metadata.version(_PACKAGE)
-    except metadata.PackageNotFoundError:  # it is being installed, or was removed
+    except metadata.PackageNotFoundError:  # the package is being replaced, or was removed
         now = "nothing"
     return None if now == RUNNING else now

@@ -89,7 +89,7 @@ class Sandbox:
             return None
         try:
             own = tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=self.temporary)
-        except OSError:  # somebody has cleaned up; most tutors need none
+        except OSError:  # the directory was removed; most tutors need none
             return None
         os.environ["TMPDIR"] = tempfile.tempdir = own
         return Path(own)
@@ -177,7 +177,7 @@ def _others(paths: Iterable[Path]) -> Iterator[Path]:
     leading = {parent for path in protected for parent in path.parents}
     for directory in leading:
         if protected.isdisjoint((directory, *directory.parents)):
-            # A link leads to what is allowed or protected by itself.
+            # A link's target is allowed or protected on its own.
             with suppress(OSError):
                 beside = [one for one in directory.iterdir() if not one.is_symlink()]
                 yield from (one for one in beside if one not in protected | leading)

@@ -68,7 +68,8 @@ class _Supervised(asyncio.TaskGroup):
         """Start a task; its result is None if it fails."""
         logged: Coroutine[Any, Any, Any] = _logged(coro)
         task = super().create_task(logged, name=name, context=context)
-        task.add_done_callback(lambda _task: coro.close())  # of one cancelled before it began
+        # if cancelled before it began, it would warn
+        task.add_done_callback(lambda _task: coro.close())
         return task
 
 

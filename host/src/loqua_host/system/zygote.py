@@ -57,7 +57,7 @@ class Zygote:
     @contextmanager
     def as_forkserver(self) -> Iterator[None]:
         """Make multiprocessing take this process for the forkserver that it starts in the block."""
-        resource_tracker.ensure_running()  # It is started in the same way.
+        resource_tracker.ensure_running()  # before the patch, because it is started in the same way
         spawn = util.spawnv_passfds
         util.spawnv_passfds = self._run
         try:

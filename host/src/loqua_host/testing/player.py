@@ -110,7 +110,7 @@ class LessonPlayer:
         """
         failed: LessonFailedError | None = None
         async with self.host.running():
-            try:  # a task group would wrap it
+            try:  # not raised through a task group, which would wrap it
                 await self._play()
             except LessonFailedError as error:
                 failed = error

@@ -78,7 +78,7 @@ def _main(answer: Path) -> None:
     tutor = TutorSettings.model_validate_json(sys.stdin.read())
     problems = [{"where": one.where, "what": one.what, "hint": one.hint} for one in rehearse(tutor)]
     answer.write_text(json.dumps(problems), "utf-8")
-    os._exit(0)  # whatever threads the tutor has left
+    os._exit(0)  # the tutor may have left threads
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ def _context(welcome: Welcome) -> Written:
 
 def _steps(messages: Sequence[CapturedMessage]) -> Iterator[str | Written]:
     call: CallSpecialist | None = None
-    called = latest = 0.0  # when something happened; ticks send checkpoints in silence, too
+    called = latest = 0.0  # times of the last events; ticks send checkpoints in silence, too
     for captured in messages:
         match captured.message:
             case Checkpoint(turns=turns) | Finish(turns=turns) if turns:

@@ -116,7 +116,7 @@ class RoomHost:
     async def _read(self, process: Process) -> None:
         assert process.stderr is not None
         async for line in process.stderr:
-            with suppress(ValueError):  # what is no log event
+            with suppress(ValueError):  # lines that are no log events
                 entry = json.loads(line)
                 if isinstance(entry, dict) and "event" in entry:
                     self.log.append(entry)

@@ -227,7 +227,7 @@ class _RoomLesson:
         faults = {"faults": [outage(step.status).model_dump(mode="json")]}
         (await self._client.put("/dev/faults", json=faults)).raise_for_status()
         if self._recovery is not None:
-            self._recovery.cancel()  # of an outage before, which this one outlasts
+            self._recovery.cancel()  # that of an earlier outage, which this one outlasts
         self._recovery = self._tasks.create_task(self._recover_api(step.seconds))
 
     async def _recover_api(self, seconds: float) -> None:

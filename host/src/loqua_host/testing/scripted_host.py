@@ -208,7 +208,7 @@ class ScriptedHost:
     def note(self, speaker: Literal["learner", "tutor"], text: str, learner: str = "") -> None:
         """Note what is said now."""
         now = self._clock.monotonic()
-        # Unlike what is sent to the host, nothing is cut.
+        # Unlike messages to the host, the text is not truncated.
         self.said.append(Utterance.model_construct(speaker=speaker, text=text, learner=learner))
         if speaker == "learner":
             self._asked_at = now
@@ -244,7 +244,7 @@ class ScriptedHost:
         self.called.append(dispatch)
         mine = (one for one in self._script if one.agent_name == dispatch.agent_name)
         if (script := next(mine, None)) is None:
-            return  # one call more than the script has
+            return  # the script has no further call
         self._script.remove(script)
         if script.outcome != "absent":
             tutor = next(it for it in self._specialists if it.agent_name == script.agent_name)

@@ -78,7 +78,7 @@ class Types(LessonStep):
 
 @dataclass(frozen=True, config=_STRICT)
 class StaysSilent(LessonStep):
-    """Nobody speaks for some virtual seconds. `silence: 40`."""
+    """Let some virtual seconds of silence pass: `silence: 40`."""
 
     seconds: Seconds
 

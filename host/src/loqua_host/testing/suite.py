@@ -119,7 +119,7 @@ class TutorSuite:
             assert "hook.abandoned" not in events, f"{where} goes on; let CancelledError through"
 
     def test_progress_never_falls(self) -> None:
-        """Neither from tick to tick nor in the report."""
+        """Progress rises from tick to tick, and the report is not below it."""
         result = self.play()
         for before, after in pairwise((*result.ticks, *filter(None, [result.progress]))):
             assert after.words_learned >= before.words_learned
@@ -130,7 +130,7 @@ class TutorSuite:
         assert self.play().record is not None
 
     def test_nothing_secret_is_logged(self, capfd: Any) -> None:
-        """Neither the tutor's secrets nor what the learner says."""
+        """The log contains no secret of the tutor and no sentence of the learner."""
         result = self.play(Says(f"{SPOKEN}."))
         shown = capfd.readouterr()
         logged = [{k: it for k, it in one.items() if k != "exc_info"} for one in result.log]

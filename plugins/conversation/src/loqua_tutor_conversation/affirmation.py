@@ -1,4 +1,4 @@
-"""What an answer affirms: the parts of it that are neither negated nor asked."""
+"""Parts of an answer that are neither negated nor asked."""
 
 import re
 from collections.abc import Iterable, Iterator

@@ -15,7 +15,7 @@ def lexicon() -> PronunciationLexicon:
 
 
 def test_words_come_with_phones_and_stress(lexicon: PronunciationLexicon) -> None:
-    """As CMU's dictionary has them; a single syllable has no stress to get wrong."""
+    """They are those of CMU's dictionary; a word of one syllable has no stress to score."""
     assert lexicon.pronounce("The teacher.") == (
         ReferenceWord("The", ("DH", "AH"), (3, 0)),
         ReferenceWord("teacher", ("T", "IY", "CH", "ER"), (3, 1, 3, 0)),
@@ -54,5 +54,5 @@ def test_any_text_has_words_or_none(text: str) -> None:
 
 @given(st.text(max_size=30))
 def test_any_ipa_has_phones_or_none(ipa: str) -> None:
-    """Only phones of English come out."""
+    """All phones that it returns are English."""
     assert set(phones_of_ipa(ipa)) <= set(PHONES)

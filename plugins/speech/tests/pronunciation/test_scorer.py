@@ -87,7 +87,7 @@ def test_the_level_does_not_matter(
 def test_silence_around_the_words_does_not_matter(
     scorer: Scorer, recordings: dict[str, Samples]
 ) -> None:
-    """Only the times move."""
+    """Only the times change."""
     second = np.zeros(16_000, np.float32)
     plain = assess(scorer, recordings[GOOD], TEXT)
     later = assess(scorer, np.concatenate([second, recordings[GOOD], second]), TEXT)
@@ -162,7 +162,7 @@ def test_a_word_that_was_left_out_is_named(scorer: Scorer, recordings: dict[str,
 def test_a_word_that_was_put_in_is_named_by_its_sounds(
     scorer: Scorer, recordings: dict[str, Samples]
 ) -> None:
-    """Where it was said."""
+    """It is reported at the place where it was spoken."""
     result = assess(scorer, recordings["096190010.flac"], "But it will better")
     inserted = [word for word in result.words if word.miscue is Miscue.INSERTION]
 
@@ -209,7 +209,7 @@ def test_a_text_that_a_reader_finds_unlikely_is_scored_lower(
 def test_in_free_speech_the_reader_is_asked_for_the_sound_alone(
     scorer: Scorer, recordings: dict[str, Samples], likely: float
 ) -> None:
-    """How likely it finds words that it has chosen itself says nothing of how they were said."""
+    """Its likelihoods for words that it has chosen itself say nothing about the sound."""
     sound = scorer.head.reading.sound
     usual = sound.predict(sound.mean[None])[0, -1]
     reader = replace(

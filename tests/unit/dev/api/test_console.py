@@ -41,7 +41,7 @@ async def test_records_hold_what_arrived_as_it_was_sent(
 
 
 async def test_what_is_refused_is_listed_with_its_reason(agent: Any) -> None:
-    """So that whoever writes a client sees what it did wrong."""
+    """The author of a client sees the mistake."""
     await agent.post("health", {})
     (refused,) = (await agent.client.get("/dev/records")).json()["refused"]
     assert refused["payload"] == {
@@ -55,7 +55,7 @@ async def test_what_is_refused_is_listed_with_its_reason(agent: Any) -> None:
 async def test_no_token_is_shown_anywhere(
     agent: Any, client: httpx.AsyncClient, progress: dict[str, Any]
 ) -> None:
-    """Neither the agent's nor the learner's, not even one that was refused or misplaced."""
+    """This includes refused and misplaced tokens of agent and learner."""
     await agent.post("progress", progress)
     await client.get("/api/v1/agent/user/user_ana/context", headers={"Authorization": "Bearer ey1"})
     shown = (await client.get("/")).text + (await client.get("/dev/records")).text
@@ -67,7 +67,7 @@ async def test_no_token_is_shown_anywhere(
 async def test_the_page_escapes_everything(
     agent: Any, client: httpx.AsyncClient, record: dict[str, Any], place: str
 ) -> None:
-    """Whoever wrote it, it is text."""
+    """Values from any source are text."""
     if place == "topic":
         await agent.post("sessions", record | {"topics_covered": [HOSTILE]})
     elif place == "name":
@@ -83,7 +83,7 @@ async def test_the_page_escapes_everything(
 async def test_the_page_loads_itself_anew_and_shows_the_newest_first(
     agent: Any, record: dict[str, Any], client: httpx.AsyncClient
 ) -> None:
-    """Nobody has to press a key to see a record arrive."""
+    """A new record appears without a reload by hand."""
     for session_id in ("sess_early", "sess_late"):
         await agent.post("sessions", record | {"sessionId": session_id})
     page = (await client.get("/")).text

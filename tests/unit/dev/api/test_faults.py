@@ -61,7 +61,7 @@ async def test_a_fault_strikes_its_endpoint_only(agent: Any, misbehave: Any) -> 
 async def test_a_fault_without_an_endpoint_strikes_the_guides_five_and_no_control(
     agent: Any, misbehave: Any, progress: dict[str, Any], record: dict[str, Any]
 ) -> None:
-    """Whoever broke the API can fix it, and learners still enter."""
+    """The fault can be removed, and learners can still enter."""
     await misbehave({"kind": "error"})
     struck = [
         await agent.ask_token(),
@@ -133,7 +133,7 @@ async def test_garbage_is_no_json(agent: Any, misbehave: Any) -> None:
 async def test_wrong_ciphertext_is_well_formed_and_not_the_token(
     agent: Any, misbehave: Any
 ) -> None:
-    """As from an API with another shared secret."""
+    """It is what an API with another shared secret would send."""
     await misbehave({"kind": "wrong_ciphertext"})
     answer = await agent.ask_token()
     assert answer.status_code == 200

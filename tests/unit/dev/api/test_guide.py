@@ -98,7 +98,7 @@ async def test_the_headers_that_the_guide_requires_are_required(
 async def test_the_schema_documents_the_guides_endpoints_and_refusals(
     client: httpx.AsyncClient, guide: dict[str, Any]
 ) -> None:
-    """Whoever reads the OpenAPI finds what the guide promises, and no developer's controls."""
+    """The OpenAPI document leaves out the developer's controls."""
     paths = (await client.get("/openapi.json")).json()["paths"]
     ours = {(it.path, it.method.lower()) for it in guide.values()}
     assert {

@@ -78,7 +78,7 @@ async def test_a_session_changes_the_totals(agent: Any, record: dict[str, Any]) 
 async def test_a_sessions_words_count_once(
     agent: Any, progress: dict[str, Any], record: dict[str, Any]
 ) -> None:
-    """If progress has reported them, the record's vocabulary adds none."""
+    """Words that progress has reported are not added again by the record."""
     await agent.post("progress", of(progress, words_learned=5))
     await agent.post("sessions", record)
     assert (await agent.context()).json()["progress"]["words_learned"] == 155

@@ -101,7 +101,7 @@ async def test_a_deprecated_version_is_left_by_who_can(
     version: str,
     left: timedelta | None,
 ) -> None:
-    """Who cannot tells its operators; the record arrives either way."""
+    """Other hosts warn their operators; the record arrives from both."""
     clock.now = (SUNSET - timedelta(days=10)).timestamp()
     with structlog.testing.capture_logs() as logs:
         async with a_host(app, settings, clock, newest) as api:

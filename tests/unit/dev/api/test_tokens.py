@@ -155,7 +155,7 @@ async def test_a_learners_token_ends_when_it_says(agent: Any, clock: Any) -> Non
 
 
 def test_the_settings_show_no_secret(settings: DevApiSettings) -> None:
-    """Neither by repr nor by str."""
+    """Neither repr nor str contains one."""
     shown = repr(settings) + str(settings)
     hidden = [
         settings.shared_secret,

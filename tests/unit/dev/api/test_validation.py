@@ -153,7 +153,7 @@ async def test_a_body_too_large_is_refused_unread(agent: Any) -> None:
 async def test_paths_and_methods_unknown_get_the_guides_error_body(
     agent: Any, path: str, status: int
 ) -> None:
-    """Whatever is refused is refused in one shape."""
+    """All refusals have the same form."""
     answer = await agent.client.post(path)
     assert answer.status_code == status
     assert answer.json().keys() == {"error", "timestamp"}

@@ -68,7 +68,7 @@ async def page(serve: Any) -> Client:
 
 
 async def test_the_page_may_load_and_reach_this_server_and_livekit_alone(page: Client) -> None:
-    """Nothing from a CDN, and no script but the files."""
+    """The policy allows no CDN and no script outside the page's files."""
     answer = await page.get("/")
     html = await answer.text()
     policy = answer.headers["Content-Security-Policy"]
@@ -103,7 +103,7 @@ async def test_files_of_the_page_are_served(page: Client, path: str, kind: str) 
     "path", ["/server.py", "/vendor/../../server.py", "/%2e%2e/server.py", "/none.js", "/vendor/"]
 )
 async def test_nothing_else_is_served(page: Client, path: str) -> None:
-    """Neither from beside the page nor from above it."""
+    """Files beside the page and above its directory are not found."""
     assert (await page.get(path)).status == 404
 
 
@@ -128,7 +128,7 @@ async def test_other_sites_in_the_same_browser_are_refused(
 
 
 async def test_a_known_learner_gets_a_token_for_a_new_room_and_nothing_else(page: Client) -> None:
-    """As the Loqua API gives one, whose attributes the learner cannot change."""
+    """Like the Loqua API's tokens, it does not let learners change their attributes."""
     answer = await page.post("/api/visits", json={"learner": "user_ana", "tutor": ""})
     visit = await answer.json()
     assert set(visit) == {"url", "token", "room", "visit", "learner"}
@@ -156,7 +156,7 @@ async def test_a_specialist_is_dispatched_by_its_name(page: Client) -> None:
 
 
 async def test_whoever_returns_enters_the_same_room(page: Client) -> None:
-    """Where the tutor waits."""
+    """The tutor waits in that room."""
     wish = {"learner": "user_ana", "room": "play-0123456789ab"}
     visit = await (await page.post("/api/visits", json=wish)).json()
     assert visit["room"] == "play-0123456789ab"

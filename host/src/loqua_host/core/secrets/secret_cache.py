@@ -107,7 +107,7 @@ class SecretCache:
         async with self._locks[name]:
             entry = self._entries[name]
             if entry.looked_up >= asked:
-                return  # Somebody else's look-up began after we had asked for one.
+                return  # Another task's look-up began after this one was requested.
             began = self._clock.monotonic()
             try:
                 found = await asyncio.to_thread(look_up, self._source, self._variables[name])

@@ -68,7 +68,7 @@ def _connect(settings: SecretsSettings, environ: Mapping[str, str]) -> SecretsSo
         return AzureSecrets(settings.azure)
     from .vault import VaultSecrets  # noqa: PLC0415
 
-    vault = cast("VaultSettings", settings.vault)  # as the settings' own validation has it
+    vault = cast("VaultSettings", settings.vault)  # the settings' validation ensures it
     needed = VAULT_LOGINS[vault.login]
     hint = f"set this environment variable, which login: {vault.login} takes"
     problems = [Problem(it, "is not set", hint) for it in needed if not environ.get(it)]

@@ -60,7 +60,7 @@ class VaultSecrets:
             current, version = self._read(variable, None)
             previous = self._read(variable, version - 1)[0] if version > 1 else None
         except (VaultError, OSError) as error:
-            # Whoever was logged out must log in again; a token that is good is none the worse.
+            # The token may be revoked: log in again, which does no harm if it is not.
             self._renew_at = None
             raise SecretsError(f"{self.place}: {_plain(error)}") from None
         except (LookupError, TypeError):

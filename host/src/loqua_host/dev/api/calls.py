@@ -69,7 +69,7 @@ class ApiCall:
         """Return a new answer, or the first one if the key repeats and the settings honour it."""
         if not self.api.settings.honour_idempotency or self.idempotency_key is None:
             return answer()
-        # A host repeats in another version what it sent in one that has ended meanwhile.
+        # If a version ends, a host repeats its request in another, so the key excludes the version.
         endpoint = self.path.rpartition("/")[2]
         return self.api.store.once((endpoint, user_id, self.idempotency_key), answer)
 

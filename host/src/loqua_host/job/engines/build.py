@@ -59,7 +59,7 @@ def build_engines(
     """
     named = engines.of(kind)
     if not named:
-        return NOT_GIVEN  # None would disable it
+        return NOT_GIVEN  # None would disable the engine
     if not named[1:]:
         return build_engine(named[0], language, secrets)
     built = dict(_sound(kind, named, language, secrets))

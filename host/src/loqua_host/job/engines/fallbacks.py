@@ -48,7 +48,7 @@ class FallbackTTS(tts.FallbackAdapter):
         super().__init__(list(engines), max_retry_per_tts=0)
         self.failover = failover
         _begin(self._status, failover)
-        # LiveKit then has it speak by sentences; of a stream all the rest of a reply would be lost.
+        # LiveKit then sends single sentences: a failed stream would lose the rest of the reply.
         self._capabilities.streaming = False
 
     def synthesize(
@@ -179,8 +179,8 @@ class _Reply(llm_fallback.FallbackLLMStream):
         try:
             async for chunk in self._anew(answer):
                 yield chunk
-        except Exception:  # whatever it is, as LiveKit's
-            if not self._called:  # else tools would be called twice
+        except Exception:  # any exception, like LiveKit's own fallback
+            if not self._called:  # a second attempt would call tools twice
                 raise
 
     async def _anew(
@@ -342,7 +342,7 @@ class _Hearing(stt.RecognizeStream):
         async for piece in self._input_ch:
             if isinstance(piece, rtc.AudioFrame):
                 self._buffer(piece)
-            with contextlib.suppress(RuntimeError):  # a stream that has ended: another will come
+            with contextlib.suppress(RuntimeError):  # the stream has ended; another one will start
                 self._give(piece)
         with contextlib.suppress(RuntimeError):
             if self._current is not None:

@@ -68,7 +68,7 @@ class FailureWatch(logging.Filter):
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Watch for the duration of a block. Reported records are removed from the log."""
-        # A program without logging, such as an author's script, has only the last resort.
+        # A program without logging, such as an author's script, has only logging's last resort.
         handlers = [*logging.getLogger().handlers] or [*filter(None, [logging.lastResort])]
         before = self._loop.get_task_factory()
         self._loop.set_task_factory(self._create_task)

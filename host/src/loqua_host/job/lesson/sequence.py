@@ -180,7 +180,7 @@ async def run_lesson(steps: Steps, *, failing_ticks: int) -> None:
         unforeseen = Reason.CONNECTION_LOST
         raise
     finally:
-        # Nor may it be cancelled midway for being slow: then there would be no record.
+        # LiveKit also cancels a job that ends slowly: without this, there would be no record.
         reason = unforeseen if steps.reason is None else steps.reason
         await uncancelled(_finish(steps, reason))
 
@@ -228,7 +228,7 @@ async def _finish(steps: Steps, reason: str) -> None:
         await steps.take_last_words()
         await steps.send_checkpoint()
         lost = reason == Reason.CONNECTION_LOST
-        # A job that leaves without a word has crashed, to the host.
+        # The host takes a job that leaves without a report for a crashed one.
         await (steps.report_connection_lost() if lost else steps.leave_room())
         return
     await steps.wait_for_playout()

@@ -60,7 +60,7 @@ class Chat:
         try:
             await self._answer(learner, await _first(reader, LONGEST_TYPED))
         except rtc.StreamError:
-            pass  # the sender has left in the middle
+            pass  # the sender left during the transfer
         except Exception:  # the tutor's own code is called here
             log.exception("what a learner typed was not answered")
 

@@ -127,7 +127,7 @@ class Bands:
 
 
 class PlayedSound:
-    """What is played to the learner, row by row, at the time at which it is played."""
+    """The tutor's sound by rows, at the times at which the learner hears them."""
 
     def __init__(self) -> None:
         self._bands = Bands()
@@ -157,7 +157,7 @@ class PlayedSound:
 
 @dataclass(frozen=True, slots=True)
 class EchoPath:
-    """How the tutor's sound comes back.
+    """The delay and the loss with which the tutor's sound returns to the microphone.
 
     Attributes:
         delay: The rows after which it does.
@@ -241,7 +241,7 @@ class EchoDetector:
 
     def _is_echo_only(self, path: EchoPath, new: int) -> bool:
         """Follow who speaks, and return whether the newest rows are an echo."""
-        # Behind an echo there is nothing to hide: silence and noise are the learner's room.
+        # If nothing was played, there is no echo: silence and noise come from the learner's room.
         if self._said.latest(_LONGEST_DELAY + _PAST).max() <= _SILENT:
             self._held = 0
             return False
@@ -328,7 +328,7 @@ def _likenesses(heard: Levels, said: Levels) -> Levels:
     )
     own = np.square(found).sum()
     spread = np.sqrt(_spreads(levels, len(heard)) * own)
-    # In silence both are next to nothing, and their ratio is anything.
+    # In silence both are close to zero, and their ratio is arbitrary.
     likenesses: Levels = together / np.maximum(spread, own * _LEAST_SPREAD)
     return likenesses
 
@@ -357,7 +357,7 @@ def _loudest_echo(path: EchoPath, said: Levels) -> Levels:
     The first rows of `said`, by the delay and twice the jitter, have none.
     """
     near = np.lib.stride_tricks.sliding_window_view(said, 2 * _JITTER + 1, axis=0).max(axis=-1)
-    # A delay that becomes shorter shows what is said later.
+    # If the delay becomes shorter, later rows are needed.
     ahead = max(0, path.delay - _JITTER)
     rows = len(said) - path.delay - 2 * _JITTER
     first = len(near) - ahead - rows

@@ -56,7 +56,7 @@ class _Listener:
     def on_agent(self, event: AgentStateChangedEvent) -> None:
         if event.new_state == "speaking" and self._last_word is not None:
             took, self._last_word = event.created_at - self._last_word, None
-            # After so long it is no reply.
+            # A sound after a longer time is no reply.
             if 0 <= took <= LONGEST_STAGE:
                 self._report(VoiceTimed(stages={"reply": took}))
 

@@ -96,7 +96,7 @@ def build_session(
             is known.
         watch: The observer of engines in lists.
     """
-    # Otherwise, a pause that the recognition takes for an end would split a sentence.
+    # Otherwise, a pause that the recogniser takes for an end would split a sentence.
     vad = inference.VAD(model="silero", min_silence_duration=engines.turn.min_delay)
     with sharing_certificates():
         stt, llm, voice = (
@@ -253,7 +253,7 @@ async def close_voice(session: "AgentSession[None]", mixed_audio: MixedAudioInpu
     """Close session and audio; return False if that takes too long or fails."""
     try:
         return await within(CLOSE_SECONDS, _close(session, mixed_audio))
-    except Exception:  # as said above
+    except Exception:  # see the docstring
         log.exception("session did not close")
         return False
 

@@ -49,7 +49,7 @@ async def published_track(room: rtc.Room) -> AsyncIterator[AudioOutput]:
     try:
         yield output
     finally:
-        # Cancelled before, the client fails at the announcement, whose track it does not know.
+        # If cancelled earlier, the client fails at the announcement of an unknown track.
         with suppress(TimeoutError):
             await asyncio.wait_for(settled.wait(), SETTLED_SECONDS)
         for event in SETTLING:
