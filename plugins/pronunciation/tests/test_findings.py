@@ -90,7 +90,8 @@ def test_in_a_word_that_was_not_recognised_a_sound_that_was_likely_right_is_not_
 
 def test_a_word_that_is_well_said_is_not_corrected_whatever_it_was_taken_for() -> None:
     """The scorer knows the text, the recogniser does not."""
-    right = said(phoneme("b", 95, substitution=0.01), word="books", accuracy=97)
+    sounds = (phoneme(it, 95, substitution=0.01) for it in "bʊks")
+    right = said(*sounds, word="books", accuracy=97)
     state = advance(START, ENGLISH, "I like to read boots.", right)
 
     assert state.last == "right"
@@ -98,20 +99,21 @@ def test_a_word_that_is_well_said_is_not_corrected_whatever_it_was_taken_for() -
 
 
 @pytest.mark.parametrize(
-    ("accuracy", "word"),
+    ("accuracy", "sounds"),
     [
-        (60, phoneme("b", 95)),
-        (97, phoneme("b", 45)),
-        (97, phoneme("b", 95, substitution=0.2)),
+        (60, (phoneme("b", 95), phoneme("ʊ", 95))),
+        (97, (phoneme("b", 45), phoneme("ʊ", 95))),
+        (97, (phoneme("b", 95, substitution=0.2), phoneme("ʊ", 95))),
+        (97, (phoneme("ʌ", 95),)),
     ],
-    ids=["a poor word", "a wrong sound", "a sound that may be another"],
+    ids=["a poor word", "a wrong sound", "a sound that may be another", "a sound alone"],
 )
 def test_a_word_that_may_be_wrong_is_corrected_if_it_was_not_recognised(
-    accuracy: float, word: dict[str, Any]
+    accuracy: float, sounds: tuple[dict[str, Any], ...]
 ) -> None:
     """Both say so."""
     state = advance(
-        START, ENGLISH, "I like to read boots.", said(word, word="books", accuracy=accuracy)
+        START, ENGLISH, "I like to read boots.", said(*sounds, word="books", accuracy=accuracy)
     )
 
     assert state.unrecognised == ("books",)

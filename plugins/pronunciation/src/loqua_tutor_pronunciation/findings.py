@@ -32,6 +32,9 @@ PERHAPS_REPLACED = 0.1
 WELL_SAID = 80.0
 """A word's score from which on it may be right although the recogniser took it for another one."""
 
+_FEWEST_SOUNDS = 2
+"""Of a word that can be well said: one sound alone, an "a", is found where nobody said it."""
+
 MOST_SOUNDS = 2
 """Sounds that a lesson is about; more are more than a learner can mind."""
 
@@ -156,8 +159,10 @@ def describe(finding: SoundFinding, language: SpokenLanguage) -> str:
 
 
 def _is_well_said(word: AssessedWord) -> bool:
+    if word.accuracy is None or len(word.phonemes) < _FEWEST_SOUNDS:
+        return False
     is_doubtful = any(it.substitution > PERHAPS_REPLACED or _is_clear(it) for it in word.phonemes)
-    return word.accuracy is not None and word.accuracy >= WELL_SAID and not is_doubtful
+    return word.accuracy >= WELL_SAID and not is_doubtful
 
 
 def _is_clear(phoneme: AssessedSound) -> bool:
