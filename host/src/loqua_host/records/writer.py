@@ -110,13 +110,21 @@ class Writer:
             LedgerError: If the database fails; the transaction is then rolled back.
         """
         item = _WorkItem(work, asyncio.get_running_loop().create_future())
-        with tracer.start_as_current_span(f"ledger {_method(work)}", record_exception=False):
+        # Not the current span, which has no children: to make it that takes a tenth of all work.
+        span = tracer.start_span(f"ledger {_method(work)}")
+        try:
             self._waiting.append(item)
             if not self._submitted:
                 self._submitted = True
                 self._thread.submit(self._run_waiting)
             result: T = await item.done
+        except LedgerError:
+            span.set_status(trace.StatusCode.ERROR)
+            raise
+        else:
             return result
+        finally:
+            span.end()
 
     def _run_waiting(self) -> None:
         """Run what waits, in the thread."""
