@@ -98,9 +98,10 @@ def replaced(tree: ast.Module) -> Iterator[str]:
             if origin.split(".")[0] in {"livekit", "httpcore2", "httpx2", "httpx", "aiohttp"}:
                 imported |= {(it.asname or it.name).split(".")[0] for it in node.names}
     for node in ast.walk(tree):
-        text = ast.unparse(node) if isinstance(node, ast.Call) else ""
-        if text.startswith(tuple(f"setattr({it}" for it in imported)):
-            yield text
+        match node:
+            case ast.Call(func=ast.Name("setattr"), args=[target, *_]):
+                if ast.unparse(target).startswith(tuple(imported)):
+                    yield ast.unparse(node)
         for target in getattr(node, "targets", ()):
             root = target
             while isinstance(root, ast.Attribute):

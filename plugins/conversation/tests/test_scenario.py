@@ -15,7 +15,7 @@ from loqua_tutor_conversation.steps import LearnerUtterance, UtteranceResult
 from loqua_tutor_conversation.toml_data import DataError
 
 LANGUAGES = sorted({scenario.language for scenario in load_scenarios()})
-NONSENSE = ("bla bla bla", "42", "qwrt plgh mnx", "wzx " * 100)
+NONSENSE = ("bla bla bla", "42", "wzx " * 30)
 WHOLE = """
 level = "A1"
 topic = "restaurant"
@@ -70,7 +70,7 @@ def test_model_answers_lead_to_the_end_and_all_count(scenario: Scenario) -> None
 
 
 @for_each
-@pytest.mark.parametrize("nonsense", NONSENSE, ids=["three", "number", "letters", "long"])
+@pytest.mark.parametrize("nonsense", NONSENSE, ids=["syllables", "number", "long"])
 def test_nonsense_leads_to_the_end_and_nothing_counts(scenario: Scenario, nonsense: str) -> None:
     """Each time the tutor says something, helps, and at last goes on."""
     state, _ = said_to_the_end(scenario, nonsense)

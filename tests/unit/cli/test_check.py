@@ -237,17 +237,17 @@ def test_a_ledger_that_cannot_be_used_is_reported(
 NOBODY = 65534
 
 
-def unusable_to(user: int, path: Path) -> str | None:
-    """Return why a user who is not root cannot use a ledger's path."""
+def unusable_to(user: int, *paths: Path) -> list[str]:
+    """Return why a user who is not root cannot use each ledger's path."""
     code = (
         "import os; from pathlib import Path\n"
         "from loqua_host.settings.directories import ledger_fault\n"
         f"os.setgid({user}); os.setuid({user})\n"
-        f"print(ledger_fault(Path({str(path)!r})) or '')"
+        f"for path in {[*map(str, paths)]}: print(ledger_fault(Path(path)))"
     )
     command = (sys.executable, "-c", code)
     done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603  # ours
-    return done.stdout.strip() or None
+    return done.stdout.splitlines()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
@@ -256,9 +256,12 @@ def test_a_ledger_that_is_another_users_is_reported() -> None:
     with TemporaryDirectory(dir="/var/tmp") as name:  # where anybody may get
         directory = Path(name)
         directory.chmod(0o755)
-        ledger = directory / "l.db"
-        assert "cannot be written to" in (unusable_to(NOBODY, ledger) or "")
-        ledger.touch(mode=0o644)
-        assert unusable_to(NOBODY, ledger) == "it belongs to another user"
-        directory.chmod(0o700)
-        assert unusable_to(NOBODY, ledger) == "Permission denied"
+        there = directory / "there.db"
+        there.touch(mode=0o644)
+        closed = directory / "closed"
+        closed.mkdir(mode=0o700)
+        paths = (directory / "none.db", there, closed / "l.db")
+        in_theirs, file, on_the_way = unusable_to(NOBODY, *paths)
+        assert "cannot be written to" in in_theirs
+        assert file == "it belongs to another user"
+        assert on_the_way == "Permission denied"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from loqua_host.cli import check_tutor as module
 from loqua_host.cli.check_tutor import check_tutor
 
 AGENT = """
@@ -39,21 +40,21 @@ def check(
     return run
 
 
-@pytest.mark.parametrize(
-    ("body", "status", "printed"),
-    [
-        ("time.sleep(0.5)", 1, "\nmy_agent.py:12\n  Mine.on_enter blocks the event loop, for 0."),
-        ("pass", 0, "nothing found; a lesson with it was taught to its record"),
-    ],
-    ids=["blocking", "sound"],
-)
-def test_an_agent_is_checked_where_it_is_written(
-    check: Callable[..., tuple[int, str]], body: str, status: int, printed: str
-) -> None:
+def test_an_agent_is_checked_where_it_is_written(check: Callable[..., tuple[int, str]]) -> None:
     """Without a configuration, a server or a secret."""
-    ended, shown = check(body=body)
-    assert ended == status, shown
-    assert printed in shown
+    status, shown = check(body="time.sleep(0.5)")
+    assert status == 1, shown
+    assert "\nmy_agent.py:12\n  Mine.on_enter blocks the event loop, for 0." in shown
+
+
+def test_an_agent_without_a_problem_is_reported_as_such(
+    check: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That a sound one has no problem in a lesson, test_rehearsal.py proves."""
+    monkeypatch.setattr(module, "find_problems_in_lesson", lambda *_: [])
+    status, shown = check()
+    assert status == 0, shown
+    assert "nothing found; a lesson with it was taught to its record" in shown
 
 
 def test_an_override_that_livekit_calls_by_other_names_is_reported(

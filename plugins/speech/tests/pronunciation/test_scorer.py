@@ -73,7 +73,7 @@ def test_one_replaced_sound_is_found_in_fluent_speech(
     assert max(phone.substitution for it in right.words for phone in it.phones) < 0.9
 
 
-@pytest.mark.parametrize("gain", [0.05, 0.3, 3.0], ids=["quiet", "softer", "louder"])
+@pytest.mark.parametrize("gain", [0.05, 3.0], ids=["quiet", "loud"])
 def test_the_level_does_not_matter(
     scorer: Scorer, recordings: dict[str, Samples], gain: float
 ) -> None:
@@ -100,7 +100,7 @@ def test_scores_need_no_silence_after_the_last_word(
     scorer: Scorer, scored: list[dict[str, Any]], recordings: dict[str, Samples]
 ) -> None:
     """A tutor asks for them in the first pause, and tells them at the end of the turn."""
-    for one in (it for it in scored if it["total"] >= 9):
+    for one in [it for it in scored if it["total"] >= 9][:2]:
         whole = np.concatenate([recordings[one["file"]], np.zeros(16_000, np.float32)])
         later = assess(scorer, whole, one["text"])
         early = assess(scorer, whole[: round(16_000 * (later.words[-1].end + 0.2))], one["text"])
@@ -125,10 +125,9 @@ def test_what_cannot_be_heard_has_no_score(
     assert scorer.score(samples, scorer.reference(TEXT, "en")) == refusal
 
 
-@pytest.mark.parametrize("seed", range(3), ids=["one", "two", "three"])
-def test_noise_has_no_score(scorer: Scorer, seed: int) -> None:
+def test_noise_has_no_score(scorer: Scorer) -> None:
     """Loud as it may be."""
-    noise = np.random.default_rng(seed).standard_normal(48_000).astype(np.float32) * 0.05
+    noise = np.random.default_rng(0).standard_normal(48_000).astype(np.float32) * 0.05
 
     assert isinstance(scorer.score(noise, scorer.reference(TEXT, "en")), Refusal)
 
@@ -137,7 +136,7 @@ def test_another_text_has_no_score(
     scorer: Scorer, scored: list[dict[str, Any]], recordings: dict[str, Samples]
 ) -> None:
     """However well it is said."""
-    for one in scored[:4]:
+    for one in scored[:2]:
         result = scorer.score(
             recordings[one["file"]], scorer.reference("Where are my brown shoes", "en")
         )

@@ -18,6 +18,8 @@ from loqua_host.system.sandbox import sandbox_gaps
 
 pytestmark = pytest.mark.skipif(bool(sandbox_gaps()), reason="this kernel has no complete sandbox")
 
+UNIT = Path(__file__).parents[2] / "unit"
+
 LESSONS = """
     import json, os, sys
     from pathlib import Path
@@ -53,7 +55,7 @@ LESSONS = """
 def port() -> Iterator[int]:
     """Yield the port of a dictionary server."""
     port = free_port()
-    server = str(Path(__file__).with_name("dictionary_server.py"))
+    server = str(UNIT / "testing/dictionary_server.py")
     process = subprocess.Popen(dying_with_parent(sys.executable, server, str(port)))  # noqa: S603  # ours
     try:
         while socket.socket().connect_ex(("127.0.0.1", port)):
