@@ -1,5 +1,6 @@
 """The playground in a headless Chromium with a fake microphone."""
 
+import asyncio
 import os
 import re
 import signal
@@ -11,6 +12,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Route
 from tests.pictures.browser import chromium
 
+from .playground_faults import survive_all, survive_with_microphone
 from .visitor import DESKTOP, PHONE, Playground, Visitor, playground, write_sentence
 
 pytestmark = [pytest.mark.timeout(400, func_only=True), pytest.mark.asyncio(loop_scope="module")]
@@ -69,6 +71,17 @@ async def visitor(served: Playground, browser: Browser) -> AsyncIterator[Visitor
     await context.close()
     await served.close(room)
     assert person.complaints == []
+
+
+@pytest.mark.timeout(500, func_only=True)
+async def test_a_lesson_survives_faults_of_its_connection_and_has_one_record(
+    served: Playground, browser: Browser
+) -> None:
+    """Two lessons side by side: what was said stays, and the same tutor goes on."""
+    records = await asyncio.gather(
+        survive_all(served, browser), survive_with_microphone(served, browser)
+    )
+    assert records == [1, 1]
 
 
 async def test_a_typed_lesson_from_its_choice_to_its_record(

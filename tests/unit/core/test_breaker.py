@@ -420,4 +420,4 @@ class BreakerRules(RuleBasedStateMachine):
 
 
 TestBreakerRules = BreakerRules.TestCase
-TestBreakerRules.settings = settings(max_examples=60, stateful_step_count=30)
+TestBreakerRules.settings = settings(max_examples=30, stateful_step_count=30)

@@ -437,7 +437,7 @@ answers = st.builds(
 HESITATIONS = [0.0, 3.5, 60.0]
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(faults=st.lists(answers | st.sampled_from(HESITATIONS), min_size=1, max_size=12))
 @example(faults=[0.0, httpx.Response(401), 3.5, 3.5, 3.5])
 def test_nothing_the_api_does_can_hurt_a_lesson(faults: list[Any]) -> None:

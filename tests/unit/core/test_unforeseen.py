@@ -170,7 +170,7 @@ def calls_of(api: LoquaApi) -> list[Callable[[], Any]]:
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.sampled_from(ERRORS), st.sampled_from(POINTS), st.booleans())
 def test_whatever_a_transport_raises_leaves_the_core_by_name(
     error: Callable[[], Exception], point: str, leased: bool

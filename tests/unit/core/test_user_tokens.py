@@ -401,7 +401,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(steps=steps)
 def test_leases_and_releases_in_any_order_keep_the_count(steps: list[tuple[str, int]]) -> None:
     """A token is held exactly while leases outnumber releases, and every call gets through."""

@@ -299,5 +299,5 @@ async def _new_world() -> SimulatedCluster:
 # A failing example is shrunk for 5 minutes at most; a timeout in between would look like flakiness.
 TestRoomsAndLearners = pytest.mark.timeout(400)(RoomsAndLearners.TestCase)
 TestRoomsAndLearners.settings = hypothesis.settings(
-    max_examples=40, stateful_step_count=30, deadline=None
+    max_examples=30, stateful_step_count=30, deadline=None
 )

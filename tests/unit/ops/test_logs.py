@@ -160,7 +160,7 @@ def test_a_token_is_hidden_wherever_it_is(
 
 @settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    max_examples=200,
+    max_examples=60,
 )
 @given(
     event=st.text(),

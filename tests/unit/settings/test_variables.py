@@ -344,7 +344,7 @@ _json = st.sampled_from(["{}", "[]", "null", "1", "true", '{"use": "a:B"}', '[{"
 
 
 @hypothesis_settings(
-    max_examples=60,
+    max_examples=30,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -93,7 +93,7 @@ _near = st.dictionaries(_keys, _section | st.dictionaries(_keys, _section, max_s
 
 
 @settings(
-    max_examples=60,
+    max_examples=30,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

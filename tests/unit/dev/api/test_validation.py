@@ -117,7 +117,7 @@ async def test_what_is_no_json_object_is_refused(agent: Any, content: bytes) -> 
     )
 )
 @hypothesis_settings(
-    max_examples=50,
+    max_examples=30,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     deadline=None,
 )
