@@ -37,6 +37,10 @@ if sys.version_info < (3, 12):
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+# As the speech server and jobs have it: the scorer's matrices are small, and threads of OpenBLAS
+# would spend most of the processor time waiting for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 # What is imported and collected stays: looking for garbage in it, again and again, takes half of
 # the time that collecting tests takes. See `pytest_collection_finish`.
 gc.disable()

@@ -177,6 +177,16 @@ def test_the_server_ends_with_its_parent() -> None:
     os.close(ended)
 
 
+def test_numpy_has_no_threads_that_wait_for_each_other() -> None:
+    """OpenBLAS starts them when it is imported: a score would take five times the work."""
+    environ = {name: it for name, it in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    code = "import os, numpy; print(len(os.listdir('/proc/self/task')))"
+    importing = (sys.executable, "-c", f"import loqua_speech.__main__; {code}")
+    threads = subprocess.run(importing, env=environ, capture_output=True, text=True, check=True)  # noqa: S603 our own program
+
+    assert threads.stdout == "1\n"
+
+
 def test_no_sound_waits_for_an_acknowledgement() -> None:
     """Connections inherit it; without it, each piece may take 40 ms more."""
     with _listener("127.0.0.1", 0) as listener:

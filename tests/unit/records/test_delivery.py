@@ -1,4 +1,7 @@
-"""Delivery of the outbox: in order, once, and concurrently for different lessons."""
+"""Delivery of the outbox: in order, once, and concurrently for different lessons.
+
+In SQLite: it calls six methods of the ledger, whose own tests call them in each database.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -19,6 +22,7 @@ from loqua_host.errors import (
     UnreachableError,
 )
 from loqua_host.observability.metrics import Instruments
+from loqua_host.records.database import Database
 from loqua_host.records.delivery import MAX_SENDS, RETRY_WINDOW, Delivery
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
 from loqua_host.records.metrics import DeliveryMetrics
@@ -27,6 +31,12 @@ from loqua_host.system.tasks import background, forever, supervised
 
 NewLesson = Callable[..., LessonRow]
 Taught = Callable[..., Awaitable[LessonRow]]
+
+
+@pytest.fixture
+def make_database(tmp_path: Path) -> Callable[[], Database]:
+    """Return a maker of connections to one database, empty at first."""
+    return lambda: SqliteDatabase(tmp_path / "ledger.db")
 
 
 @pytest.fixture
