@@ -62,5 +62,5 @@ def test_one_that_computes_or_sleeps_does(block: object) -> None:
     """For as long as it would elsewhere."""
     watch = LoopWatch(Author(["tests"]), lambda: 0)
     with watch.watching():
-        block(2 * BLOCKED_SECONDS)  # type: ignore[operator]
+        block(4 * BLOCKED_SECONDS)  # type: ignore[operator]
     assert watch.found
