@@ -37,9 +37,8 @@ async def host(
     tmp_path_factory: pytest.TempPathFactory, speech_url: str
 ) -> AsyncIterator[tuple[Parts, HostLog]]:
     """Run a host whose tutor notes what it hears."""
-    async with host_of(
-        tmp_path_factory.mktemp("heard"), speech_url, {"waiter": tutor_of("waiter")}
-    ) as running:
+    directory, tutors = tmp_path_factory.mktemp("heard"), {"waiter": tutor_of("waiter")}
+    async with host_of(directory, speech_url, tutors, reconnect_timeout=8.0) as running:
         yield running
 
 
