@@ -23,7 +23,7 @@ from livekit.agents.types import (
 
 from loqua_host.dev.demo import HostLog, run_host_process
 from loqua_host.dev.learner import SAMPLE_RATE, joined
-from loqua_host.dev.parts import Parts, local_parts, write_config
+from loqua_host.dev.parts import RECONNECT_TIMEOUT, Parts, local_parts, write_config
 from loqua_host.system.tasks import uncancelled
 
 ROOT = Path(__file__).parents[2]
@@ -204,6 +204,7 @@ async def host_of(
     tutors: Mapping[str, WrittenTutor],
     *,
     max_lessons: int | Literal["auto"] | None = None,
+    reconnect_timeout: float = RECONNECT_TIMEOUT,
 ) -> AsyncIterator[tuple[Parts, HostLog]]:
     """Run a host for the length of a block that has these tutors only.
 
@@ -212,9 +213,17 @@ async def host_of(
         speech_url: A speech server that runs already.
         tutors: By the names of tutor, plugin and module; dispatched automatically by default.
         max_lessons: The host's, where it is not that of the demo.
+        reconnect_timeout: Seconds that a lesson waits for a learner who left, and at most for the
+            recognition of what they were saying.
     """
     async with local_parts(print, speech_url) as parts:
-        write_config(ROOT / "config", directory / "config", parts.speech_url, tick_every=1)
+        write_config(
+            ROOT / "config",
+            directory / "config",
+            parts.speech_url,
+            tick_every=1,
+            reconnect_timeout=reconnect_timeout,
+        )
         if max_lessons is not None:
             overlay = directory / "config/environments/development.yaml"
             written = yaml.safe_load(overlay.read_text())
