@@ -1,9 +1,9 @@
 """Detection of the tutor's sound in the learner's microphone, by the energies of both.
 
 An echo is the tutor's sound, some tenths of a second later and softer in each band of frequency.
-Once delay and loss are known, they tell how loud an echo can be at any time; what is louder is the
-learner's. In contrast to an echo canceller, this changes nothing of what a learner says over an
-echo, or without one.
+Delay and loss give the level that an echo can have at any time; louder sound is the learner's. In
+contrast to an echo canceller, this changes nothing of what a learner says, over an echo or without
+one.
 """
 
 from collections import deque
@@ -42,7 +42,7 @@ _COMPARED: Final = 3 * ROWS_A_SECOND // 2
 """Rows that are compared."""
 
 _FEWEST_LOUD: Final = 2 * ROWS_A_SECOND // 3
-"""Rows of a sound that can be told from others: a single word is like some other."""
+"""Loud rows that a comparison needs: a single word resembles others."""
 
 _LEAST_SPREAD: Final = 0.3
 """Ratio of a stretch's spread to the sound's, below which the stretch is too quiet to compare."""
@@ -52,16 +52,16 @@ _LIKENESS: Final = 0.7
 0.73 or more, in rooms 0.85; other sentences by the tutor's own voice 0.67 or less, learners 0.48.
 """
 
-_TOLD: Final = ROWS_A_SECOND // 2
-"""Rows of a sound after which it can be told that it is no echo. LiveKit lets nothing shorter
-interrupt the tutor, so that nobody waits for it."""
+_FIRST_COMPARED: Final = ROWS_A_SECOND // 2
+"""Rows of a sound after which it is first compared. A shorter one does not interrupt the tutor, by
+LiveKit's default, so that holding it back delays no interruption."""
 
 _POSSIBLE: Final = 0.55
 """Correlation from which a sound may be an echo. In the first half second of the sounds of
 `tests.bench.echoes`, echoes have 0.60 or more, learners 0.44 or less."""
 
 _BEFORE: Final = 5
-"""Rows before a sound that are compared, too: how it begins tells much."""
+"""Rows before a sound that are compared, too: its onset is characteristic."""
 
 _QUIET: Final = ROWS_A_SECOND // 3
 """Quiet rows after which a sound is over."""
@@ -104,7 +104,7 @@ _KEPT: Final = 40 * ROWS_A_SECOND
 """Rows that are kept: a slow recogniser's transcript arrives late."""
 
 _LONGEST: Final = _KEPT - _LONGEST_DELAY - _PAST - 2 * _JITTER
-"""Rows back from now that can be told."""
+"""Rows back from now that can be judged."""
 
 
 class Bands:
@@ -169,7 +169,7 @@ class EchoPath:
 
 
 class EchoDetector:
-    """Tell the learner's sound from an echo of the tutor's, while it is heard.
+    """Distinguish the learner's sound from an echo of the tutor's as it arrives.
 
     Attributes:
         path: How the tutor's sound comes back; None if no echo was ever heard.
@@ -188,8 +188,8 @@ class EchoDetector:
     def add(self, frame: rtc.AudioFrame, played: PlayedSound, now: float) -> bool | None:
         """Add what the microphone hears; return whether it is nothing but an echo.
 
-        While the first echo, or what may be one, cannot be told yet, return None. The next answer
-        is that for all frames since.
+        Return None as long as a sound may be the first echo. The next answer is for all frames
+        since then.
 
         Args:
             frame: The sound that has just arrived.
@@ -228,16 +228,16 @@ class EchoDetector:
             return False
         loud = np.count_nonzero(self._heard.latest(new) > self._noise + _NOISE, axis=1)
         self._open.add(loud >= _OTHER_BANDS)
-        if not self._open.rows or self._open.is_told:
+        if not self._open.rows or self._open.is_other:
             return False
-        if self._open.rows >= _TOLD:
+        if self._open.rows >= _FIRST_COMPARED:
             rows = self._open.rows + _BEFORE
             likenesses = _likenesses(
                 self._heard.latest(rows), self._said.latest(rows + _LONGEST_DELAY)
             )
             is_possible = likenesses.max() >= _POSSIBLE and rows <= _COMPARED + _BEFORE
-            self._open.is_told = not is_possible
-        return not self._open.is_told
+            self._open.is_other = not is_possible
+        return not self._open.is_other
 
     def _is_echo_only(self, path: EchoPath, new: int) -> bool:
         """Follow who speaks, and return whether the newest rows are an echo."""
@@ -261,16 +261,16 @@ class EchoDetector:
 
 
 class _OpenSound:
-    """A sound that is heard while nobody knows whether there are echoes.
+    """A sound that begins before the path of echoes is known.
 
     Attributes:
         rows: The rows since it began; 0 in silence.
-        is_told: Whether it is no echo.
+        is_other: Whether it is known to be no echo.
     """
 
     def __init__(self) -> None:
         self.rows = self._quiet = 0
-        self.is_told = False
+        self.is_other = False
 
     def add(self, loud: NDArray[np.bool_]) -> None:
         """Add rows, of which some are loud."""
@@ -279,18 +279,18 @@ class _OpenSound:
         elif loud.any():
             self.rows = len(loud) - int(loud.argmax())
         self._quiet = 0 if loud.any() else self._quiet + len(loud)
-        if self.is_told and self._quiet >= _QUIET:
+        if self.is_other and self._quiet >= _QUIET:
             self.close()
 
     def close(self) -> int:
-        """Begin anew, and return the rows that were not told."""
-        rows = 0 if self.is_told else self.rows
-        self.rows, self.is_told = 0, False
+        """Begin anew, and return the rows that may have been an echo."""
+        rows = 0 if self.is_other else self.rows
+        self.rows, self.is_other = 0, False
         return rows
 
 
 def find_path(heard: Levels, said: Levels) -> EchoPath | None:
-    """Return how a sound comes back, if it is heard; None if not, or if it cannot be told.
+    """Return the path of the echo; None if there is none, or if too little was heard.
 
     Args:
         heard: What the microphone heard.

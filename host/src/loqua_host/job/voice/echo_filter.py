@@ -11,11 +11,11 @@ __all__ = ["EchoFilter"]
 class EchoFilter:
     """Replace each frame that is nothing but an echo.
 
-    What may be the first echo is held back until it is told: an echo for about a second, anything
-    else for half a second.
+    A sound that may be the first echo is held back until the detector decides: an echo for about a
+    second, another sound for half a second.
 
     Attributes:
-        detector: What tells echoes.
+        detector: The detector of echoes.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class EchoFilter:
         self._held: list[rtc.AudioFrame] = []
 
     def add(self, frame: rtc.AudioFrame, played: PlayedSound, now: float) -> list[rtc.AudioFrame]:
-        """Add what the microphone hears; return the frames that are told, in order.
+        """Add what the microphone hears; return the frames that are decided, in order.
 
         Args:
             frame: The sound that has just arrived.
@@ -34,8 +34,8 @@ class EchoFilter:
         is_echo = self.detector.add(frame, played, now)
         if is_echo is None:
             return []
-        told, self._held = self._held, []
-        return [silence_frame_like(it) for it in told] if is_echo else told
+        frames, self._held = self._held, []
+        return [silence_frame_like(it) for it in frames] if is_echo else frames
 
     def clear(self) -> None:
         """Forget what is held back."""

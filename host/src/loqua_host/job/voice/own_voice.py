@@ -110,10 +110,10 @@ class OwnVoice:
             self._session.input.audio = _WithoutEcho(heard, self._silence_echo, self._filter.clear)
 
     def _silence_echo(self, frame: rtc.AudioFrame) -> list[rtc.AudioFrame]:
-        told = self._filter.add(frame, self._played, self._clock())
+        frames = self._filter.add(frame, self._played, self._clock())
         if self._filter.detector.path is not None:
             self._warn()
-        return told
+        return frames
 
     def is_echo(self, text: str, until: float | None = None) -> bool:
         """Return whether a transcript is an echo of the tutor.
@@ -189,17 +189,17 @@ class _WithoutEcho(AudioInput):
     ) -> None:
         super().__init__(label=source.label, source=source)
         self._silence_echo, self._forget = silence_echo, forget
-        self._told: deque[rtc.AudioFrame] = deque()
+        self._ready: deque[rtc.AudioFrame] = deque()
 
     async def __anext__(self) -> rtc.AudioFrame:
-        while not self._told:
-            self._told += self._silence_echo(await super().__anext__())
-        return self._told.popleft()
+        while not self._ready:
+            self._ready += self._silence_echo(await super().__anext__())
+        return self._ready.popleft()
 
     def on_detached(self) -> None:
         super().on_detached()
         self._forget()
-        self._told.clear()
+        self._ready.clear()
 
 
 def _track_of(output: AudioOutput | None) -> TrackOutput | None:
