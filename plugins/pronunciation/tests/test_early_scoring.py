@@ -165,6 +165,28 @@ async def test_a_pause_without_scores_does_not_cost_the_turn_its_scores() -> Non
     assert (scores.total, attempts.early) == (80.0, [])
 
 
+async def test_a_word_that_an_early_attempt_lacks_is_looked_for_in_the_whole_turn() -> None:
+    """The voice detector may take a soft last word for the pause after the one before."""
+    server = Server(CUT_SHORT, SAID)
+    attempts = Attempts(server)
+    await attempts.speak(*WORDS, *PAUSE)
+
+    scores = await attempts.scoring.score(attempts.scoring.take(continued=False), TEXT)
+    assert scores is not None
+    assert scores.is_complete
+
+
+async def test_scores_without_a_word_count_if_the_server_has_no_others() -> None:
+    """It may be busy when the turn ends."""
+    server = Server(CUT_SHORT, None)
+    attempts = Attempts(server)
+    await attempts.speak(*WORDS, *PAUSE)
+
+    scores = await attempts.scoring.score(attempts.scoring.take(continued=False), TEXT)
+    assert scores is not None
+    assert scores.total == 40.0
+
+
 async def test_scores_for_another_sentence_do_not_count() -> None:
     """The learner has typed one meanwhile."""
     server = Server(SAID)

@@ -100,9 +100,11 @@ class EarlyScoring:
             text: What was to be said.
         """
         early, self._early = self._early, None
-        if early and early.text == text and (scores := await early.scores):
+        scores = await early.scores if early and early.text == text else None
+        if scores and scores.is_complete:
             return scores
-        return await self._score(sound, text)  # also if the server was busy in the pause
+        # The server was busy in the pause, or a last word was too soft for the voice detector.
+        return await self._score(sound, text) or scores
 
     async def aclose(self) -> None:
         """Drop what is being scored, and close the connections."""
