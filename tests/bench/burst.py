@@ -68,6 +68,7 @@ class Plugin:
 
     @hookimpl
     async def on_user_ready(self, lesson):
+        lesson.expects = lambda said: len(said.split()) > 3  # a whole sentence
         await lesson.session.say("Hola. ¿Cómo te llamas?")
 
 
