@@ -130,9 +130,12 @@ def write_microphone(file: Path, pcm: bytes, before: float, after: float) -> Non
 
 
 async def write_sentence(file: Path, speech_url: str) -> str:
-    """Write a microphone that says the first sentence that is to be pronounced; return it."""
+    """Write a microphone that says the first sentence that is to be pronounced; return it.
+
+    The tutor says it before, by the same voice: within a second of that, it would be an echo.
+    """
     sentence = load_language("en").exercises[0].text
-    write_microphone(file, await synthesise_line(f"{speech_url}/v1", sentence, "en"), 9, 14)
+    write_microphone(file, await synthesise_line(f"{speech_url}/v1", sentence, "en"), 14, 14)
     return sentence
 
 
