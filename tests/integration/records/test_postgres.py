@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -256,4 +256,5 @@ def kill(server: str) -> None:
     postmaster = psutil.Process(int(row[0].splitlines()[0]))
     # Without its postmaster, a backend serves its connection until it notices.
     for process in (postmaster, *postmaster.children()):
-        process.kill()
+        with suppress(psutil.NoSuchProcess):  # a backend that has noticed
+            process.kill()
