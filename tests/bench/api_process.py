@@ -1,12 +1,12 @@
 """The development API in a process of its own, as an API is elsewhere."""
 
 import asyncio
-import multiprocessing
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from multiprocessing.connection import Connection
 
 import httpx
+from tests.bench.processes import spawned
 from tests.integration.host.conftest import (
     FRESH,
     PATIENCE,
@@ -24,18 +24,10 @@ __all__ = ["run_dev_api"]
 async def run_dev_api(livekit: LiveKitServer) -> AsyncIterator[DevApiClient]:
     """Yield an API that does not wait for the event loop of the learners, which many keep busy."""
     settings = dev_api_settings(livekit)
-    ours, theirs = multiprocessing.Pipe()
-    spawning = multiprocessing.get_context("spawn")
-    process = spawning.Process(target=_run, args=[settings, theirs], daemon=True)
-    process.start()
-    theirs.close()  # so that nobody waits for what has ended
-    try:
-        url: str = await asyncio.to_thread(ours.recv)
+    with spawned(_run, settings) as api:
+        url: str = await asyncio.to_thread(api.recv)
         async with httpx.AsyncClient(base_url=url, timeout=PATIENCE, limits=FRESH) as client:
             yield DevApiClient(settings, url, client)
-    finally:
-        process.kill()
-        process.join()
 
 
 def _run(settings: DevApiSettings, bench: Connection) -> None:

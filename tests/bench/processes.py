@@ -1,11 +1,35 @@
-"""The memory and CPU time of process trees."""
+"""Processes of their own for parts of a bench, and the memory and CPU time of process trees."""
 
-from collections.abc import Sequence
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import psutil
 
-__all__ = ["cpu_seconds", "in_rooms", "pss", "tree"]
+__all__ = ["cpu_seconds", "in_rooms", "pss", "spawned", "tree"]
+
+
+@contextmanager
+def spawned(run: Callable[..., None], *args: Any) -> Iterator[Connection]:
+    """Run a function in a new process for the length of a block, and yield a pipe to it.
+
+    Args:
+        run: The function; its last argument is the other end of the pipe.
+        args: Its other arguments.
+    """
+    ours, theirs = multiprocessing.Pipe()
+    spawning = multiprocessing.get_context("spawn")
+    process = spawning.Process(target=run, args=[*args, theirs], daemon=True)
+    process.start()
+    theirs.close()  # so that nobody waits for what has ended
+    try:
+        yield ours
+    finally:
+        process.kill()
+        process.join()
 
 
 def pss(host: psutil.Process) -> int:

@@ -8,12 +8,11 @@ acknowledged when the ledger has it on disk, which the host's log tells.
 import asyncio
 import gc
 import json
-import multiprocessing
 import random
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from multiprocessing.connection import Connection
@@ -22,6 +21,7 @@ from statistics import quantiles
 from typing import Final, Never
 
 from tests.bench.many_lessons import AGENT_ID, TURNS, InProcessHost, deployment
+from tests.bench.processes import spawned
 from tests.integration.host.conftest import dev_api_for
 
 from loqua_host.contract.records import Progress
@@ -78,7 +78,10 @@ def measure(lessons: int = LESSONS, watched: float = WATCHED) -> ProgressCost:
 
 async def _measure(lessons: int, watched: float) -> ProgressCost:
     gc.freeze()  # as a host does once it has imported its modules
-    with tempfile.TemporaryDirectory(prefix="loqua-bench-") as name, _outside(lessons) as outside:
+    with (
+        tempfile.TemporaryDirectory(prefix="loqua-bench-") as name,
+        spawned(_run_outside, lessons) as outside,
+    ):
         opening = _opening(*await asyncio.to_thread(outside.recv))
         async with deployment(Path(name), open_api=opening) as host:
             outside.send(host.link)
@@ -91,21 +94,6 @@ async def _measure(lessons: int, watched: float) -> ProgressCost:
             sent: Sent = await asyncio.to_thread(outside.recv)
         taken = list(_taken(sent, Path(name) / "log", begun, begun + watched))
     return ProgressCost(cores, quantiles(taken, n=100)[98])
-
-
-@contextmanager
-def _outside(lessons: int) -> Iterator[Connection]:
-    """Run API and jobs in another process for the length of a block."""
-    ours, theirs = multiprocessing.Pipe()
-    spawning = multiprocessing.get_context("spawn")
-    process = spawning.Process(target=_run_outside, args=[theirs, lessons], daemon=True)
-    process.start()
-    theirs.close()  # so that nobody waits for what has ended
-    try:
-        yield ours
-    finally:
-        process.kill()
-        process.join()
 
 
 def _opening(
@@ -141,7 +129,7 @@ def _taken(sent: Sent, log: Path, first: float, last: float) -> Iterator[float]:
                 yield datetime.fromisoformat(line["timestamp"]).timestamp() - moment
 
 
-def _run_outside(host: Connection, lessons: int) -> None:
+def _run_outside(lessons: int, host: Connection) -> None:
     asyncio.run(_serve(host, lessons))
 
 
