@@ -14,8 +14,10 @@ const VERSION = 1;
 const TOPICS = ["correction", "pronunciation", "due", "progress", "outcome"];
 
 export class LessonRoom extends EventTarget {
-  constructor() {
+  // `presence` is that of the tutors, before and after an interruption.
+  constructor(presence) {
     super();
+    this.presence = presence;
     this.room = new Room({ adaptiveStream: false, dynacast: false });
     this.follow();
   }
@@ -26,12 +28,15 @@ export class LessonRoom extends EventTarget {
 
   follow() {
     const { room } = this;
-    const changed = () => this.tell("tutors");
+    const changed = () => {
+      this.presence.see(this.isConnected ? this.tutors : null);
+      this.tell("tutors");
+    };
     for (const event of [
       RoomEvent.ParticipantConnected,
       RoomEvent.ParticipantDisconnected,
       RoomEvent.ParticipantAttributesChanged,
-      RoomEvent.Connected,
+      RoomEvent.ConnectionStateChanged,
       RoomEvent.Reconnected,
     ]) {
       room.on(event, changed);
@@ -54,12 +59,10 @@ export class LessonRoom extends EventTarget {
     room.registerTextStreamHandler("lk.transcription", (reader, from) => this.caption(reader, from));
     for (const name of TOPICS) {
       room.registerTextStreamHandler(`loqua.${name}`, async (reader, from) => {
+        const tutor = await this.presence.sender(from.identity);
         const read = await reader.readAll().catch(() => "{}"); // the tutor has left meanwhile
-        const message = JSON.parse(read);
-        if (message.version === VERSION && this.isTutor(from.identity)) {
-          const { body, lesson } = message;
-          this.tell(name, { body, lesson, tutor: this.tutorOf(from.identity) });
-        }
+        const { version, body, lesson } = JSON.parse(read);
+        if (version === VERSION && tutor) this.tell(name, { body, lesson, tutor });
       });
     }
   }
@@ -69,7 +72,8 @@ export class LessonRoom extends EventTarget {
     const id = attributes?.["lk.segment_id"] || stream;
     const own = from.identity === this.room.localParticipant.identity;
     const final = attributes?.["lk.transcription_final"] === "true";
-    const tutor = own ? undefined : this.tutorOf(from.identity);
+    const tutor = own ? undefined : await this.presence.sender(from.identity);
+    if (!own && !tutor) return;
     let said = "";
     try {
       for await (const piece of reader) {
@@ -113,42 +117,34 @@ export class LessonRoom extends EventTarget {
 
   // Whether a tutor reads what is typed now.
   get hasReader() {
-    const connected = this.room.state === ConnectionState.Connected;
-    return connected && this.tutors.some((one) => !one.aside && one.state !== "initializing");
+    const reads = (one) => !one.aside && one.state !== "initializing";
+    return this.isConnected && this.tutors.some(reads);
   }
 
   async type(text) {
     await this.room.localParticipant.sendText(text, { topic: "lk.chat" });
   }
 
-  isTutor(identity) {
-    return Boolean(this.room.remoteParticipants.get(identity)?.isAgent) || identity in this.known;
-  }
-
-  // Tutors that were here, by identity: what they sent last may be read when they have left.
-  known = {};
-
-  tutorOf(identity) {
-    const participant = this.room.remoteParticipants.get(identity);
-    if (!participant) return this.known[identity];
-    const { attributes } = participant;
-    return (this.known[identity] = {
-      identity,
-      agentName: attributes["lk.agent.name"] || "",
-      state: attributes["lk.agent.state"] || "initializing",
-      aside: attributes["loqua.floor"] === "false",
-    });
+  get isConnected() {
+    return this.room.state === ConnectionState.Connected;
   }
 
   get tutors() {
-    return [...this.room.remoteParticipants.values()]
-      .filter((one) => one.isAgent)
-      .map((one) => this.tutorOf(one.identity));
+    return [...this.room.remoteParticipants.values()].filter((one) => one.isAgent).map(tutorOf);
   }
 
   async leave() {
     await this.room.disconnect();
   }
+}
+
+function tutorOf({ identity, attributes }) {
+  return {
+    identity,
+    agentName: attributes["lk.agent.name"] || "",
+    state: attributes["lk.agent.state"] || "initializing",
+    aside: attributes["loqua.floor"] === "false",
+  };
 }
 
 function whyOf(reason) {

@@ -8,6 +8,7 @@ import { openAudio, VoiceRecorder } from "./recorder.js";
 import { tutorName } from "./start-view.js";
 import { text } from "./texts.js";
 import { Transcript } from "./transcript.js";
+import { TutorPresence } from "./tutor-presence.js";
 
 const TUTOR_SECONDS = 20;
 const RECORD_SECONDS = 90;
@@ -21,7 +22,10 @@ export class Lesson {
     this.transcript = new Transcript();
     this.own = new VoiceRecorder();
     this.tutorVoice = new VoiceRecorder();
-    this.here = new Map(); // tutors by agent name, and how often they have come
+    this.presence = new TutorPresence({
+      came: (agentName, before) => this.ended || this.noteComing(agentName, before),
+      left: (agentName, over) => this.ended || this.noteLeaving(agentName, over),
+    });
     this.progress = new Map(); // by lesson: each tutor counts its own
     this.visits = []; // one more each time the learner returns
     this.typed = 0;
@@ -41,7 +45,7 @@ export class Lesson {
     this.visit = await beginVisit(this.wish);
     this.visits.push(this.visit);
     this.wish = { ...this.wish, learner: this.visit.learner, room: this.visit.room };
-    this.room = new LessonRoom();
+    this.room = new LessonRoom(this.presence);
     this.follow(this.room);
     await this.room.connect(this.visit.url, this.visit.token).catch((error) => {
       throw Object.assign(error, { values: { url: this.visit.url } });
@@ -91,7 +95,7 @@ export class Lesson {
       this.view.showProgress(total([...this.progress.values()]));
     });
     on("outcome", (outcome) => this.outcome(outcome));
-    on("voice", ({ track }) => this.hear(track));
+    on("voice", ({ track }) => this.attach(track));
     on("microphone", () => this.showMicrophone());
     on("reconnecting", () => showProblem("reconnecting"));
     on("reconnected", () => {
@@ -114,12 +118,11 @@ export class Lesson {
     }
   }
 
-  hear(track) {
+  attach(track) {
     const audio = track.attach();
     audio.hidden = true;
     document.body.append(audio);
-    this.voices = (this.voices || []).concat(track);
-    this.tutorVoice.follow(track.mediaStreamTrack);
+    if (this.speaker) this.hearFloor(this.speaker);
   }
 
   // Marks for whoever measures, in the page's own clock.
@@ -135,16 +138,10 @@ export class Lesson {
   }
 
   showTutors() {
-    const tutors = this.room.tutors;
-    const names = new Set(tutors.map((one) => one.agentName));
-    for (const name of names) this.noteComing(name);
-    for (const [name, state] of this.here) {
-      if (state.present && !names.has(name)) this.noteLeaving(name, state);
-    }
-    const floor = tutors.toSorted((one, other) => one.aside - other.aside);
+    const floor = this.room.tutors.toSorted((one, other) => one.aside - other.aside);
     const shown = floor.map((one) => ({ ...one, name: this.nameOf(one) }));
     const { tutor } = this.wish;
-    const state = this.here.get(tutor)?.over ? "gone" : "waiting";
+    const state = this.presence.isOver(tutor) ? "gone" : "waiting";
     const absent = { name: this.nameOf({ agentName: tutor }), state };
     this.view.showTutors(shown.length ? shown : [absent]);
     const speaker = floor[0]?.identity;
@@ -162,24 +159,19 @@ export class Lesson {
     if (track) this.tutorVoice.follow(track.mediaStreamTrack);
   }
 
-  noteComing(agentName) {
-    const known = this.here.get(agentName) || { times: 0, over: false };
-    if (known.present) return;
+  noteComing(agentName, before) {
     if (this.alone) hideProblem();
     this.alone = false;
-    if (!this.here.size) performance.mark("tutor-here");
-    const first = !this.here.size;
-    this.here.set(agentName, { times: known.times + 1, present: true, over: false });
     const tutor = tutorName(this.nameOf({ agentName }));
-    if (known.times && !known.over) this.view.showNotice(text("back", { tutor }));
-    else if (!first) this.view.showNotice(text("came", { tutor }));
+    if (!this.met) performance.mark("tutor-here");
+    else this.view.showNotice(text(before && !before.over ? "back" : "came", { tutor }));
+    this.met = true;
   }
 
-  noteLeaving(agentName, state) {
-    state.present = false;
+  noteLeaving(agentName, over) {
     const tutor = tutorName(this.nameOf({ agentName }));
-    this.view.showNotice(text(state.over ? "left" : "lost_tutor", { tutor }));
-    if (!state.over) this.awaitTutor();
+    this.view.showNotice(text(over ? "left" : "lost_tutor", { tutor }));
+    if (!over) this.awaitTutor();
   }
 
   caption({ id, own, tutor, text: said, final }) {
@@ -235,10 +227,8 @@ export class Lesson {
 
   // A specialist's outcome hands back to the tutor who has called it; any other ends the lesson.
   outcome({ tutor }) {
-    const agentName = tutor?.agentName ?? "";
-    const state = this.here.get(agentName);
-    if (state) state.over = true;
-    if (agentName === this.wish.tutor || !agentName) {
+    this.presence.finish(tutor);
+    if (tutor.agentName === this.wish.tutor || !tutor.agentName) {
       setTimeout(() => this.end(), AFTER_OUTCOME_SECONDS * 1000);
     }
   }
