@@ -19,6 +19,7 @@ from livekit.agents.types import (
 from loqua_host.system.tasks import uncancelled
 
 from .hearing import LEARNER, EndedBy, Hearing, LessonHeard, TranscriptSegment
+from .senders import Senders
 
 __all__ = [
     "LearnerInRoom",
@@ -154,6 +155,7 @@ class LearnerInRoom:
         self, room: rtc.Room, hearing: Hearing, tasks: asyncio.TaskGroup, began: float
     ) -> None:
         self._room = room
+        self._senders = Senders(room)
         self._hearing = hearing
         self._tasks = tasks
         self._listeners: dict[str, asyncio.Task[None]] = {}
@@ -274,7 +276,6 @@ class LearnerInRoom:
         A tutor's segment grows in one stream, the learner's is sent anew each time it grows
         (livekit.agents.voice.room_io), so of the latter only the final one counts.
         """
-        tutor = self._room.remote_participants.get(identity)
         mine = identity == self._room.local_participant.identity
         text = ""
         try:
@@ -284,13 +285,11 @@ class LearnerInRoom:
             pass  # cut off because the sender left; keep what was received
         finally:
             reader.close()
-            final = (reader.info.attributes or {}).get(ATTRIBUTE_TRANSCRIPTION_FINAL) == "true"
-            # Text may overtake the news of who sends it, and its sender may have gone by now.
-            tutor = self._room.remote_participants.get(identity) or tutor
-            if text and (final or not mine):
-                self._hearing.text(
-                    TranscriptSegment(self._now(), LEARNER if mine else _name(tutor), text)
-                )
+        at = self._now()
+        final = (reader.info.attributes or {}).get(ATTRIBUTE_TRANSCRIPTION_FINAL) == "true"
+        if text and (final or not mine):
+            speaker = LEARNER if mine else _name(await self._senders.find(identity))
+            self._hearing.text(TranscriptSegment(at, speaker, text))
 
 
 def _is_tutor(who: rtc.Participant) -> bool:

@@ -18,7 +18,9 @@ from loqua_host.settings.problems import printable
 from loqua_host.settings.secrets import LiveKitKey
 from loqua_host.system.tasks import background
 
-__all__ = ["describe_event", "watch_timeline"]
+from .senders import Senders
+
+__all__ = ["describe_event", "print_streams", "watch_timeline"]
 
 METRICS: Final = {
     "transcription_delay": "hearing",
@@ -54,7 +56,7 @@ async def watch_timeline(url: str, key: LiveKitKey, room: str, say: Callable[[st
     say(f"watching {printable(room)}; this shows what happens from now on")
     try:
         async with background() as tasks:
-            tasks.create_task(_print_all(entered, streams, say))
+            tasks.create_task(print_streams(Senders(entered), streams, say))
             await closed.wait()
     finally:
         await entered.disconnect()
@@ -77,16 +79,16 @@ def describe_event(event: pb.AgentSessionEvent) -> Iterator[str]:
             yield f"error: {printable(event.error.message)}"
 
 
-async def _print_all(
-    room: rtc.Room,
+async def print_streams(
+    senders: Senders,
     streams: asyncio.Queue[tuple[rtc.ByteStreamReader, str]],
     say: Callable[[str], None],
 ) -> None:
-    """Print one stream after the other, in the order in which they were sent."""
+    """Print tutors' streams, one after the other, in the order in which they were sent."""
     while True:
         reader, identity = await streams.get()
         text = b"".join([chunk async for chunk in reader])
-        sender = room.remote_participants.get(identity)
+        sender = await senders.find(identity)
         # Others in the room may send anything.
         if sender is not None and sender.kind == rtc.ParticipantKind.PARTICIPANT_KIND_AGENT:
             for line in _lines(text, printable(sender.name or identity)):
