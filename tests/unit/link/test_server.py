@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -522,6 +523,19 @@ async def test_a_job_whose_event_loop_stands_still_is_killed(
             assert await job.wait() == -signal.SIGKILL
     assert await recorder.end_of("1") == [Join(identity="maria")]
     assert "job.hung" in [log["event"] for log in logs]
+
+
+async def test_a_job_that_waits_for_a_processor_is_not_killed(
+    path: Path, recorder: RecordingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full machine it would take longer still to start another."""
+    monkeypatch.setattr(server, "ALIVE_SECONDS", 0.05)
+    monkeypatch.setattr(server, "seconds_waited", lambda _: time.monotonic())
+    async with open_link(str(path), "token-1") as link:
+        await asyncio.sleep(3 * server.MAX_SILENCES * 0.05)
+        await link.send(Finish(ending=Ending(reason="done", seconds=1)))
+        assert await link.receive() == Recorded()
+    assert len(await recorder.end_of("1")) == 1
 
 
 async def test_a_job_that_has_nothing_to_say_stays_alive(

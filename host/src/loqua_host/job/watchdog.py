@@ -1,6 +1,7 @@
 """Interruption of a tutor's code that blocks the job's event loop."""
 
 import asyncio
+import os
 import signal
 import sys
 import threading
@@ -15,6 +16,7 @@ import structlog
 
 from loqua_host.errors import BlockedError
 from loqua_host.registry.author import Author
+from loqua_host.system.processor import seconds_waited
 
 __all__ = ["BLOCKED_SECONDS", "Watchdog"]
 
@@ -22,7 +24,7 @@ log = structlog.get_logger()
 
 BLOCKED_SECONDS: Final = 10.0
 """Seconds for which the tutor's code may block the event loop; the host kills the process after
-15 s."""
+15 s. The time that it waits for a processor does not count."""
 
 AGAIN_SECONDS: Final = 2.0
 """Seconds before the next interruption of code that has caught the first."""
@@ -32,6 +34,11 @@ BEAT_SECONDS: Final = 1.0
 HINT: Final = "await it, or call it by asyncio.to_thread"
 
 MOST_FRAMES: Final = 30
+
+
+def _monotonic() -> float:
+    """Return a time in seconds that stands still while this process waits for a processor."""
+    return time.monotonic() - seconds_waited(os.getpid())
 
 
 class Watchdog:
@@ -48,7 +55,7 @@ class Watchdog:
     """
 
     def __init__(
-        self, author: Author, limit: float, monotonic: Callable[[], float] = time.monotonic
+        self, author: Author, limit: float, monotonic: Callable[[], float] = _monotonic
     ) -> None:
         self._author = author
         self._limit = limit
@@ -84,7 +91,9 @@ class Watchdog:
 
     def _on_alarm(self, _signal: int, frame: FrameType | None) -> None:
         """Interrupt the tutor's code, and nothing else that blocks the loop."""
-        if self._author.stack(frame):
+        # The timer's time goes on where the code only waits for a processor.
+        is_over = self._monotonic() - self._beat_at > self._limit - BEAT_SECONDS
+        if is_over and self._author.stack(frame):
             self._report(frame)
             raise BlockedError(f"kept the event loop for {self._limit:g} s; {HINT}")
 

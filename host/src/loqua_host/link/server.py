@@ -8,6 +8,7 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
@@ -16,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from loqua_host.errors import LinkError
 from loqua_host.observability.faults import log_fault
+from loqua_host.system.processor import seconds_waited
 
 from .messages import (
     ALIVE_SECONDS,
@@ -44,7 +46,8 @@ SEND_SECONDS = 5.0
 MAX_SILENCES = 5
 """Periods of `ALIVE_SECONDS` without a message, after which a job's event loop counts as blocked.
 
-Each period is awaited separately, so that a host that was itself suspended blames no job.
+Each period is awaited separately, so that a host that was itself suspended blames no job. One in
+which the job mostly waited for a processor does not count.
 """
 
 CLOSE_SECONDS = 1.0
@@ -79,17 +82,22 @@ class JobLink:
         job: The job.
         socket: The connection.
         kill: Kills the job's process.
+        waited: Returns the seconds for which the job has waited for a processor.
 
     Attributes:
         tap: Called with each message of either direction, `Alive` excepted.
     """
 
     def __init__(
-        self, job: JobRef, socket: web.WebSocketResponse, kill: Callable[[], None]
+        self,
+        job: JobRef,
+        socket: web.WebSocketResponse,
+        kill: Callable[[], None],
+        waited: Callable[[], float],
     ) -> None:
         self.job = job
         self._socket = socket
-        self._kill = kill
+        self._kill, self._waited = kill, waited
         self._pace = AsyncLimiter(MESSAGES_PER_SECOND, 1)
         self._flooding = False
         self._malformed = 0
@@ -149,9 +157,12 @@ class JobLink:
         await self._socket.close(code=WSCloseCode.GOING_AWAY, drain=False)
 
     async def _next_frame(self) -> WSMessage | None:
-        for _ in range(MAX_SILENCES):
+        silences = 0
+        while silences < MAX_SILENCES:
+            waited = self._waited()
             with suppress(TimeoutError):
                 return await self._socket.receive(timeout=ALIVE_SECONDS)
+            silences += self._waited() - waited < ALIVE_SECONDS / 2
         return None
 
     async def _slow_down(self) -> None:
@@ -227,7 +238,7 @@ async def serve_link(
             raise web.HTTPConflict
         ws = web.WebSocketResponse(max_msg_size=MAX_MESSAGE_BYTES, timeout=CLOSE_SECONDS)
         with _killing(pid) as kill:
-            links[job.job_id] = JobLink(job, ws, kill)
+            links[job.job_id] = JobLink(job, ws, kill, partial(seconds_waited, pid))
             try:
                 await ws.prepare(request)
                 await _serve_link(serve, links[job.job_id])

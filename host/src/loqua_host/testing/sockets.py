@@ -70,7 +70,7 @@ class MemoryLink:
         near.other, far.other = far, near
         self._near = near
         self.host = HostLink(near)  # type: ignore[arg-type]  # as it is over a Unix socket
-        self.job = JobLink(job, far, lambda: None)  # type: ignore[arg-type]  # likewise
+        self.job = JobLink(job, far, lambda: None, lambda: 0.0)  # type: ignore[arg-type]  # likewise
 
     async def cut(self) -> None:
         """Cut the connection, as the end of a process does."""
