@@ -39,6 +39,9 @@ AT_ONCE = 1.0
 """Seconds for which two tutors may be heard at once: what is on its way when one falls silent, and
 what a machine that stalls delivers late; healthy runs have none."""
 
+LESSON_SECONDS = 240.0
+"""Seconds after which both learners have left, whether they were taught or not."""
+
 DRAIN_SECONDS = 60.0
 """So little that tutors are told at once, and come to an end after the next reply."""
 
@@ -94,7 +97,7 @@ async def teach(parts: Parts, log: HostLog, config: Path) -> TaughtLessons:
     name, phrases = tutor["agent_name"], tuple(tutor["settings"]["phrases"])
     ana = await join(parts, ANA, "handoff")
     chloe = await join(parts, CHLOE, "readme", agent_name=name)
-    async with asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(LESSON_SECONDS), asyncio.TaskGroup() as tasks:
         readme = tasks.create_task(run(parts, chloe, phrases, answers=name, limit=150))
         handed_off = tasks.create_task(run(parts, ana, LINES, settle=4.0, limit=200))
         await log.until("lesson.recorded", "all_repeated")
