@@ -79,8 +79,10 @@ def test_no_order_of_sounds_yields_a_negative_time(
         pytest.param([], False, 0.0, 8.0, id="nobody has spoken: patience since the line"),
         pytest.param([], False, 3.0, 9.0, id="a tutor came: patience since then"),
         pytest.param([("tutor", 1, 1.5)], False, 0.0, 8.0, id="what was before does not count"),
-        pytest.param([("tutor", 3, 3.75)], False, 0.0, 0.75, id="it spoke: until it settles"),
-        pytest.param([("tutor", 3, 3.75)], True, 0.0, 9.75, id="it says it is not done"),
+        pytest.param([("tutor", 3, 3.75)], False, 3.5, 0.75, id="it spoke: until it settles"),
+        pytest.param([("tutor", 3, 3.5)], False, 3.75, 0.75, id="its sound may come later still"),
+        pytest.param([("tutor", 1, 2.5)], False, 1.5, 8.5, id="the late end of what was before"),
+        pytest.param([("tutor", 3, 3.75)], True, 3.5, 9.75, id="it says it is not done"),
         pytest.param([(LEARNER, 3, 3.75)], False, 0.0, 8.0, id="the learner itself is no tutor"),
     ],
 )
@@ -95,9 +97,9 @@ def test_who_came_for_a_specialist_does_not_answer_the_other_tutor() -> None:
     """The conversation tutor's greeting is heard, but it is not what the learner waits for."""
     received = hearing(("conversation", 3, 3.75))
     received.answers = "grammar"
-    assert received.still_to_wait(2.0, 4.0, busy=False, active=0.0) == 8.0
+    assert received.still_to_wait(2.0, 4.0, busy=False, active=3.0) == 9.0
     received.sound("grammar", 3.5, 4.0)
-    assert received.still_to_wait(2.0, 4.0, busy=False, active=0.0) == 1.0
+    assert received.still_to_wait(2.0, 4.0, busy=False, active=3.0) == 1.0
     assert [spoke.speaker for spoke in received.summary("learner").spoke] == [
         "conversation",
         "grammar",

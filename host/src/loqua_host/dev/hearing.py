@@ -123,6 +123,9 @@ class Hearing:
     def still_to_wait(self, since: float, now: float, *, busy: bool, active: float) -> float:
         """Return the seconds that the learner still waits if nothing else happens.
 
+        A tutor's states and its sound arrive in no common order: a reply has both, and either may
+        be late. The late end of what a tutor said before is no reply.
+
         Args:
             since: When the learner began to wait for a tutor to speak.
             now: The present.
@@ -131,8 +134,8 @@ class Hearing:
         """
         sounds = [spoke.end for spoke in self.spoke if self._counts(spoke.speaker)]
         latest = max(sounds, default=0.0)
-        if latest > since and not busy:
-            return latest + self.settle - now
+        if min(latest, active) > since and not busy:
+            return max(latest, active) + self.settle - now
         return max(latest, active, since) + self.patience - now
 
     def summary(self, ended_by: EndedBy) -> LessonHeard:
