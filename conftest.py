@@ -1,20 +1,21 @@
 """Pytest configuration: marks, distribution over worker processes, and no skips in CI."""
 
+import asyncio
+import contextlib
 import gc
 import os
-import subprocess
 import sys
 import traceback
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import hypothesis
 import pytest
-from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
+from loqua_host.dev.livekit_binary import LiveKitUnavailableError, livekit_binary
 from loqua_host.dev.postgres import PostgresUnavailableError, run_postgres
 
 # A third of Hypothesis' own number of examples, which took a fifth of the unit tests' time; in CI
@@ -45,8 +46,11 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # the time that collecting tests takes. See `pytest_collection_finish`.
 gc.disable()
 
-WORKERS = ("voice", "integration", "integration", "unit")
-"""What each process runs first: voices, one at a time, beside what waits and what computes."""
+WORKERS = ("voice", *["integration"] * 4, "unit")
+"""What each process runs first: voices, one at a time, beside what waits and what computes.
+
+Only the last imports and runs unit tests; it helps with the others when it has none left.
+"""
 
 WITHOUT_VOICE = frozenset(
     f"tests/acceptance/test_{name}.py"
@@ -101,21 +105,26 @@ def _rank(file: str) -> int:
 class ByKind(LoadScopeScheduling):
     """A scheduler that gives each worker files of its own kind first, then files of other kinds.
 
-    As long as LiveKit's server is being built, all run unit tests. xdist's own groups need an
-    attribute that pytest no longer has (xdist 3.8.0, pytest 9.2.0).
+    A worker is given what it has collected. xdist's own groups need an attribute that pytest no
+    longer has (xdist 3.8.0, pytest 9.2.0).
     """
 
-    def __init__(self, config: pytest.Config, log: Producer) -> None:
-        """Start the build, which takes no time where there is a server."""
-        super().__init__(config, log)
-        command = (sys.executable, "-m", "loqua_host.dev.livekit_binary")
-        if not _only_units(config):
-            self._build = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603  # ours
+    def __init__(self, config: pytest.Config) -> None:
+        """Start without workers."""
+        super().__init__(config)
+        self._files: dict[WorkerController, frozenset[str]] = {}
+
+    def add_node_collection(self, node: WorkerController, collection: Sequence[str]) -> None:
+        """Take note of what a worker has collected, which may be less than others have."""
+        self.registered_collections[node] = list(collection)
+        self._files[node] = frozenset(map(self._split_scope, collection))
 
     def _split_scope(self, nodeid: str) -> str:
         return nodeid.partition("::")[0]
 
     def _reschedule(self, node: WorkerController) -> None:
+        if node not in self._files:
+            return  # it replaces one that has crashed, and collects
         if self.workqueue and self._next_scope(node) is None:
             node.shutdown()
         else:
@@ -130,11 +139,11 @@ class ByKind(LoadScopeScheduling):
     def _next_scope(self, node: WorkerController) -> str | None:
         """Return what a worker runs next: voices one at a time, as they need a core."""
         kinds = {_worker_kind(one.gateway.id) for one in self.nodes}
-        built = _only_units(self.config) or self._build.poll() is not None
         own = _worker_kind(node.gateway.id)
         speaks = own == "voice" or "voice" not in kinds
-        order = (own if built else "unit", "unit", "integration", "voice")
-        allowed = (it for it in self.workqueue if speaks or _needs(it) != "voice")
+        order = (own, "unit", "integration", "voice")
+        known = (it for it in self.workqueue if it in self._files[node])
+        allowed = (it for it in known if speaks or _needs(it) != "voice")
         return min(allowed, key=lambda it: (order.index(_needs(it)), _rank(it)), default=None)
 
     def remove_node(self, node: WorkerController) -> str | None:
@@ -156,13 +165,19 @@ class ByKind(LoadScopeScheduling):
 
     def schedule(self) -> None:
         """Assign two files to each process: with one, it would wait after its last test."""
-        super().schedule()
-        for node in self.nodes:
+        if self.collection is None:
+            found = (it for each in self.registered_collections.values() for it in each)
+            self.collection = list(dict.fromkeys(found))
+            for nodeid in self.collection:
+                self.workqueue.setdefault(self._split_scope(nodeid), {})[nodeid] = False
+        for node in [*self.nodes, *self.nodes]:
             self._reschedule(node)
 
 
 def _worker_kind(worker: str) -> str:
-    return WORKERS[int(worker.removeprefix("gw")) % len(WORKERS)]
+    """Return a worker's kind; one that replaces another that has crashed takes what is left."""
+    number = int(worker.removeprefix("gw"))
+    return WORKERS[number] if number < len(WORKERS) else "unit"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -172,9 +187,17 @@ def pytest_configure(config: pytest.Config) -> None:
         os.nice(NICE)
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByKind:
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Have LiveKit's server built before tests that need it; unit tests run meanwhile."""
+    if _waits(session.config):
+        with contextlib.suppress(LiveKitUnavailableError):  # tests say so
+            asyncio.run(livekit_binary(print))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config) -> ByKind:
     """Distribute tests by kind."""
-    return ByKind(config, log)
+    return ByKind(config)
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
@@ -190,10 +213,27 @@ def _only_units(config: pytest.Config) -> bool:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out what `-m` deselects as a whole: its imports take seconds of each process."""
+    """Leave out what is not for this process as a whole: its imports take seconds."""
+    if collection_path.parent not in (config.rootpath, config.rootpath / "tests"):
+        return None
     kind = collection_path.name
-    top = collection_path.parent == config.rootpath / "tests"
-    return True if top and f"not {kind}" in config.option.markexpr else None
+    return (
+        True if f"not {kind}" in config.option.markexpr or _is_for_another(kind, config) else None
+    )
+
+
+def _is_for_another(directory: str, config: pytest.Config) -> bool:
+    """Return whether this process leaves the tests of a directory to the one of unit tests."""
+    count = os.environ.get("PYTEST_XDIST_WORKER_COUNT")
+    if _waits(config) and count == str(len(WORKERS)):
+        return directory in ("plugins", "unit")
+    return False
+
+
+def _waits(config: pytest.Config) -> bool:
+    """Return whether this is a process for tests that speak or wait first."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    return bool(worker) and not _only_units(config) and _worker_kind(str(worker)) != "unit"
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -15,13 +15,14 @@ class Node:
 
     shutting_down = False
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, tests: Sequence[str] = TESTS) -> None:
         self.gateway = SimpleNamespace(id=name)
+        self.tests = tests
         self.sent: list[str] = []
 
     def send_runtest_some(self, indices: Sequence[int]) -> None:
         """Take tests."""
-        self.sent += [TESTS[index] for index in indices]
+        self.sent += [self.tests[index] for index in indices]
 
     def shutdown(self) -> None:
         """Take no more."""
@@ -39,7 +40,20 @@ def scheduler(conftest: Any) -> Any:
     """Return the scheduler of these tests, for two processes."""
     option = SimpleNamespace(markexpr="not integration", loadscopereorder=False)
     config = SimpleNamespace(option=option, getvalue=lambda _: ["popen", "popen"])
-    return conftest.ByKind(config, None)
+    return conftest.ByKind(config)
+
+
+def run(scheduler: Any, *nodes: Node) -> None:
+    """Run all tests, in turns."""
+    done = dict.fromkeys(nodes, 0)
+    while not scheduler.tests_finished:
+        for node in nodes:
+            for test in node.sent[done[node] :][:1]:
+                scheduler.mark_test_complete(node, node.tests.index(test))
+                done[node] += 1
+    for node in nodes:
+        for test in node.sent[done[node] :]:
+            scheduler.mark_test_complete(node, node.tests.index(test))
 
 
 @pytest.mark.parametrize("done", [0, 2, 3, 5], ids=["at once", "at a file's last", "2nd", "last"])
@@ -63,6 +77,35 @@ def test_a_crash_fails_the_running_test_and_the_others_run(scheduler: Any, done:
             scheduler.mark_test_complete(node, TESTS.index(test))
     assert sorted([*before, running, *other.sent, *replacing.sent]) == sorted(TESTS)
     assert scheduler.tests_finished
+
+
+def test_a_process_runs_only_what_it_has_collected(scheduler: Any) -> None:
+    """Each test runs once, and none in a process that does not know it."""
+    some = [test for test in TESTS if "integration" in test]
+    nodes = [Node("gw0", some), Node("gw1")]
+    for node in nodes:
+        scheduler.add_node(node)
+        scheduler.add_node_collection(node, node.tests)
+    scheduler.schedule()
+    run(scheduler, *nodes)
+    assert [node.sent for node in nodes] == [some, [test for test in TESTS if test not in some]]
+
+
+def test_a_process_in_place_of_a_crashed_one_runs_nothing_before_it_has_collected(
+    scheduler: Any,
+) -> None:
+    """Until then others take what is left."""
+    crashing, other, replacing = Node("gw0"), Node("gw1"), Node("gw2")
+    for node in (crashing, other):
+        scheduler.add_node(node)
+        scheduler.add_node_collection(node, TESTS)
+    scheduler.schedule()
+    scheduler.add_node(replacing)
+    crashed = scheduler.remove_node(crashing)
+    run(scheduler, other)
+    assert not replacing.sent
+    assert not replacing.shutting_down
+    assert sorted([crashed, *other.sent]) == sorted(TESTS)
 
 
 def test_every_file_that_is_named_is_there(conftest: Any, pytestconfig: pytest.Config) -> None:
