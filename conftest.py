@@ -63,14 +63,16 @@ WITHOUT_VOICE = frozenset(
 
 LONGEST = (
     "tests/acceptance/test_playground.py",
-    "tests/acceptance/test_new_tutor.py",
     "tests/integration/host/test_handoff_between_hosts.py",
-    "tests/acceptance/test_soak.py",
-    "tests/acceptance/test_typed_tutors.py",
+    "tests/integration/host/test_lifecycle.py",
     "tests/integration/dev/test_learner.py",
     "tests/integration/core/test_faults.py",
+    "tests/acceptance/test_soak.py",
+    "tests/acceptance/test_new_tutor.py",
+    "tests/acceptance/test_typed_tutors.py",
 )
-"""Files that begin first: one that begins last is waited for by all."""
+"""Files that begin first: one that begins last is waited for by all. Those that compute all the time
+begin after those that wait, as they would slow down one another."""
 
 LAST_VOICES = "tests/acceptance/test_demo.py"
 """In it three learners speak at once, and their records are exact: it waits until the suite's first
@@ -214,20 +216,19 @@ def _only_units(config: pytest.Config) -> bool:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave out what is not for this process as a whole: its imports take seconds."""
-    if collection_path.parent not in (config.rootpath, config.rootpath / "tests"):
+    if collection_path.parent == config.rootpath / "tests":
+        kind = collection_path.name
+    elif collection_path.parent == config.rootpath / "plugins":
+        kind = "unit"
+    else:
         return None
-    kind = collection_path.name
-    return (
-        True if f"not {kind}" in config.option.markexpr or _is_for_another(kind, config) else None
-    )
+    return True if f"not {kind}" in config.option.markexpr or _is_left(kind, config) else None
 
 
-def _is_for_another(directory: str, config: pytest.Config) -> bool:
-    """Return whether this process leaves the tests of a directory to the one of unit tests."""
+def _is_left(kind: str, config: pytest.Config) -> bool:
+    """Return whether this process leaves tests of a kind to the process of unit tests."""
     count = os.environ.get("PYTEST_XDIST_WORKER_COUNT")
-    if _waits(config) and count == str(len(WORKERS)):
-        return directory in ("plugins", "unit")
-    return False
+    return kind == "unit" and _waits(config) and count == str(len(WORKERS))
 
 
 def _waits(config: pytest.Config) -> bool:
