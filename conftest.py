@@ -71,8 +71,8 @@ LONGEST = (
     "tests/acceptance/test_new_tutor.py",
     "tests/acceptance/test_typed_tutors.py",
 )
-"""Files that begin first: one that begins last is waited for by all. Those that compute all the time
-begin after those that wait, as they would slow down one another."""
+"""Files that begin first: one that begins last is waited for by all. Those that compute all the
+time begin after those that wait, as they slow down one another."""
 
 LAST_VOICES = "tests/acceptance/test_demo.py"
 """In it three learners speak at once, and their records are exact: it waits until the suite's first

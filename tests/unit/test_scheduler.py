@@ -1,6 +1,7 @@
 """The distribution of tests by conftest.py: order, and crashed processes."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -106,6 +107,27 @@ def test_a_process_in_place_of_a_crashed_one_runs_nothing_before_it_has_collecte
     assert not replacing.sent
     assert not replacing.shutting_down
     assert sorted([crashed, *other.sent]) == sorted(TESTS)
+
+
+@pytest.mark.parametrize(
+    ("worker", "count", "left"),
+    [
+        pytest.param(0, None, ["tests/unit", "plugins/grammar"], id="voice"),
+        pytest.param(1, None, ["tests/unit", "plugins/grammar"], id="integration"),
+        pytest.param(-1, None, [], id="unit"),
+        pytest.param(0, 2, [], id="fewer processes"),
+    ],
+)
+def test_one_process_of_all_collects_unit_tests(
+    conftest: Any, monkeypatch: pytest.MonkeyPatch, worker: int, count: int | None, left: list[str]
+) -> None:
+    """The others leave their directories out, unless nobody else would collect them."""
+    numbers = range(len(conftest.WORKERS))
+    monkeypatch.setenv("PYTEST_XDIST_WORKER", f"gw{numbers[worker]}")
+    monkeypatch.setenv("PYTEST_XDIST_WORKER_COUNT", str(count or len(numbers)))
+    config = SimpleNamespace(rootpath=Path("/"), option=SimpleNamespace(markexpr=""))
+    places = ("tests/acceptance", "tests/integration", "tests/unit", "plugins/grammar")
+    assert [it for it in places if conftest.pytest_ignore_collect(Path("/", it), config)] == left
 
 
 def test_every_file_that_is_named_is_there(conftest: Any, pytestconfig: pytest.Config) -> None:
