@@ -81,6 +81,9 @@ minutes are over, which are its busiest."""
 NICE = 10
 """By how much the other processes stand back for voices, which are heard in real time."""
 
+AHEAD = 2
+"""With how many tests left a worker is given more: it runs one only once it knows the next."""
+
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 
@@ -107,30 +110,36 @@ def _rank(file: str) -> int:
 class ByKind(LoadScopeScheduling):
     """A scheduler that gives each worker files of its own kind first, then files of other kinds.
 
-    A worker is given what it has collected. xdist's own groups need an attribute that pytest no
-    longer has (xdist 3.8.0, pytest 9.2.0).
+    A worker is given what it has collected, and waits for no other that collects. xdist's own
+    groups need an attribute that pytest no longer has (xdist 3.8.0, pytest 9.2.0).
     """
 
     def __init__(self, config: pytest.Config) -> None:
-        """Start without workers."""
+        """Start without workers and tests."""
         super().__init__(config)
         self._files: dict[WorkerController, frozenset[str]] = {}
+        self._known: set[str] = set()
 
     def add_node_collection(self, node: WorkerController, collection: Sequence[str]) -> None:
-        """Take note of what a worker has collected, which may be less than others have."""
+        """Take note of what a worker has collected, which others may not have, and start it."""
         self.registered_collections[node] = list(collection)
         self._files[node] = frozenset(map(self._split_scope, collection))
+        for nodeid in collection:
+            if nodeid not in self._known:
+                self.workqueue.setdefault(self._split_scope(nodeid), {})[nodeid] = False
+        self._known.update(collection)
+        self.schedule()
 
     def _split_scope(self, nodeid: str) -> str:
         return nodeid.partition("::")[0]
 
     def _reschedule(self, node: WorkerController) -> None:
-        if node not in self._files:
-            return  # it replaces one that has crashed, and collects
-        if self.workqueue and self._next_scope(node) is None:
-            node.shutdown()
-        else:
+        if node not in self._files or self._pending_of(self.assigned_work[node]) > AHEAD:
+            return
+        if self._next_scope(node) is not None:
             super()._reschedule(node)
+        elif self.collection_is_completed:
+            node.shutdown()
 
     def _assign_work_unit(self, node: WorkerController) -> None:
         scope = self._next_scope(node)
@@ -167,11 +176,6 @@ class ByKind(LoadScopeScheduling):
 
     def schedule(self) -> None:
         """Assign two files to each process: with one, it would wait after its last test."""
-        if self.collection is None:
-            found = (it for each in self.registered_collections.values() for it in each)
-            self.collection = list(dict.fromkeys(found))
-            for nodeid in self.collection:
-                self.workqueue.setdefault(self._split_scope(nodeid), {})[nodeid] = False
         for node in [*self.nodes, *self.nodes]:
             self._reschedule(node)
 

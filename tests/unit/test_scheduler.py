@@ -86,10 +86,25 @@ def test_a_process_runs_only_what_it_has_collected(scheduler: Any) -> None:
     nodes = [Node("gw0", some), Node("gw1")]
     for node in nodes:
         scheduler.add_node(node)
+    for node in nodes:
         scheduler.add_node_collection(node, node.tests)
-    scheduler.schedule()
     run(scheduler, *nodes)
     assert [node.sent for node in nodes] == [some, [test for test in TESTS if test not in some]]
+
+
+def test_a_process_that_has_collected_starts_and_ends_after_all_have(scheduler: Any) -> None:
+    """Others may find what it helps with."""
+    early, late = Node("gw0"), Node("gw1")
+    for node in (early, late):
+        scheduler.add_node(node)
+    scheduler.add_node_collection(early, TESTS)
+    for number in range(len(TESTS)):
+        scheduler.mark_test_complete(early, TESTS.index(early.sent[number]))
+    assert not early.shutting_down
+    assert not scheduler.tests_finished
+    scheduler.add_node_collection(late, TESTS)
+    assert late.sent == []
+    assert scheduler.tests_finished
 
 
 def test_a_process_in_place_of_a_crashed_one_runs_nothing_before_it_has_collected(
