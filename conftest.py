@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import hypothesis
 import pytest
+from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
@@ -114,9 +115,9 @@ class ByKind(LoadScopeScheduling):
     groups need an attribute that pytest no longer has (xdist 3.8.0, pytest 9.2.0).
     """
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, log: Producer) -> None:
         """Start without workers and tests."""
-        super().__init__(config)
+        super().__init__(config, log)
         self._files: dict[WorkerController, frozenset[str]] = {}
         self._known: set[str] = set()
 
@@ -201,9 +202,9 @@ def pytest_runtestloop(session: pytest.Session) -> None:
             asyncio.run(livekit_binary(print))
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config) -> ByKind:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByKind:
     """Distribute tests by kind."""
-    return ByKind(config)
+    return ByKind(config, log)
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from xdist.remote import Producer
 
 FILES = ("tests/unit/test_one.py", "tests/integration/test_two.py", "tests/unit/test_three.py")
 TESTS = [f"{file}::test_{name}" for file in FILES for name in ("a", "b", "c")]
@@ -41,7 +42,7 @@ def scheduler(conftest: Any) -> Any:
     """Return the scheduler of these tests, for two processes."""
     option = SimpleNamespace(markexpr="not integration", loadscopereorder=False)
     config = SimpleNamespace(option=option, getvalue=lambda _: ["popen", "popen"])
-    return conftest.ByKind(config)
+    return conftest.ByKind(config, Producer("scheduler", enabled=False))
 
 
 def run(scheduler: Any, *nodes: Node) -> None:
