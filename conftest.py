@@ -47,7 +47,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # the time that collecting tests takes. See `pytest_collection_finish`.
 gc.disable()
 
-WORKERS = ("voice", *["integration"] * 4, "unit")
+WORKERS = ("voice", *["integration"] * 3, "unit")
 """What each process runs first: voices, one at a time, beside what waits and what computes.
 
 Only the last imports and runs unit tests; it helps with the others when it has none left.
