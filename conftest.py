@@ -1,11 +1,12 @@
 """Pytest configuration: marks, distribution over worker processes, and no skips in CI."""
 
+import asyncio
+import contextlib
 import gc
 import os
-import subprocess
 import sys
 import traceback
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +16,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
+from loqua_host.dev.livekit_binary import LiveKitUnavailableError, livekit_binary
 from loqua_host.dev.postgres import PostgresUnavailableError, run_postgres
 
 # A third of Hypothesis' own number of examples, which took a fifth of the unit tests' time; in CI
@@ -45,8 +47,11 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # the time that collecting tests takes. See `pytest_collection_finish`.
 gc.disable()
 
-WORKERS = ("voice", "integration", "integration", "unit")
-"""What each process runs first: voices, one at a time, beside what waits and what computes."""
+WORKERS = ("voice", *["integration"] * 3, "unit")
+"""What each process runs first: voices, one at a time, beside what waits and what computes.
+
+Only the last imports and runs unit tests; it helps with the others when it has none left.
+"""
 
 WITHOUT_VOICE = frozenset(
     f"tests/acceptance/test_{name}.py"
@@ -59,14 +64,16 @@ WITHOUT_VOICE = frozenset(
 
 LONGEST = (
     "tests/acceptance/test_playground.py",
-    "tests/acceptance/test_new_tutor.py",
     "tests/integration/host/test_handoff_between_hosts.py",
-    "tests/acceptance/test_soak.py",
-    "tests/acceptance/test_typed_tutors.py",
+    "tests/integration/host/test_lifecycle.py",
     "tests/integration/dev/test_learner.py",
     "tests/integration/core/test_faults.py",
+    "tests/acceptance/test_soak.py",
+    "tests/acceptance/test_new_tutor.py",
+    "tests/acceptance/test_typed_tutors.py",
 )
-"""Files that begin first: one that begins last is waited for by all."""
+"""Files that begin first: one that begins last is waited for by all. Those that compute all the
+time begin after those that wait, as they slow down one another."""
 
 LAST_VOICES = "tests/acceptance/test_demo.py"
 """In it three learners speak at once, and their records are exact: it waits until the suite's first
@@ -74,6 +81,9 @@ minutes are over, which are its busiest."""
 
 NICE = 10
 """By how much the other processes stand back for voices, which are heard in real time."""
+
+AHEAD = 2
+"""With how many tests left a worker is given more: it runs one only once it knows the next."""
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
@@ -101,25 +111,36 @@ def _rank(file: str) -> int:
 class ByKind(LoadScopeScheduling):
     """A scheduler that gives each worker files of its own kind first, then files of other kinds.
 
-    As long as LiveKit's server is being built, all run unit tests. xdist's own groups need an
-    attribute that pytest no longer has (xdist 3.8.0, pytest 9.2.0).
+    A worker is given what it has collected, and waits for no other that collects. xdist's own
+    groups need an attribute that pytest no longer has (xdist 3.8.0, pytest 9.2.0).
     """
 
     def __init__(self, config: pytest.Config, log: Producer) -> None:
-        """Start the build, which takes no time where there is a server."""
+        """Start without workers and tests."""
         super().__init__(config, log)
-        command = (sys.executable, "-m", "loqua_host.dev.livekit_binary")
-        if not _only_units(config):
-            self._build = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603  # ours
+        self._files: dict[WorkerController, frozenset[str]] = {}
+        self._known: set[str] = set()
+
+    def add_node_collection(self, node: WorkerController, collection: Sequence[str]) -> None:
+        """Take note of what a worker has collected, which others may not have, and start it."""
+        self.registered_collections[node] = list(collection)
+        self._files[node] = frozenset(map(self._split_scope, collection))
+        for nodeid in collection:
+            if nodeid not in self._known:
+                self.workqueue.setdefault(self._split_scope(nodeid), {})[nodeid] = False
+        self._known.update(collection)
+        self.schedule()
 
     def _split_scope(self, nodeid: str) -> str:
         return nodeid.partition("::")[0]
 
     def _reschedule(self, node: WorkerController) -> None:
-        if self.workqueue and self._next_scope(node) is None:
-            node.shutdown()
-        else:
+        if node not in self._files or self._pending_of(self.assigned_work[node]) > AHEAD:
+            return
+        if self._next_scope(node) is not None:
             super()._reschedule(node)
+        elif self.collection_is_completed:
+            node.shutdown()
 
     def _assign_work_unit(self, node: WorkerController) -> None:
         scope = self._next_scope(node)
@@ -130,11 +151,11 @@ class ByKind(LoadScopeScheduling):
     def _next_scope(self, node: WorkerController) -> str | None:
         """Return what a worker runs next: voices one at a time, as they need a core."""
         kinds = {_worker_kind(one.gateway.id) for one in self.nodes}
-        built = _only_units(self.config) or self._build.poll() is not None
         own = _worker_kind(node.gateway.id)
         speaks = own == "voice" or "voice" not in kinds
-        order = (own if built else "unit", "unit", "integration", "voice")
-        allowed = (it for it in self.workqueue if speaks or _needs(it) != "voice")
+        order = (own, "unit", "integration", "voice")
+        known = (it for it in self.workqueue if it in self._files[node])
+        allowed = (it for it in known if speaks or _needs(it) != "voice")
         return min(allowed, key=lambda it: (order.index(_needs(it)), _rank(it)), default=None)
 
     def remove_node(self, node: WorkerController) -> str | None:
@@ -156,13 +177,14 @@ class ByKind(LoadScopeScheduling):
 
     def schedule(self) -> None:
         """Assign two files to each process: with one, it would wait after its last test."""
-        super().schedule()
-        for node in self.nodes:
+        for node in [*self.nodes, *self.nodes]:
             self._reschedule(node)
 
 
 def _worker_kind(worker: str) -> str:
-    return WORKERS[int(worker.removeprefix("gw")) % len(WORKERS)]
+    """Return a worker's kind; one that replaces another that has crashed takes what is left."""
+    number = int(worker.removeprefix("gw"))
+    return WORKERS[number] if number < len(WORKERS) else "unit"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -170,6 +192,14 @@ def pytest_configure(config: pytest.Config) -> None:
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     if worker and not _only_units(config) and _worker_kind(worker) != "voice":
         os.nice(NICE)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Have LiveKit's server built before tests that need it; unit tests run meanwhile."""
+    if _waits(session.config):
+        with contextlib.suppress(LiveKitUnavailableError):  # tests say so
+            asyncio.run(livekit_binary(print))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByKind:
@@ -190,10 +220,26 @@ def _only_units(config: pytest.Config) -> bool:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out what `-m` deselects as a whole: its imports take seconds of each process."""
-    kind = collection_path.name
-    top = collection_path.parent == config.rootpath / "tests"
-    return True if top and f"not {kind}" in config.option.markexpr else None
+    """Leave out what is not for this process as a whole: its imports take seconds."""
+    if collection_path.parent == config.rootpath / "tests":
+        kind = collection_path.name
+    elif collection_path.parent == config.rootpath / "plugins":
+        kind = "unit"
+    else:
+        return None
+    return True if f"not {kind}" in config.option.markexpr or _is_left(kind, config) else None
+
+
+def _is_left(kind: str, config: pytest.Config) -> bool:
+    """Return whether this process leaves tests of a kind to the process of unit tests."""
+    count = os.environ.get("PYTEST_XDIST_WORKER_COUNT")
+    return kind == "unit" and _waits(config) and count == str(len(WORKERS))
+
+
+def _waits(config: pytest.Config) -> bool:
+    """Return whether this is a process for tests that speak or wait first."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    return bool(worker) and not _only_units(config) and _worker_kind(str(worker)) != "unit"
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
