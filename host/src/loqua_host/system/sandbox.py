@@ -99,8 +99,8 @@ class Sandbox:
         given_up = on_directory | READ_FILE
         with Ruleset.giving_up(given_up, network=self.ports is not None, scoped=True) as rules:
             hidden = [*self.hidden, *filter(None, [self.temporary])]
-            for path in _others(hidden) if hidden else ["/"]:
-                rules.allow_beneath(path, READ_FILE)
+            for readable in _others(hidden) if hidden else ["/"]:
+                rules.allow_beneath(readable, READ_FILE)
             rules.allow_beneath(Path(os.devnull), on_file)
             for path in filter(None, [own, *self.writable]):
                 rules.allow_beneath(path.resolve(), on_directory | READ_FILE)
