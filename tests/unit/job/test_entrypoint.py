@@ -10,12 +10,13 @@ from typing import Any
 import pluggy
 import pytest
 import structlog
+from livekit.rtc import _ffi_client
 from opentelemetry.sdk.trace import TracerProvider
 
 from loqua_host.contract.tutor import NoSettings, Tutor
 from loqua_host.errors import LinkError
 from loqua_host.job import entrypoint as module
-from loqua_host.job.entrypoint import JobEntrypoint
+from loqua_host.job.entrypoint import JobEntrypoint, JobSetup
 from loqua_host.job.tracing import SpanBuffer
 from loqua_host.link.messages import Finish, Join, Recorded, Refused, Spans, Welcome
 from loqua_host.registry.loader import LoadedTutor
@@ -103,6 +104,22 @@ def welcome(job: Any) -> Welcome:
         language="es",
         mode="full",
     )
+
+
+def test_the_native_library_of_a_job_hands_python_no_log(
+    job: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until the tutor is heard, it would be 2,000 lines, each of which Python would drop."""
+    for name in ("hide_memory", "send_logs_to_host", "leave_before_loop_ends", "load_plugin"):
+        monkeypatch.setattr(module, name, lambda **_: None)
+    monkeypatch.setattr(module, "follow_proxy_variables", lambda: None)
+    monkeypatch.setenv("RUST_LOG", "off")
+    started: list[tuple[object, ...]] = []
+    library = SimpleNamespace(livekit_ffi_initialize=lambda *how: started.append(how))
+    monkeypatch.setattr(_ffi_client, "get_ffi_lib", lambda: library)
+    JobSetup(job.settings)(SimpleNamespace(userdata={}))  # type: ignore[arg-type]
+    _ffi_client.get_ffi_lib().livekit_ffi_initialize(None, True, b"python", b"1")
+    assert started == [(None, False, b"python", b"1")]
 
 
 @pytest.mark.parametrize("traced", [True, False])

@@ -71,15 +71,3 @@ async def test_libraries_in_a_job_keep_quiet(log_as_a_job: list[logging.LogRecor
     logging.getLogger("livekit.agents").info("received job request")
     logging.getLogger("loqua_host.tutor").info("heard")
     assert [record.msg for record in log_as_a_job] == ["heard"]
-
-
-async def test_a_normal_end_of_a_session_logs_no_error_of_the_native_library(
-    log_as_a_job: list[logging.LogRecord],
-) -> None:
-    """Its false alarms are dropped then; its other errors are logged, without values."""
-    form = "%s:%s:%s - %s"  # as livekit-rtc has it (_ffi_client.py)
-    native = ("livekit_ffi::cabi", 61, "livekit_ffi::cabi")
-    livekit = logging.getLogger("livekit")
-    livekit.error(form, *native, "Attempted to drop unknown FFI handle: 42")
-    livekit.error(form, *native, "failed to connect")
-    assert len(log_as_a_job) == 1

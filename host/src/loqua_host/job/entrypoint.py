@@ -23,7 +23,12 @@ from loqua_host.job.voice.track import published_track
 from loqua_host.link.client import HostLink, open_link
 from loqua_host.link.dispatch_metadata import find_handover
 from loqua_host.link.messages import EngineServes, Join, Refused, Welcome
-from loqua_host.livekit_internals import follow_proxy_variables, job_info, leave_before_loop_ends
+from loqua_host.livekit_internals import (
+    follow_proxy_variables,
+    job_info,
+    leave_before_loop_ends,
+    silence_native_log,
+)
 from loqua_host.registry.caller import HookCaller
 from loqua_host.registry.loader import LoadedTutor, load_plugin
 from loqua_host.settings.jobs import JobSettings
@@ -55,6 +60,7 @@ class JobSetup:
         """Load the tutor into `proc`, before any learner waits for it."""
         hide_memory()  # jobs of other tutors run as the same user
         send_logs_to_host()
+        silence_native_log()  # 2,000 lines until the first sound: a third of its CPU time
         leave_before_loop_ends()
         follow_proxy_variables()
         spans = proc.userdata["spans"] = SpanBuffer()

@@ -16,11 +16,6 @@ _Raised = tuple[type[BaseException], BaseException, TracebackType | None] | tupl
 RESERVED = STANDARD - {"exc_info", "stack_info"}
 
 
-HARMLESS = "Attempted to drop unknown FFI handle"
-"""A harmless error of LiveKit's native library: a room or stream was closed before Python released
-it, as at the end of each session (livekit-rtc 1.1, livekit_ffi::cabi)."""
-
-
 def send_logs_to_host() -> None:
     """Make structlog write plain records, which LiveKit's log queue sends to the host."""
     log_as_json()
@@ -45,13 +40,6 @@ def send_logs_to_host() -> None:
     for name in ("livekit.agents", "openai"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("loqua_host").setLevel(logging.INFO)
-    logging.getLogger("livekit").addFilter(_is_relevant)
-
-
-def _is_relevant(record: logging.LogRecord) -> bool:
-    """Return whether a record of the native library matters; its text is in the arguments."""
-    said = record.args[-1] if isinstance(record.args, tuple) and record.args else record.msg
-    return not str(said).startswith(HARMLESS)
 
 
 class _Plain(logging.Formatter):

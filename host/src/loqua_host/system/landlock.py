@@ -82,7 +82,7 @@ class Ruleset:
         finally:
             os.close(descriptor)
 
-    def allow_beneath(self, path: Path, rights: int) -> None:
+    def allow_beneath(self, path: str | Path, rights: int) -> None:
         """Keep rights on a file, or on all in a directory; one that does not exist is left out."""
         try:
             descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW)

@@ -99,8 +99,8 @@ class Sandbox:
         given_up = on_directory | READ_FILE
         with Ruleset.giving_up(given_up, network=self.ports is not None, scoped=True) as rules:
             hidden = [*self.hidden, *filter(None, [self.temporary])]
-            for path in _others(hidden) if hidden else [Path("/")]:
-                rules.allow_beneath(path, READ_FILE)
+            for readable in _others(hidden) if hidden else ["/"]:
+                rules.allow_beneath(readable, READ_FILE)
             rules.allow_beneath(Path(os.devnull), on_file)
             for path in filter(None, [own, *self.writable]):
                 rules.allow_beneath(path.resolve(), on_directory | READ_FILE)
@@ -171,13 +171,14 @@ def confine_from_environ() -> None:
         confine(map(Path, joined.split(os.pathsep)))
 
 
-def _others(paths: Iterable[Path]) -> Iterator[Path]:
-    """List what is beside the way to any of these."""
+def _others(paths: Iterable[Path]) -> Iterator[str]:
+    """List what is beside the way to any of these; there may be hundreds, in each process."""
     protected = {path.resolve() for path in paths}
     leading = {parent for path in protected for parent in path.parents}
+    kept_out = {str(path) for path in protected | leading}
     for directory in leading:
         if protected.isdisjoint((directory, *directory.parents)):
-            # A link's target is allowed or protected on its own.
-            with suppress(OSError):
-                beside = [one for one in directory.iterdir() if not one.is_symlink()]
-                yield from (one for one in beside if one not in protected | leading)
+            with suppress(OSError), os.scandir(directory) as entries:
+                # A link's target is allowed or protected on its own.
+                beside = [one.path for one in entries if not one.is_symlink()]
+                yield from (one for one in beside if one not in kept_out)
