@@ -215,8 +215,8 @@ class Delivery:
                 self._due[lesson] = row.not_before, due
                 return pause
             with _of_lesson(row):
-                await self._attempt(row)
-            return 0.0
+                is_last = await self._attempt(row)
+            return None if is_last else 0.0
 
     def _due_at(self, lesson: str, not_before: float) -> float:
         """Return when a lesson's next entry is due, by the monotonic clock.
@@ -234,12 +234,13 @@ class Delivery:
         """Return the seconds to wait until then, at most `MAX_PAUSE`."""
         return min(max(due - self._clock.monotonic(), 0.0), MAX_PAUSE)
 
-    async def _attempt(self, row: OutboxRow) -> None:
+    async def _attempt(self, row: OutboxRow) -> bool:
+        """Attempt an entry; return whether it was delivered and is known to be the last one."""
         row_log = log.bind(row=row.kind)
         what = "record" if row.kind is Kind.RECORD else "progress"
         try:
             if not await self._sent(row):
-                return
+                return False
         except ValidationError as error:
             why = f"not in the format of this version: {[wrong['loc'] for wrong in error.errors()]}"
             await self._dead_letter(row, why)
@@ -260,11 +261,13 @@ class Delivery:
             self._metrics.attempts.labels(what, outcome).inc()
             row_log.error(f"{what}.{outcome}", why=str(error), status=error.status)
         else:
-            await self._ledger.mark_delivered(row)
+            others = await self._ledger.mark_delivered(row)
             self._metrics.attempts.labels(what, "delivered").inc()
             # Ticks are already logged as `progress.made` and `api.called`.
             log_delivered = row_log.debug if row.kind is Kind.IN_PROGRESS else row_log.info
             log_delivered(f"{what}.delivered")
+            return not others
+        return False
 
     async def _sent(self, row: OutboxRow) -> bool:
         """Send an entry, unless the API already has it (v1 may ignore idempotency keys).
