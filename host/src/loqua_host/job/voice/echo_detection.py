@@ -424,7 +424,7 @@ class _History:
     """The latest rows, after silence."""
 
     def __init__(self) -> None:
-        self._rows = np.full((2 * _KEPT, _BANDS), _SILENT)
+        self._rows = np.full((_KEPT * 5 // 4, _BANDS), _SILENT)  # moved every ten seconds
         self._end = _KEPT
 
     def append(self, row: Levels) -> None:
