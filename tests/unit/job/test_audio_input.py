@@ -10,7 +10,8 @@ from livekit import rtc
 
 from loqua_host.contract.learner import Learner
 from loqua_host.job.voice import audio_input as module
-from loqua_host.job.voice.audio_input import FRAME_MS, SAMPLE_RATE, MixedAudioInput
+from loqua_host.job.voice.audio_input import FRAME_MS, MixedAudioInput
+from loqua_host.job.voice.microphone import SAMPLE_RATE
 from loqua_host.link.messages import Others
 
 SAMPLES = SAMPLE_RATE * FRAME_MS // 1000

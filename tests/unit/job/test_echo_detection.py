@@ -176,6 +176,17 @@ def test_what_was_heard_too_long_ago_is_no_echo() -> None:
     assert not room.detector.was_echo(5.0, ago=60.0)
 
 
+def test_what_is_heard_while_nothing_is_played_counts_from_its_first_moment() -> None:
+    """Also before it is measured, as many frames at once."""
+    room = Room()
+    room.hear(after(0.3, SAID * 0.2)[: len(SAID)])
+    room.hear(np.zeros(round(6.5 * RATE)), said=NOTHING)
+    assert room.detector.was_echo(0.4, ago=6.5)
+    room.hear(np.zeros(RATE // 2), said=NOTHING)
+    assert not room.detector.was_echo(0.4, ago=6.5)
+    assert share(room.hear(after(0.3, SAID * 0.2)[: len(SAID)]), 0.4, 5.8) > 0.8
+
+
 def test_what_is_dropped_before_it_is_played_is_not_waited_for() -> None:
     """LiveKit clears its queue when the tutor is interrupted, and plays on later."""
     room, echo = Room(), after(0.3, SAID * 0.2)

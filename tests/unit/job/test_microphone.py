@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from livekit import rtc
+from livekit.agents.inference.eot.base import DEFAULT_SAMPLE_RATE
 
 from loqua_host.contract.learner import Learner
 from loqua_host.link.messages import Returned
@@ -50,6 +51,18 @@ async def test_a_learner_is_heard_who_publishes_with_a_source_or_without(
     running = await begin(job)
     publish(job, "maria", "TR_voice", source)
     assert job.session.room_io.audio_input.track == "TR_voice"
+    job.lesson.end("done")
+    await running
+
+
+async def test_a_learner_is_heard_at_the_rate_of_the_detection_of_speech_and_turns(
+    job: Any,
+) -> None:
+    """No frame is resampled, and each suits automatic gain control, which takes 10 ms at a time."""
+    running = await begin(job)
+    heard = job.session.started["room_options"].audio_input
+    assert heard.sample_rate == DEFAULT_SAMPLE_RATE
+    assert heard.frame_size_ms % 10 == 0
     job.lesson.end("done")
     await running
 

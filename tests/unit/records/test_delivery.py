@@ -450,6 +450,31 @@ async def test_lessons_that_wait_leave_their_slots_to_others_of_a_long_backlog(
     assert sorted(session for _, session in loqua.arrived) == ["visit7", "visit9"]
 
 
+async def test_a_tick_does_not_search_the_ledger_for_lessons(
+    loqua: Any, wall: Any, ledger: Ledger, a_lesson: NewLesson, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lesson is known; the others' entries are read at the start and every 30 seconds."""
+    searches, searching = [], ledger.pending_lessons
+
+    async def search(after: str) -> Any:
+        searches.append(after)
+        return await searching(after)
+
+    monkeypatch.setattr(ledger, "pending_lessons", search)
+    delivery = Delivery(ledger, loqua, clock=wall, metrics=DeliveryMetrics(Instruments()))
+    lesson = await ledger.open_lesson(a_lesson(), "")
+    async with background() as tasks:
+        tasks.create_task(delivery.run())
+        await within(delivery.wait_idle())
+        searches.clear()
+        for number in range(1, 4):
+            await ledger.save_progress(lesson, 30.0 * number, Progress(), {})
+            delivery.wake(lesson.id)
+            await within(delivery.wait_delivered(lesson.id))
+        assert searches == []
+    assert loqua.arrived == [("in_progress", "visit1")] * 3
+
+
 async def test_a_lesson_that_runs_goes_before_a_long_backlog(
     loqua: Any, wall: Any, ledger: Ledger, a_lesson: NewLesson, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from loqua_host.rooms.rooms import RoomCounts
 
-__all__ = ["QUIET_AT_ONCE", "ROUND_SECONDS", "RoomSweep"]
+__all__ = ["QUIET_AT_ONCE", "ROUND_SECONDS", "RoomSweep", "taught_at_once"]
 
 SETTLE_SECONDS = 10.0
 """Seconds after which a room that is read with the same participants is quiet. By then, the
@@ -23,6 +23,11 @@ often."""
 
 ROUND_SECONDS = 30.0
 """Seconds in which each room with a lesson of this host has its turn, however many there are."""
+
+
+def taught_at_once(rooms: int) -> int:
+    """Return how many of so many quiet rooms with lessons of this host are read in one turn."""
+    return min(rooms, max(QUIET_AT_ONCE, math.ceil(rooms * TURN_SECONDS / ROUND_SECONDS)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +86,7 @@ class RoomSweep:
         chosen = {*active, *(room for room in known if not self._is_quiet(room))}
         quiet = {room for room in known if room not in chosen}
         ours = quiet.intersection(taught)
-        in_time = math.ceil(len(ours) * TURN_SECONDS / ROUND_SECONDS)
-        chosen.update(self._taught.next(ours, max(in_time, QUIET_AT_ONCE), now))
+        chosen.update(self._taught.next(ours, taught_at_once(len(ours)), now))
         chosen.update(self._others.next(quiet - ours, QUIET_AT_ONCE, now))
         return chosen
 

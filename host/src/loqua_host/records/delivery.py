@@ -97,6 +97,7 @@ class Delivery:
         self._jitter = jitter
         self._changed = asyncio.Event()
         self._idle = asyncio.Event()
+        self._unread = True  # Whether the ledger may have pending lessons that nobody has named.
         self._lesson_slots = asyncio.Semaphore(MAX_LESSONS)
         self._send_slots = asyncio.Semaphore(MAX_SENDS)
         self._urgent: set[str] = set()
@@ -105,14 +106,20 @@ class Delivery:
         self._due: dict[str, tuple[float, float]] = {}
 
     def wake(self, lesson: str | None = None) -> None:
-        """Wake the delivery, as the outbox has changed. A named lesson precedes the backlog."""
-        if lesson is not None:
+        """Wake the delivery, as the outbox has changed. A named lesson precedes the backlog.
+
+        If none is named, all pending ones are read from the ledger.
+        """
+        if lesson is None:
+            self._unread = True
+        else:
             self._urgent.add(lesson)
         self._idle.clear()
         self._changed.set()
 
     async def wait_idle(self) -> None:
         """Wait until nothing is pending."""
+        self.wake()
         await self._idle.wait()
 
     async def wait_delivered(self, lesson: str) -> None:
@@ -126,10 +133,12 @@ class Delivery:
         """Deliver until cancelled. Undelivered entries stay in the outbox."""
         # Also after a restart because of an unexpected error, no delivery is running.
         self._under_way, self._lesson_slots = set(), asyncio.Semaphore(MAX_LESSONS)
+        self._unread = True
         async with supervised() as sending:
             while True:
                 self._changed.clear()
-                pending = await self._begin_all(sending)
+                await self._begin_urgent(sending)
+                pending = self._unread and await self._begin_all(sending)
                 # If the outbox has changed since it was read, there may be more.
                 if not (pending or self._under_way or self._changed.is_set()):
                     self._idle.set()
@@ -137,13 +146,14 @@ class Delivery:
 
     async def _begin_all(self, sending: asyncio.TaskGroup) -> bool:
         """Start to deliver pending entries, page by page; return whether there were any."""
-        await self._begin_urgent(sending)
-        last = ""
+        self._unread, last = False, ""
         while page := await self._ledger.pending_lessons(last):
             for last, due in page.items():
                 await self._begin_urgent(sending)
                 if self._pause(self._due_at(last, due)) == 0 or not self._lesson_slots.locked():
                     await self._begin(last, sending)
+                else:
+                    self._unread = True
         return bool(last)
 
     async def _begin_urgent(self, sending: asyncio.TaskGroup) -> None:
@@ -162,11 +172,14 @@ class Delivery:
         with suppress(TimeoutError):
             async with asyncio.timeout(POLL_INTERVAL):
                 await self._changed.wait()
+                return
+        self._unread = True
 
     async def _deliver(self, lesson: str) -> None:
         """Send a lesson's entries, until all are sent, or it must pause while others wait."""
         while (pause := await self._step(lesson)) is not None:
             if pause and self._lesson_slots.locked():
+                self._unread = True
                 break
             if pause:
                 await self._clock.sleep(pause)
@@ -202,8 +215,8 @@ class Delivery:
                 self._due[lesson] = row.not_before, due
                 return pause
             with _of_lesson(row):
-                await self._attempt(row)
-            return 0.0
+                is_last = await self._attempt(row)
+            return None if is_last else 0.0
 
     def _due_at(self, lesson: str, not_before: float) -> float:
         """Return when a lesson's next entry is due, by the monotonic clock.
@@ -221,12 +234,13 @@ class Delivery:
         """Return the seconds to wait until then, at most `MAX_PAUSE`."""
         return min(max(due - self._clock.monotonic(), 0.0), MAX_PAUSE)
 
-    async def _attempt(self, row: OutboxRow) -> None:
+    async def _attempt(self, row: OutboxRow) -> bool:
+        """Attempt an entry; return whether it was delivered and is known to be the last one."""
         row_log = log.bind(row=row.kind)
         what = "record" if row.kind is Kind.RECORD else "progress"
         try:
             if not await self._sent(row):
-                return
+                return False
         except ValidationError as error:
             why = f"not in the format of this version: {[wrong['loc'] for wrong in error.errors()]}"
             await self._dead_letter(row, why)
@@ -247,11 +261,13 @@ class Delivery:
             self._metrics.attempts.labels(what, outcome).inc()
             row_log.error(f"{what}.{outcome}", why=str(error), status=error.status)
         else:
-            await self._ledger.mark_delivered(row)
+            others = await self._ledger.mark_delivered(row)
             self._metrics.attempts.labels(what, "delivered").inc()
             # Ticks are already logged as `progress.made` and `api.called`.
             log_delivered = row_log.debug if row.kind is Kind.IN_PROGRESS else row_log.info
             log_delivered(f"{what}.delivered")
+            return not others
+        return False
 
     async def _sent(self, row: OutboxRow) -> bool:
         """Send an entry, unless the API already has it (v1 may ignore idempotency keys).

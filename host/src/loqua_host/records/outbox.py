@@ -107,9 +107,16 @@ class Outbox:
 
         return await self._writer.write_with_retry(mark)
 
-    async def mark_delivered(self, entry: OutboxRow) -> None:
-        """Delete an entry that the API has accepted."""
-        await self._change(entry, QUERIES["delete_entry"], {})
+    async def mark_delivered(self, entry: OutboxRow) -> bool:
+        """Delete an entry that the API has accepted; return whether its lesson has others."""
+        named = {"idempotency_key": entry.idempotency_key}
+        others = {"lesson": entry.lesson.id, "host": self._host}
+
+        def delete(db: DatabaseConnection) -> bool:
+            db.execute(QUERIES["delete_entry"], named)
+            return db.execute(QUERIES["next_entry"], others).fetchone() is not None
+
+        return await self._writer.write_with_retry(delete)
 
     async def postpone(self, entry: OutboxRow, until: float, *, maybe_delivered: bool) -> None:
         """Postpone an entry until a time in Unix seconds."""

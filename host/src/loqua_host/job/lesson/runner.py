@@ -27,7 +27,7 @@ from loqua_host.job.voice.audio_gate import AudioGate
 from loqua_host.job.voice.audio_input import MixedAudioInput
 from loqua_host.job.voice.greeting import Greeting
 from loqua_host.job.voice.latency import measured
-from loqua_host.job.voice.microphone import Microphone
+from loqua_host.job.voice.microphone import AUDIO_OPTIONS, Microphone
 from loqua_host.job.voice.nodes import Agents
 from loqua_host.job.voice.own_voice import OwnVoice
 from loqua_host.job.voice.recognitions import Recognitions
@@ -344,7 +344,7 @@ class Runner:
             room_options=room_io.RoomOptions(
                 participant_identity=self._lesson.learner.identity,
                 close_on_disconnect=False,
-                audio_input=self._mixed_audio is None,
+                audio_input=AUDIO_OPTIONS if self._mixed_audio is None else False,
                 audio_output=False,  # the track is there already
                 video_input=self._camera is not None,
                 text_input=False,

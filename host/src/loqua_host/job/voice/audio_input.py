@@ -9,11 +9,10 @@ from livekit import rtc
 from livekit.agents.voice.io import AudioInput
 
 from .levels import Levels
-from .microphone import microphone_of
+from .microphone import SAMPLE_RATE, microphone_of
 
 __all__ = ["MixedAudioInput"]
 
-SAMPLE_RATE = 24_000
 FRAME_MS = 50
 
 EVERY = 4

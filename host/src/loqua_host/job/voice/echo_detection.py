@@ -30,6 +30,8 @@ _BANDS: Final = len(_EDGES) - 1
 _SILENT: Final = 50.0
 """Level of 16-bit samples below which nothing is heard; speech has 70 to 110."""
 
+_NOTHING: Final = np.full(_BANDS, _SILENT)
+
 _AUDIBLE: Final = _SILENT + 12.0
 
 _DYNAMICS: Final = 30.0
@@ -97,6 +99,12 @@ _PAST: Final = 25
 _ECHO_SHARE: Final = 0.8
 """Share of the audible rows of an utterance that an echo explains."""
 
+_FADED: Final = _LONGEST_DELAY + _PAST
+"""Rows of silence after which no echo is heard any more."""
+
+_WAITING: Final = 1.0
+"""Seconds of sound that are measured at once while no echo can be heard, which is cheaper."""
+
 _LATEST: Final = 0.5
 """Seconds by which a frame may arrive late; behind a longer gap, frames were lost."""
 
@@ -114,16 +122,22 @@ class Bands:
         self._rest = np.zeros(0, np.float32)
         self._rate = 0
 
-    def add(self, frame: rtc.AudioFrame) -> Levels:
-        """Return the rows that a frame completes."""
-        if frame.sample_rate != self._rate:
-            self._rate, self._rest = frame.sample_rate, self._rest[:0]
-        samples = np.frombuffer(frame.data, np.int16).reshape(-1, frame.num_channels)
-        heard = np.append(self._rest, samples.mean(axis=1, dtype=np.float32))
+    def add(self, *frames: rtc.AudioFrame) -> Levels:
+        """Return the rows that frames of one rate complete."""
+        rate = frames[0].sample_rate
+        if rate != self._rate:
+            self._rate, self._rest = rate, self._rest[:0]
+        heard = np.concatenate([self._rest, *map(_mono, frames)])
         length = self._rate // ROWS_A_SECOND
         whole = len(heard) // length * length
         self._rest = heard[whole:]
         return _levels(heard[:whole].reshape(-1, length), self._rate)
+
+
+def _mono(frame: rtc.AudioFrame) -> NDArray[np.float32]:
+    samples = np.frombuffer(frame.data, np.int16).reshape(-1, frame.num_channels)
+    mixed: NDArray[np.float32] = samples.mean(axis=1, dtype=np.float32)
+    return mixed
 
 
 class PlayedSound:
@@ -147,9 +161,14 @@ class PlayedSound:
         while self._rows and self._rows[-1][0] > now:
             self._rows.pop()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether everything was taken."""
+        return not self._rows
+
     def take(self, until: float) -> Levels:
         """Return and forget what was played by a time, as one row: the loudest of each band."""
-        row = np.full(_BANDS, _SILENT)
+        row = _NOTHING
         while self._rows and self._rows[0][0] <= until:
             row = np.maximum(row, self._rows.popleft()[1])
         return row
@@ -179,8 +198,10 @@ class EchoDetector:
         self.path: EchoPath | None = None
         self._bands = Bands()
         self._heard, self._said = _History(), _History()
-        self._noise = np.full(_BANDS, _SILENT)
+        self._noise = _NOTHING
         self._new = 0
+        self._silent = _FADED + 1
+        self._waiting: list[rtc.AudioFrame] = []
         self._held = 0
         self._open = _OpenSound()
         self._heard_until = 0.0
@@ -197,14 +218,20 @@ class EchoDetector:
             now: The time of the same clock.
         """
         self._heard_until = _recorded_until(self._heard_until, frame.duration, now)
+        if self._silent > _FADED and played.is_over:
+            self._wait(frame)
+            return False
+        self._catch_up()
         rows = self._bands.add(frame)
         for number, row in enumerate(rows, 1 - len(rows)):
             self._heard.append(row)
-            self._said.append(played.take(self._heard_until + number / ROWS_A_SECOND))
+            said = played.take(self._heard_until + number / ROWS_A_SECOND)
+            self._said.append(said)
+            self._silent = 0 if said.max() > _SILENT else self._silent + 1
             self._new += 1
             if self._new % _EVERY == 0:
-                said = self._said.latest(_COMPARED + _LONGEST_DELAY)
-                self.path = find_path(self._heard.latest(_COMPARED), said) or self.path
+                before = self._said.latest(_COMPARED + _LONGEST_DELAY)
+                self.path = find_path(self._heard.latest(_COMPARED), before) or self.path
                 self._noise = _quietest(self._heard.latest(2 * _COMPARED))
         if self.path is None:
             return None if self._may_be_echo(len(rows)) else False
@@ -214,6 +241,7 @@ class EchoDetector:
 
     def was_echo(self, seconds: float, ago: float = 0.0) -> bool:
         """Return whether nothing but an echo was heard for some seconds, until some seconds ago."""
+        self._catch_up()
         rows, skipped = (max(0, round(it * ROWS_A_SECOND)) for it in (seconds, ago))
         if self.path is None or rows < 1 or rows + skipped > _LONGEST:
             return False
@@ -221,9 +249,27 @@ class EchoDetector:
         explained = self._unexplained(self.path, rows, skipped) < _OTHER_BANDS
         return bool(audible.any() and explained[audible].mean() >= _ECHO_SHARE)
 
+    def _wait(self, frame: rtc.AudioFrame) -> None:
+        """Keep a frame for later: nothing was played that could be heard in it."""
+        if self._waiting and self._waiting[0].sample_rate != frame.sample_rate:
+            self._catch_up()
+        self._waiting.append(frame)
+        if len(self._waiting) * frame.duration >= _WAITING:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Measure the frames that wait."""
+        if not self._waiting:
+            return
+        for row in self._bands.add(*self._waiting):
+            self._heard.append(row)
+            self._said.append(_NOTHING)
+        self._waiting.clear()
+        self._noise = _quietest(self._heard.latest(2 * _COMPARED))
+
     def _may_be_echo(self, new: int) -> bool:
         """Follow a sound from its beginning, and return whether it may be the first echo."""
-        if self._said.latest(_LONGEST_DELAY + _PAST).max() <= _SILENT:
+        if self._said.latest(_FADED).max() <= _SILENT:
             self._open.close()
             return False
         loud = np.count_nonzero(self._heard.latest(new) > self._noise + _NOISE, axis=1)
@@ -242,7 +288,7 @@ class EchoDetector:
     def _is_echo_only(self, path: EchoPath, new: int) -> bool:
         """Follow who speaks, and return whether the newest rows are an echo."""
         # If nothing was played, there is no echo: silence and noise come from the learner's room.
-        if self._said.latest(_LONGEST_DELAY + _PAST).max() <= _SILENT:
+        if self._said.latest(_FADED).max() <= _SILENT:
             self._held = 0
             return False
         other = self._unexplained(path, _RECENT + new) >= _OTHER_BANDS
@@ -312,7 +358,7 @@ def _quietest(heard: Levels) -> Levels:
     """
     audible = heard[heard.max(axis=1) > _AUDIBLE]
     if not len(audible):
-        return np.full(_BANDS, _SILENT)
+        return _NOTHING
     lowest = len(audible) // 10
     quietest: Levels = np.partition(audible, lowest, axis=0)[lowest]
     return quietest
@@ -378,7 +424,7 @@ class _History:
     """The latest rows, after silence."""
 
     def __init__(self) -> None:
-        self._rows = np.full((2 * _KEPT, _BANDS), _SILENT)
+        self._rows = np.full((_KEPT * 5 // 4, _BANDS), _SILENT)  # moved every ten seconds
         self._end = _KEPT
 
     def append(self, row: Levels) -> None:
