@@ -122,8 +122,10 @@ class Talk:
 
     async def until(self, state: str) -> None:
         """Wait until the learner speaks, or is silent."""
-        while self.session.user_state != state:
-            await asyncio.sleep(0.02)
+        reached = asyncio.Event()
+        self.session.on("user_state_changed", lambda it: it.new_state == state and reached.set())
+        if self.session.user_state != state:
+            await reached.wait()
 
 
 Start = Callable[..., Awaitable[Talk]]

@@ -1,7 +1,8 @@
-"""The time to wait for a learner to continue, chosen by the words so far.
+"""The time to wait for a learner to continue, chosen by the words so far and by their sound.
 
-LiveKit's turn detector uses sound only. Words add information: "I live in a" is unfinished, and the
-answer that the tutor expects is complete.
+LiveKit's turn detector uses sound only, and chooses one of two delays. Words add information: "I
+live in a" is unfinished, and the answer that the tutor expects is complete. Between these, the less
+a silence sounds like an end, the longer the learner has.
 """
 
 import re
@@ -12,7 +13,9 @@ from typing import Any, Final
 
 from livekit.agents import AgentSession, UserInputTranscribedEvent, UserStateChangedEvent
 
-__all__ = ["MORE_FOLLOWS", "UNEXPECTED", "following_words", "is_unfinished"]
+from loqua_host.livekit_internals import ObservedTurnDetector
+
+__all__ = ["UNEXPECTED", "following_words", "is_unfinished", "time_to_wait"]
 
 UNFINISHED: Final = {
     "de": "der die das den dem des ein eine einen einem einer kein keine keinen und oder aber weil "
@@ -78,11 +81,14 @@ LONGEST_CLAUSE: Final = 6
 """Maximum words of a clause; a longer text contains the main clause."""
 
 MORE_FOLLOWS: Final = 1.5
-"""Factor of the longer delay after words that more must follow. Nobody who is done waits for it."""
+"""Factor of the longer delay after what does not sound like an end at all."""
 
-UNEXPECTED: Final = 1.45
-"""Factor of the shorter delay after words that the tutor does not expect. Learners pause in the
-middle of sentences of their own, and half of these pauses sound like ends."""
+UNEXPECTED: Final = 1.33
+"""Factor of the shorter delay after words that the tutor does not expect, however much they sound
+like an end: learners pause in the middle of sentences of their own."""
+
+CERTAIN: Final = 1.5
+"""Likelihood of an end from which it is certain; the detector's threshold is 1."""
 
 _WORDS: Final = {language: frozenset(words.split()) for language, words in UNFINISHED.items()}
 _DEPENDENT: Final = {language: frozenset(words.split()) for language, words in DEPENDENT.items()}
@@ -110,6 +116,20 @@ def is_unfinished(language: str, text: str) -> bool:
         or (language == "en" and _lacks_noun(words))
         or _is_dependent(language, text, words)
     )
+
+
+def time_to_wait(delays: tuple[float, float], likelihood: float, *, unfinished: bool) -> float:
+    """Return the seconds of silence that end a turn whose words the tutor does not expect.
+
+    Args:
+        delays: The shorter and the longer delay of the session.
+        likelihood: How much the silence sounds like an end; 1 at the detector's threshold.
+        unfinished: Whether more must follow the words.
+    """
+    shortest, longest = delays
+    earliest = longest if unfinished else min(shortest * UNEXPECTED, longest)
+    latest = longest * MORE_FOLLOWS
+    return latest - (latest - earliest) * min(likelihood / CERTAIN, 1.0)
 
 
 def _lacks_noun(words: list[str]) -> bool:
@@ -152,25 +172,35 @@ class _Waiting:
     usual: tuple[float, float] | None = field(default=None, init=False)
 
     def on_words(self, event: UserInputTranscribedEvent) -> None:
-        """Wait for what must follow, and for nothing after an expected answer; else a bit longer.
+        """Wait for nothing after an expected answer, else for as long as its sound and words tell.
 
         LiveKit decides when to end the turn right after it has emitted this event.
         """
         if not event.is_final:
             return
         self._restore()
-        shortest, longest = self._delays
-        if is_unfinished(self.language, event.transcript):
-            self._wait(longest * MORE_FOLLOWS, longest * MORE_FOLLOWS)
-        elif self.is_expected(event.transcript):
-            self._wait(shortest, shortest)
+        delays = self._delays
+        unfinished = is_unfinished(self.language, event.transcript)
+        if not unfinished and self.is_expected(event.transcript):
+            self._wait(delays[0], delays[0])
+            return
+        likelihood = self._likelihood()
+        if likelihood is None:  # LiveKit awaits the detector, and then chooses one of both
+            likely, unlikely = (time_to_wait(delays, it, unfinished=unfinished) for it in (1.0, 0.5))
+            self._wait(likely, unlikely)
         else:
-            self._wait(min(shortest * UNEXPECTED, longest), longest)
+            seconds = time_to_wait(delays, likelihood, unfinished=unfinished)
+            self._wait(seconds, seconds)
 
     def on_user(self, event: UserStateChangedEvent) -> None:
         """Wait as usual for the next utterance."""
         if event.new_state == "speaking":
             self._restore()
+
+    def _likelihood(self) -> float | None:
+        detector = self.session.turn_detection
+        known = isinstance(detector, ObservedTurnDetector)
+        return detector.likelihood(self.language) if known else None
 
     @property
     def _delays(self) -> tuple[float, float]:
