@@ -28,7 +28,7 @@ import aiohttp
 import httpcore2
 import structlog
 from livekit import rtc
-from livekit.agents import AgentServer, AgentSession, JobContext, inference
+from livekit.agents import AgentServer, AgentSession, JobContext, LanguageCode, inference
 from livekit.agents import job as agents_job
 from livekit.agents.ipc import channel, job_proc_executor, log_queue
 from livekit.agents.ipc.job_executor import JobExecutor

@@ -81,14 +81,17 @@ LONGEST_CLAUSE: Final = 6
 """Maximum words of a clause; a longer text contains the main clause."""
 
 MORE_FOLLOWS: Final = 1.5
-"""Factor of the longer delay after what does not sound like an end at all."""
+"""Factor of the longer delay after words that more must follow and that sound so, too."""
 
 UNEXPECTED: Final = 1.33
 """Factor of the shorter delay after words that the tutor does not expect, however much they sound
 like an end: learners pause in the middle of sentences of their own."""
 
-CERTAIN: Final = 1.5
-"""Likelihood of an end from which it is certain; the detector's threshold is 1."""
+CERTAIN: Final = 1.67
+UNLIKELY: Final = 0.6
+"""Likelihoods of an end, of which the detector's threshold is 1, from which on the wait is shortest
+and up to which it is longest. Chosen with `tests.bench.turn_ends`: of a given mean wait, they let
+the fewest pauses end a turn."""
 
 _WORDS: Final = {language: frozenset(words.split()) for language, words in UNFINISHED.items()}
 _DEPENDENT: Final = {language: frozenset(words.split()) for language, words in DEPENDENT.items()}
@@ -127,9 +130,11 @@ def time_to_wait(delays: tuple[float, float], likelihood: float, *, unfinished: 
         unfinished: Whether more must follow the words.
     """
     shortest, longest = delays
-    earliest = longest if unfinished else min(shortest * UNEXPECTED, longest)
-    latest = longest * MORE_FOLLOWS
-    return latest - (latest - earliest) * min(likelihood / CERTAIN, 1.0)
+    earliest, latest = min(shortest * UNEXPECTED, longest), longest
+    if unfinished:
+        earliest, latest = longest, longest * MORE_FOLLOWS
+    unlikely = (CERTAIN - likelihood) / (CERTAIN - UNLIKELY)
+    return earliest + (latest - earliest) * min(max(unlikely, 0.0), 1.0)
 
 
 def _lacks_noun(words: list[str]) -> bool:
@@ -186,7 +191,9 @@ class _Waiting:
             return
         likelihood = self._likelihood()
         if likelihood is None:  # LiveKit awaits the detector, and then chooses one of both
-            likely, unlikely = (time_to_wait(delays, it, unfinished=unfinished) for it in (1.0, 0.5))
+            likely, unlikely = (
+                time_to_wait(delays, it, unfinished=unfinished) for it in (CERTAIN, UNLIKELY)
+            )
             self._wait(likely, unlikely)
         else:
             seconds = time_to_wait(delays, likelihood, unfinished=unfinished)
