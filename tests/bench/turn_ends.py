@@ -30,7 +30,7 @@ from livekit.agents import inference
 from livekit.local_inference import EOT
 
 from loqua_host.job.voice.session import HESITATION
-from loqua_host.job.voice.turn_ends import is_unfinished, time_to_wait
+from loqua_host.job.voice.turn_ends import MORE_FOLLOWS, is_unfinished, likely_end_factor
 from loqua_host.settings.engines import TurnDelays
 from loqua_speech.audio import HEARING_RATE, Samples, decode, wav
 from loqua_speech.pronunciation.acoustics import normalise
@@ -98,11 +98,13 @@ def _wait_before(silence: PauseInSpeech, usual: dict[str, float]) -> float:
 
 def _wait_after(silence: PauseInSpeech, usual: dict[str, float]) -> float:
     delays = TurnDelays()
-    unfinished = is_unfinished(silence.language, silence.words)
-    if silence.expected and not unfinished:
+    if is_unfinished(silence.language, silence.words):
+        return delays.max_delay * MORE_FOLLOWS
+    if silence.expected:
         return delays.min_delay
-    likelihood = silence.finished / (HESITATION * usual[silence.language])
-    return time_to_wait((delays.min_delay, delays.max_delay), likelihood, unfinished=unfinished)
+    finished = silence.finished >= HESITATION * usual[silence.language]
+    factor = likely_end_factor(silence.language, silence.words)
+    return delays.min_delay * factor if finished else delays.max_delay
 
 
 def _sentences(labels: Path, count: int, skip: int) -> list[dict[str, Any]]:

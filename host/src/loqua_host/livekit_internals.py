@@ -28,7 +28,7 @@ import aiohttp
 import httpcore2
 import structlog
 from livekit import rtc
-from livekit.agents import AgentServer, AgentSession, JobContext, LanguageCode, inference
+from livekit.agents import AgentServer, AgentSession, JobContext, inference
 from livekit.agents import job as agents_job
 from livekit.agents.ipc import channel, job_proc_executor, log_queue
 from livekit.agents.ipc.job_executor import JobExecutor
@@ -668,45 +668,11 @@ TranscriptionOutput = _ParticipantTranscriptionOutput
 """LiveKit's output that publishes one participant's transcripts."""
 
 
-class ObservedTurnDetector(inference.TurnDetector):
-    """LiveKit's local turn detector, whose latest prediction is known before LiveKit applies it.
-
-    LiveKit waits for one of two delays, by a threshold, and reports a prediction only after that.
-
-    Args:
-        factor: Factor of the probabilities, by language, from which a turn is taken to be over.
-    """
-
-    def __init__(self, factor: float) -> None:
-        # The local model, because the hosted one would send the learner's voice elsewhere.
-        super().__init__(version="v1-mini")
-        thresholds = self._opts.thresholds
-        raised = {language: it * factor for language, it in thresholds.thresholds.items()}
-        thresholds.update_overrides({language: min(it, 1.0) for language, it in raised.items()})
-        self._prediction: asyncio.Future[Any] | None = None
-
-    def stream(self, **options: Any) -> Any:
-        """Return a stream of predictions."""
-        stream = super().stream(**options)
-        predict = stream.predict
-
-        def observed() -> "asyncio.Future[Any]":
-            self._prediction = predict()
-            return self._prediction
-
-        vars(stream)["predict"] = observed
-        return stream
-
-    def likelihood(self, language: str) -> float | None:
-        """Return how much the latest silence sounds like an end: 1 at the language's threshold.
-
-        None if that is not known yet, or for a language that the model does not know.
-        """
-        threshold = self._opts.thresholds.lookup(LanguageCode(language))
-        if threshold is None or self._prediction is None or not self._prediction.done():
-            return None
-        probability: float = self._prediction.result().end_of_turn_probability
-        return probability / threshold
+def raise_thresholds(detector: inference.TurnDetector, factor: float) -> None:
+    """Multiply the probabilities, by language, from which a turn is taken to be over."""
+    thresholds = detector._opts.thresholds
+    raised = {language: it * factor for language, it in thresholds.thresholds.items()}
+    thresholds.update_overrides({language: min(it, 1.0) for language, it in raised.items()})
 
 
 def stop_transcribing(session: "AgentSession[Any]") -> None:

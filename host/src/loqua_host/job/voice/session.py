@@ -18,7 +18,7 @@ from livekit.rtc.event_emitter import EventEmitter
 from loqua_host.job.engines.build import EngineWatch, build_engines
 from loqua_host.job.engines.eager import EagerSTT
 from loqua_host.link.messages import ENGINE_KINDS
-from loqua_host.livekit_internals import ObservedTurnDetector, sharing_certificates
+from loqua_host.livekit_internals import raise_thresholds, sharing_certificates
 from loqua_host.settings.engines import Engines
 from loqua_host.system.tasks import within
 
@@ -119,7 +119,10 @@ def _eager(recogniser: Any, vad: VAD) -> Any:
 def _turn_detection(model: object) -> "inference.TurnDetector | Literal['realtime_llm']":
     if isinstance(model, RealtimeModel) and model.capabilities.turn_detection:
         return "realtime_llm"
-    return ObservedTurnDetector(HESITATION)
+    # The local model, because the hosted one would send the learner's voice elsewhere.
+    detector = inference.TurnDetector(version="v1-mini")
+    raise_thresholds(detector, HESITATION)
+    return detector
 
 
 async def say_out(session: "AgentSession[None]", text: str) -> None:

@@ -1,8 +1,7 @@
-"""The time to wait for a learner to continue, chosen by the words so far and by their sound.
+"""The time to wait for a learner to continue, chosen by the words so far.
 
-LiveKit's turn detector uses sound only, and chooses one of two delays. Words add information: "I
-live in a" is unfinished, and the answer that the tutor expects is complete. Between these, the less
-a silence sounds like an end, the longer the learner has.
+LiveKit's turn detector uses sound only. Words add information: "I live in a" is unfinished, and the
+answer that the tutor expects is complete.
 """
 
 import re
@@ -13,9 +12,7 @@ from typing import Any, Final
 
 from livekit.agents import AgentSession, UserInputTranscribedEvent, UserStateChangedEvent
 
-from loqua_host.livekit_internals import ObservedTurnDetector
-
-__all__ = ["UNEXPECTED", "following_words", "is_unfinished", "time_to_wait"]
+__all__ = ["MORE_FOLLOWS", "UNEXPECTED", "following_words", "is_unfinished", "likely_end_factor"]
 
 UNFINISHED: Final = {
     "de": "der die das den dem des ein eine einen einem einer kein keine keinen und oder aber weil "
@@ -81,21 +78,34 @@ LONGEST_CLAUSE: Final = 6
 """Maximum words of a clause; a longer text contains the main clause."""
 
 MORE_FOLLOWS: Final = 1.5
-"""Factor of the longer delay after words that more must follow and that sound so, too."""
+"""Factor of the longer delay after words that more must follow. Nobody who is done waits for it."""
 
-UNEXPECTED: Final = 1.33
-"""Factor of the shorter delay after words that the tutor does not expect, however much they sound
-like an end: learners pause in the middle of sentences of their own."""
+UNEXPECTED: Final = 1.45
+"""Factor of the shorter delay after words that the tutor does not expect. Learners pause in the
+middle of sentences of their own, and half of these pauses sound like ends."""
 
-CERTAIN: Final = 1.67
-UNLIKELY: Final = 0.6
-"""Likelihoods of an end, of which the detector's threshold is 1, from which on the wait is shortest
-and up to which it is longest. Chosen with `tests.bench.turn_ends`: of a given mean wait, they let
-the fewest pauses end a turn."""
+REPLIES: Final = {
+    "de": "ja nein doch danke bitte hallo okay tschüss vielleicht genau gut",
+    "en": "yes no yeah okay ok sure thanks you please hello hi bye goodbye maybe right sorry "
+    "exactly fine great",
+    "es": "sí no gracias favor hola vale bueno claro adiós luego quizás perdón exacto bien",
+    "fr": "oui non si merci plaît bonjour salut accord revoir bien pardon peut-être voilà",
+    "it": "sì no grazie favore ciao bene certo forse esatto scusi arrivederci prego",
+    "pt": "sim não obrigado obrigada favor olá bom certo talvez tchau exato",
+}
+"""Last words by language of one or two words that are a reply to almost anything."""
+
+BEGINNING: Final = 2
+"""Maximum words that may well be only the beginning of a sentence, such as "He looked"."""
+
+BEGUN: Final = 2.0
+"""Factor of the shorter delay after so few words that the tutor does not expect: nothing tells
+whether more follows. Two thirds of the pauses that ended turns followed such words."""
 
 _WORDS: Final = {language: frozenset(words.split()) for language, words in UNFINISHED.items()}
 _DEPENDENT: Final = {language: frozenset(words.split()) for language, words in DEPENDENT.items()}
 _ADJECTIVES: Final = frozenset(ADJECTIVES.split())
+_REPLIES: Final = {language: frozenset(words.split()) for language, words in REPLIES.items()}
 _OPENINGS: Final = {language: frozenset(it.split(", ")) for language, it in OPENINGS.items()}
 _BROKEN_OFF: Final = ("...", "…", ",", "-")
 _MARKS: Final = ".,;:!?…\"'- "
@@ -121,20 +131,18 @@ def is_unfinished(language: str, text: str) -> bool:
     )
 
 
-def time_to_wait(delays: tuple[float, float], likelihood: float, *, unfinished: bool) -> float:
-    """Return the seconds of silence that end a turn whose words the tutor does not expect.
+def likely_end_factor(language: str, text: str) -> float:
+    """Return the factor of the shorter delay after words that the tutor does not expect.
 
     Args:
-        delays: The shorter and the longer delay of the session.
-        likelihood: How much the silence sounds like an end; 1 at the detector's threshold.
-        unfinished: Whether more must follow the words.
+        language: ISO 639-1 code.
+        text: What was recognised, with which a sentence may end.
     """
-    shortest, longest = delays
-    earliest, latest = min(shortest * UNEXPECTED, longest), longest
-    if unfinished:
-        earliest, latest = longest, longest * MORE_FOLLOWS
-    unlikely = (CERTAIN - likelihood) / (CERTAIN - UNLIKELY)
-    return earliest + (latest - earliest) * min(max(unlikely, 0.0), 1.0)
+    words = [word.strip(_MARKS) for word in text.casefold().split()]
+    is_reply = text.rstrip().endswith("?") or not _REPLIES.get(language, frozenset()).isdisjoint(
+        words[-1:]
+    )
+    return UNEXPECTED if len(words) > BEGINNING or is_reply else BEGUN
 
 
 def _lacks_noun(words: list[str]) -> bool:
@@ -177,37 +185,26 @@ class _Waiting:
     usual: tuple[float, float] | None = field(default=None, init=False)
 
     def on_words(self, event: UserInputTranscribedEvent) -> None:
-        """Wait for nothing after an expected answer, else for as long as its sound and words tell.
+        """Wait for what must follow, not after an expected answer, and else as its length tells.
 
         LiveKit decides when to end the turn right after it has emitted this event.
         """
         if not event.is_final:
             return
         self._restore()
-        delays = self._delays
-        unfinished = is_unfinished(self.language, event.transcript)
-        if not unfinished and self.is_expected(event.transcript):
-            self._wait(delays[0], delays[0])
-            return
-        likelihood = self._likelihood()
-        if likelihood is None:  # LiveKit awaits the detector, and then chooses one of both
-            likely, unlikely = (
-                time_to_wait(delays, it, unfinished=unfinished) for it in (CERTAIN, UNLIKELY)
-            )
-            self._wait(likely, unlikely)
+        shortest, longest = self._delays
+        if is_unfinished(self.language, event.transcript):
+            self._wait(longest * MORE_FOLLOWS, longest * MORE_FOLLOWS)
+        elif self.is_expected(event.transcript):
+            self._wait(shortest, shortest)
         else:
-            seconds = time_to_wait(delays, likelihood, unfinished=unfinished)
-            self._wait(seconds, seconds)
+            factor = likely_end_factor(self.language, event.transcript)
+            self._wait(min(shortest * factor, longest), longest)
 
     def on_user(self, event: UserStateChangedEvent) -> None:
         """Wait as usual for the next utterance."""
         if event.new_state == "speaking":
             self._restore()
-
-    def _likelihood(self) -> float | None:
-        detector = self.session.turn_detection
-        known = isinstance(detector, ObservedTurnDetector)
-        return detector.likelihood(self.language) if known else None
 
     @property
     def _delays(self) -> tuple[float, float]:
