@@ -30,6 +30,10 @@ VOICES = {"en": "en-US", "es": "es", "fr": "fr"}
 EVERY = 3
 """Of so many scenarios one is said: half a minute of recognition in all."""
 
+STALLS = (0.5, 0.85)
+"""Parts of a sentence after which the network stalls, once, for `STALL_SECONDS`."""
+
+STALL_SECONDS = 0.5
 LOUDNESS = 0.25
 NOISE_DECIBELS = 10
 REVERBERATION_SECONDS = 0.4
@@ -84,6 +88,8 @@ def _heard(
     }
     for kind, sound in echoes.items():
         yield kind, (sound, sound)
+    for part in STALLS:
+        yield f"echo whose network stalls after {part:.0%}", (echo, _stalled(echo, part))
     learners = {
         "learner": _espeak(answer, language),
         "learner with the tutor's voice": _pico(answer, language),
@@ -143,6 +149,12 @@ def _unsteady(sound: Sound, random: np.random.Generator) -> Sound:
         is_longer = random.random() < 0.5
         pieces.append(np.append(piece, np.zeros(change)) if is_longer else piece[:-change])
     return np.concatenate(pieces)
+
+
+def _stalled(sound: Sound, part: float) -> Sound:
+    """Return a sound of which all but a first part comes later."""
+    before, rest = np.split(sound, [round(part * len(sound))])
+    return np.concatenate([before, np.zeros(round(STALL_SECONDS * SPEAKING_RATE)), rest])
 
 
 def _pico(text: str, language: str) -> Sound:

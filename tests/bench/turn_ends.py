@@ -22,7 +22,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import fmean, median, quantiles
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ from livekit.agents import inference
 from livekit.local_inference import EOT
 
 from loqua_host.job.voice.session import HESITATION
-from loqua_host.job.voice.turn_ends import MORE_FOLLOWS, UNEXPECTED, is_unfinished
+from loqua_host.job.voice.turn_ends import MORE_FOLLOWS, is_unfinished, likely_end_factor
 from loqua_host.settings.engines import TurnDelays
 from loqua_speech.audio import HEARING_RATE, Samples, decode, wav
 from loqua_speech.pronunciation.acoustics import normalise
@@ -103,7 +103,8 @@ def _wait_after(silence: PauseInSpeech, usual: dict[str, float]) -> float:
     if silence.expected:
         return delays.min_delay
     finished = silence.finished >= HESITATION * usual[silence.language]
-    return delays.min_delay * UNEXPECTED if finished else delays.max_delay
+    factor = likely_end_factor(silence.language, silence.words)
+    return delays.min_delay * factor if finished else delays.max_delay
 
 
 def _sentences(labels: Path, count: int, skip: int) -> list[dict[str, Any]]:
@@ -167,7 +168,11 @@ def _voices(detector: EOT) -> Iterator[PauseInSpeech]:
 
 
 def _spread(seconds: list[float]) -> dict[str, float]:
-    return {"median": round(median(seconds), 2), "p95": round(quantiles(seconds, n=20)[-1], 2)}
+    return {
+        "mean": round(fmean(seconds), 2),
+        "median": round(median(seconds), 2),
+        "p95": round(quantiles(seconds, n=20)[-1], 2),
+    }
 
 
 if __name__ == "__main__":

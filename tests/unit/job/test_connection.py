@@ -8,7 +8,7 @@ import structlog
 from livekit import rtc
 
 from loqua_host.job.room.connection import ENDINGS, RECONNECT_SECONDS
-from loqua_host.job.voice.session import PENDING_SECONDS
+from loqua_host.job.voice.last_words import PENDING_SECONDS
 from loqua_host.link.messages import Finish, Join
 
 REASONS = rtc.DisconnectReason.items()

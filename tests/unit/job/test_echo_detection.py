@@ -119,6 +119,37 @@ def test_an_echo_is_held_back_until_it_is_known(heard: Sound) -> None:
     assert share(room.hear(heard[: len(SAID)]), 0.4, 5.8) > 0.75
 
 
+@pytest.mark.parametrize("gap", [0.12, 0.3, 0.5], ids=["short", "longer", "long"])
+@pytest.mark.parametrize("at", [2.6, 5.4], ids=["midway", "near the end"])
+def test_an_echo_that_a_stalled_network_delays_is_no_word(gap: float, at: float) -> None:
+    """From the stall on, all of it comes later."""
+    room = Room()
+    echo = after(0.3, reverberant(SAID * 0.25))
+    room.hear(echo)
+    room.hear(SILENCE, said=NOTHING)
+    stalled = np.concatenate(
+        [echo[: int(at * RATE)], np.zeros(int(gap * RATE)), echo[int(at * RATE) :]]
+    )
+    assert share(room.hear(stalled), 0.4) == 1
+    assert room.longest_wait < 1.0
+
+
+@pytest.mark.parametrize("loudness", [0.25, 1], ids=["as loud as an echo", "louder"])
+def test_whoever_speaks_as_an_echo_ends_is_heard(loudness: float) -> None:
+    """Words as soft as an echo are held back for half a second, and then heard as a whole."""
+    room = Room()
+    echo = after(0.3, SAID * 0.25)[: len(SAID)]
+    room.hear(echo)
+    room.hear(SILENCE, said=NOTHING)
+    words = after(6.2, speech(0.4, seed=9) * loudness)
+    heard = np.zeros(9 * RATE)
+    heard[: len(echo)] += echo
+    heard[: len(words)] += words
+    found = room.hear(heard)
+    assert share(found, 6.35, 6.6) == 0
+    assert room.longest_wait < 1.0
+
+
 LEARNERS = {
     "no echo": after(1.0, speech(3, seed=2)),
     "noise": noisy(np.ones(5 * RATE), -60),
@@ -209,14 +240,27 @@ def test_frames_of_any_rate_and_length_are_compared(size: int) -> None:
     assert np.mean(found[len(found) // 2 :]) > 0.85
 
 
-def test_frames_that_come_all_at_once_are_of_the_time_before() -> None:
+@pytest.mark.parametrize("stall", [0.4, 1.2], ids=["short", "long"])
+def test_frames_that_come_all_at_once_are_of_the_time_before(stall: float) -> None:
     """An event loop that stalls reads them later."""
-    room = Room()
+    room, together = Room(), round(stall * 20)
     heard = after(0.3, SAID * 0.2)[: len(SAID)]
+    room.hear(SILENCE[:RATE], said=NOTHING)
+    begun = room.now
     for frame in frames(SAID):
         room.played.add(frame, room.now)
     found = []
     for number, frame in enumerate(frames(heard)):
-        room.now = 100.05 + number // 8 * 0.4 + 0.35
+        room.now = begun + (number // together + 1) * stall
         found.append(room.detector.add(frame, room.played, room.now))
     assert share(found, 2.2, 5.8) > 0.95
+
+
+def test_frames_after_lost_ones_are_of_their_own_time() -> None:
+    """None of them is in time by the count of the frames before, which says so."""
+    room, echo = Room(), after(0.3, SAID * 0.2)[: len(SAID)]
+    room.hear(echo)
+    room.hear(SILENCE[:RATE], said=NOTHING)
+    room.now += 1.0
+    room.hear(SILENCE[: 2 * RATE], said=NOTHING)
+    assert share(room.hear(echo), 0.4, 5.8) > 0.9

@@ -1,7 +1,8 @@
 """The learner's last words when a lesson ends, in LiveKit's own session."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -9,16 +10,12 @@ from livekit import rtc
 from livekit.agents import Agent, APIConnectOptions, llm, stt
 from livekit.agents.voice.io import AudioInput
 
-from loqua_host.job.voice.session import (
-    LessonSession,
-    close_voice,
-    commit_turn,
-    switch,
-    take_last_words,
-)
+from loqua_host.job.voice.last_words import RECOGNITION_SECONDS, LastWords
+from loqua_host.job.voice.session import LessonSession, close_voice, switch
 
 RATE = 16_000
 FINAL, INTERIM = stt.SpeechEventType.FINAL_TRANSCRIPT, stt.SpeechEventType.INTERIM_TRANSCRIPT
+START, END = stt.SpeechEventType.START_OF_SPEECH, stt.SpeechEventType.END_OF_SPEECH
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -29,11 +26,12 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
 class InterimRecogniser(stt.STT):
     """A recogniser with interim transcripts during audio, and a final one after silence."""
 
-    def __init__(self, heard: str, *, final: str = "") -> None:
+    def __init__(self, heard: str, *, final: str = "", takes: float = 0.0) -> None:
         capabilities = stt.STTCapabilities(streaming=True, interim_results=True)
         super().__init__(capabilities=capabilities)
         self.heard = heard
         self.final = final
+        self.takes = takes
 
     async def _recognize_impl(self, *_: Any, **__: Any) -> Any:
         raise NotImplementedError
@@ -54,10 +52,15 @@ class InterimStream(stt.RecognizeStream):
             if not isinstance(frame, rtc.AudioFrame):
                 continue
             loud = any(frame.data)
-            if loud and not speech and recogniser.heard:
-                self._tell(INTERIM, recogniser.heard)
-            if speech and not loud and recogniser.final:
-                self._tell(FINAL, recogniser.final)
+            if loud and not speech:
+                self._event_ch.send_nowait(stt.SpeechEvent(type=START))
+                if recogniser.heard:
+                    self._tell(INTERIM, recogniser.heard)
+            if speech and not loud:
+                self._event_ch.send_nowait(stt.SpeechEvent(type=END))
+                if recogniser.final:
+                    await asyncio.sleep(recogniser.takes)
+                    self._tell(FINAL, recogniser.final)
             speech = loud
 
     def _tell(self, kind: stt.SpeechEventType, text: str) -> None:
@@ -66,10 +69,11 @@ class InterimStream(stt.RecognizeStream):
 
 
 class TalkingMicrophone(AudioInput):
-    """A microphone with speech for as long as it is open."""
+    """A microphone with speech for as long as it is open, unless it is not loud."""
 
-    def __init__(self) -> None:
+    def __init__(self, loudness: int) -> None:
         super().__init__(label="learner")
+        self.loudness = loudness
         self.heard = asyncio.Event()
         self._on = asyncio.Event()
         self._on.set()
@@ -79,7 +83,7 @@ class TalkingMicrophone(AudioInput):
         await asyncio.sleep(0.02)
         await self._on.wait()
         self.heard.set()
-        return rtc.AudioFrame(b"\x10\x10" * (RATE // 50), RATE, 1, RATE // 50)
+        return rtc.AudioFrame(bytes([self.loudness]) * (RATE // 25), RATE, 1, RATE // 50)
 
     def on_attached(self) -> None:
         """Talk."""
@@ -107,7 +111,24 @@ class TurnCountingAgent(Agent):
         self.turns.append(new_message.text_content)
 
 
-Start = Callable[[InterimRecogniser], Any]
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """A session in which a learner is in the middle of a sentence."""
+
+    session: LessonSession
+    tutor: TurnCountingAgent
+    microphone: TalkingMicrophone
+    last_words: LastWords
+
+    async def until(self, state: str) -> None:
+        """Wait until the learner speaks, or is silent."""
+        reached = asyncio.Event()
+        self.session.on("user_state_changed", lambda it: it.new_state == state and reached.set())
+        if self.session.user_state != state:
+            await reached.wait()
+
+
+Start = Callable[..., Awaitable[Talk]]
 
 
 @pytest.fixture
@@ -115,63 +136,96 @@ async def talk() -> AsyncIterator[Start]:
     """Return what starts a session in which a learner is in the middle of a sentence."""
     sessions = []
 
-    async def start(recogniser: InterimRecogniser) -> tuple[LessonSession, TurnCountingAgent]:
-        session, tutor, microphone = (
-            LessonSession(stt=recogniser),
+    async def start(recogniser: InterimRecogniser, *, loudness: int = 16) -> Talk:
+        session = LessonSession(stt=recogniser, turn_handling={"turn_detection": "stt"})
+        talk = Talk(
+            session,
             TurnCountingAgent(),
-            TalkingMicrophone(),
+            TalkingMicrophone(loudness),
+            LastWords(session, asyncio.get_running_loop().time),
         )
         session._opts.session_close_transcript_timeout = 0.0
         sessions.append(session)
-        session.input.audio = microphone
+        session.input.audio = talk.microphone
         transcribed = asyncio.Event()
         session.on("user_input_transcribed", lambda _: transcribed.set())
-        await session.start(tutor)
-        await microphone.heard.wait()
+        await session.start(talk.tutor)
+        await talk.microphone.heard.wait()
         if recogniser.heard:
             await transcribed.wait()
-        return session, tutor
+        return talk
 
     yield start
     for session in sessions:
         await session.aclose()
 
 
-@pytest.mark.parametrize("final", ["", "una mesa para dos"])
+@pytest.mark.parametrize("final", ["", "una mesa para dos"], ids=["interim", "final"])
 async def test_the_agent_takes_what_was_recognised_of_a_sentence_that_was_cut_off(
     talk: Start, final: str
 ) -> None:
     """It is a turn, complete or partial, before the lesson closes."""
-    session, tutor = await talk(InterimRecogniser("una mesa", final=final))
-    await take_last_words(session)
-    assert tutor.turns == [final or "una mesa"]
-    await close_voice(session, None)
-    assert tutor.turns == [final or "una mesa"]
+    it = await talk(InterimRecogniser("una mesa", final=final))
+    await it.last_words.take()
+    assert it.tutor.turns == [final or "una mesa"]
+    await close_voice(it.session, None)
+    assert it.tutor.turns == [final or "una mesa"]
+
+
+async def test_the_agent_takes_what_is_still_being_recognised(talk: Start) -> None:
+    """A busy machine needs seconds for a sentence that is over already."""
+    it = await talk(InterimRecogniser("", final="una mesa para dos", takes=1.5))
+    await it.until("speaking")
+    it.microphone.loudness = 0
+    await it.until("listening")
+    await it.last_words.take()
+    assert it.tutor.turns == ["una mesa para dos"]
+
+
+async def test_words_are_taken_when_a_learner_who_left_in_the_middle_of_them_is_gone(
+    talk: Start,
+) -> None:
+    """The time that they had to return in may be shorter than recognition takes."""
+    it = await talk(InterimRecogniser("", final="una mesa para dos", takes=1.5))
+    await it.until("speaking")
+    switch(it.session, on=False)
+    it.last_words.commit()
+    await it.until("listening")
+    await it.last_words.take()
+    assert it.tutor.turns == ["una mesa para dos"]
 
 
 async def test_what_a_learner_said_before_they_left_is_a_turn_of_its_own(talk: Start) -> None:
     """Not the beginning of what they say when they are back."""
-    session, tutor = await talk(InterimRecogniser("una mesa", final="una mesa para dos"))
-    switch(session, on=False)
-    assert await (commit_turn(session) or asyncio.sleep(0)) == "una mesa para dos"
-    await session.wait_for_idle()
-    assert tutor.turns == ["una mesa para dos"]
+    it = await talk(InterimRecogniser("una mesa", final="una mesa para dos"))
+    switch(it.session, on=False)
+    assert await (it.last_words.commit() or asyncio.sleep(0)) == "una mesa para dos"
+    await it.session.wait_for_idle()
+    assert it.tutor.turns == ["una mesa para dos"]
     transcribed = asyncio.Event()
-    session.on("user_input_transcribed", lambda _: transcribed.set())
-    switch(session, on=True)
+    it.session.on("user_input_transcribed", lambda _: transcribed.set())
+    switch(it.session, on=True)
     await transcribed.wait()
-    await take_last_words(session)
-    assert tutor.turns == ["una mesa para dos"] * 2
+    await it.last_words.take()
+    assert it.tutor.turns == ["una mesa para dos"] * 2
 
 
 async def test_a_lesson_in_which_nothing_was_said_ends_at_once(talk: Start) -> None:
     """Within what a transcript that is on its way may take."""
-    session, tutor = await talk(InterimRecogniser(""))
+    it = await talk(InterimRecogniser(""), loudness=0)
     async with asyncio.timeout(2):
-        await take_last_words(session)
-    assert tutor.turns == []
+        await it.last_words.take()
+    assert it.tutor.turns == []
+
+
+async def test_an_end_waits_no_longer_than_recognition_takes(talk: Start) -> None:
+    """For an engine that never answers."""
+    it = await talk(InterimRecogniser(""))
+    async with asyncio.timeout(RECOGNITION_SECONDS + 1):
+        await it.last_words.take()
+    assert it.tutor.turns == []
 
 
 async def test_a_session_that_has_not_started_has_no_last_words() -> None:
     """A tutor may fail before."""
-    await take_last_words(LessonSession())
+    await LastWords(LessonSession(), asyncio.get_running_loop().time).take()

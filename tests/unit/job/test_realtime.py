@@ -12,13 +12,13 @@ from livekit.agents.voice.io import AudioOutput, AudioOutputCapabilities
 
 from loqua_host.contract.learner import Learner
 from loqua_host.job.lesson.conversation import answer_typed
+from loqua_host.job.voice.last_words import LastWords
 from loqua_host.job.voice.session import (
     LessonSession,
     apologise,
     build_session,
     say_out,
     switch,
-    take_last_words,
 )
 from loqua_host.job.voice.vitals import Vitals
 from loqua_host.settings.engines import Engines
@@ -139,7 +139,7 @@ async def test_last_words_are_the_models_own_to_hear(session: LessonSession) -> 
     """No recogniser is pending, so the end does not wait."""
     loop = asyncio.get_running_loop()
     begun = loop.time()
-    await take_last_words(session)
+    await LastWords(session, loop.time).take()
     assert loop.time() == begun
 
 

@@ -20,7 +20,7 @@ from loqua_host.contract.records import Ending, LessonReport, Mode, Progress
 from loqua_host.contract.turns import TYPED_KEY
 from loqua_host.errors import HookFailedError
 from loqua_host.job.room.chat import LONGEST_TYPED
-from loqua_host.job.voice.session import PENDING_SECONDS
+from loqua_host.job.voice.last_words import PENDING_SECONDS
 from loqua_host.job.voice.vitals import UNPROCESSED_SECONDS
 from loqua_host.link.messages import (
     CallbackFailed,

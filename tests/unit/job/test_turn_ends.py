@@ -58,7 +58,9 @@ def test_after_an_expected_answer_the_shorter_delay_counts_however_it_sounds() -
         assert session.delays == (0.9, 0.9)
 
 
-@pytest.mark.parametrize("text", ["I have a cat.", "Yes."], ids=["sentence", "word"])
+@pytest.mark.parametrize(
+    "text", ["I have a cat.", "Yes.", "Good?"], ids=["sentence", "reply", "question"]
+)
 def test_after_other_words_the_sound_decides(text: str) -> None:
     """And it takes a bit longer than after what is expected: there may be more to it."""
     session = DelayedSession()
@@ -66,6 +68,19 @@ def test_after_other_words_the_sound_decides(text: str) -> None:
         session.hear(text)
         session.hear("I have two cats.", is_final=False)
         assert session.delays == pytest.approx((1.3, 2.2), abs=0.01)
+
+
+@pytest.mark.parametrize("text", ["Jack.", "He looked."], ids=["word", "two words"])
+def test_after_a_few_words_a_sentence_may_only_have_begun(text: str) -> None:
+    """Nothing tells, so the wait is longer, unless the tutor expects them."""
+    session = DelayedSession()
+    with follow(session):
+        session.hear(text)
+        assert session.delays == pytest.approx((1.8, 2.2), abs=0.01)
+        session.speak()
+    with follow(session, text):
+        session.hear(text)
+        assert session.delays == pytest.approx((0.9, 0.9))
 
 
 def test_a_patient_tutor_waits_no_longer_than_the_longer_delay() -> None:

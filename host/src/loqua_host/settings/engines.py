@@ -65,7 +65,7 @@ class TurnDelays(BaseModel):
         gt=0,
         le=10,
         description="seconds if the learner has said what the tutor expects, up to 10; 1.45 times "
-        "as many if the learner seems to have finished",
+        "as many if the learner seems to have finished, twice as many after one or two words",
     )
     max_delay: float = Field(
         default=2.2,

@@ -26,6 +26,7 @@ from loqua_host.job.room.presence import Presence, PresenceState
 from loqua_host.job.voice.audio_gate import AudioGate
 from loqua_host.job.voice.audio_input import MixedAudioInput
 from loqua_host.job.voice.greeting import Greeting
+from loqua_host.job.voice.last_words import LastWords
 from loqua_host.job.voice.latency import measured
 from loqua_host.job.voice.microphone import AUDIO_OPTIONS, Microphone
 from loqua_host.job.voice.nodes import Agents
@@ -35,7 +36,6 @@ from loqua_host.job.voice.session import (
     apologise,
     close_voice,
     say_out,
-    take_last_words,
     wait_for_playout,
 )
 from loqua_host.job.voice.speakers import Speakers
@@ -115,6 +115,7 @@ class Runner:
         self._follow_voices()
         self._gate = AudioGate(
             self._session,
+            self._last_words,
             self._clock,
             self._silence,
             is_open=lambda: self._presence.here and self._floor.held,
@@ -132,6 +133,7 @@ class Runner:
             give_up=self._giving_up.set,
         )
         self._silence = Silence(self._session, now)
+        self._last_words = LastWords(self._session, now)
         self._deadline = Deadline(now)
         self._checkpoints = Checkpoints(self._lesson, self._link, self._clock)
         self._vitals = Vitals(
@@ -481,7 +483,7 @@ class Runner:
 
     async def take_last_words(self) -> None:
         """Commit what the learner has said so far as a turn."""
-        await take_last_words(self._session)
+        await self._last_words.take()
 
     async def close_session(self) -> None:
         """Close the voice session."""

@@ -9,7 +9,8 @@ from livekit.agents import AgentSession
 from loqua_host.job.lesson.limits import Silence
 from loqua_host.job.lesson.stopwatch import Stopwatch
 
-from .session import commit_turn, switch
+from .last_words import LastWords
+from .session import switch
 
 __all__ = ["AudioGate"]
 
@@ -19,6 +20,7 @@ class AudioGate:
 
     Args:
         session: The voice session.
+        last_words: Ends the learner's turn.
         clock: Counts the time taught.
         silence: Counts the time in which the learner could speak.
         is_open: Returns whether the learner is here and this tutor has the floor.
@@ -31,12 +33,14 @@ class AudioGate:
     def __init__(
         self,
         session: "AgentSession[Any]",
+        last_words: LastWords,
         clock: Stopwatch,
         silence: Silence,
         is_open: Callable[[], bool],
         is_connected: Callable[[], bool],
     ) -> None:
         self._session = session
+        self._last_words = last_words
         self._clock = clock
         self._silence = silence
         self._is_open = is_open
@@ -60,7 +64,7 @@ class AudioGate:
         """Stop speaking, and end the learner's turn."""
         self.fall_silent()
         switch(self._session, on=self._is_open())
-        commit_turn(self._session)
+        self._last_words.commit()
         self.set_clock()
 
     def fall_silent(self) -> None:

@@ -6,6 +6,7 @@ contrast to an echo canceller, this changes nothing of what a learner says, over
 one.
 """
 
+import math
 from collections import deque
 from dataclasses import dataclass
 from functools import lru_cache
@@ -105,8 +106,19 @@ _FADED: Final = _LONGEST_DELAY + _PAST
 _WAITING: Final = 1.0
 """Seconds of sound that are measured at once while no echo can be heard, which is cheaper."""
 
-_LATEST: Final = 0.5
+_DELAYED_LIKENESS: Final = 0.45
+"""Correlation from which a sound may be a delayed echo. It is not enough for one."""
+
+_MOST_OFF: Final = 7.5
+"""Decibels by which a delayed echo differs from what its path predicts: the median of all bands.
+Echoes of short sentences, made as in `tests.bench.echoes`, differ by 4.3 or less, with noise by
+7.1; espeak that repeats them differs by 8.0 or more, even as loud as the echo."""
+
+_LATEST: Final = 2.0
 """Seconds by which a frame may arrive late; behind a longer gap, frames were lost."""
+
+_ALL_LATE: Final = 1.0
+"""Seconds in which no frame is in time if frames were lost before them."""
 
 _KEPT: Final = 40 * ROWS_A_SECOND
 """Rows that are kept: a slow recogniser's transcript arrives late."""
@@ -204,20 +216,21 @@ class EchoDetector:
         self._waiting: list[rtc.AudioFrame] = []
         self._held = 0
         self._open = _OpenSound()
-        self._heard_until = 0.0
+        self._recorded = _RecordingTime()
 
     def add(self, frame: rtc.AudioFrame, played: PlayedSound, now: float) -> bool | None:
         """Add what the microphone hears; return whether it is nothing but an echo.
 
-        Return None as long as a sound may be the first echo. The next answer is for all frames
-        since then.
+        Return None as long as a sound may be the first echo, or one that the network has delayed.
+        The next answer is for all frames since then.
 
         Args:
             frame: The sound that has just arrived.
             played: What is played.
             now: The time of the same clock.
         """
-        self._heard_until = _recorded_until(self._heard_until, frame.duration, now)
+        is_first = self.path is None
+        until = self._recorded.add(frame.duration, now)
         if self._silent > _FADED and played.is_over:
             self._wait(frame)
             return False
@@ -225,7 +238,7 @@ class EchoDetector:
         rows = self._bands.add(frame)
         for number, row in enumerate(rows, 1 - len(rows)):
             self._heard.append(row)
-            said = played.take(self._heard_until + number / ROWS_A_SECOND)
+            said = played.take(until + number / ROWS_A_SECOND)
             self._said.append(said)
             self._silent = 0 if said.max() > _SILENT else self._silent + 1
             self._new += 1
@@ -235,7 +248,7 @@ class EchoDetector:
                 self._noise = _quietest(self._heard.latest(2 * _COMPARED))
         if self.path is None:
             return None if self._may_be_echo(len(rows)) else False
-        if waited := self._open.close():
+        if is_first and (waited := self._open.close()):
             return self.was_echo((waited + len(rows)) / ROWS_A_SECOND)
         return self._is_echo_only(self.path, len(rows))
 
@@ -245,8 +258,12 @@ class EchoDetector:
         rows, skipped = (max(0, round(it * ROWS_A_SECOND)) for it in (seconds, ago))
         if self.path is None or rows < 1 or rows + skipped > _LONGEST:
             return False
+        return self._is_explained(self.path, rows, skipped)
+
+    def _is_explained(self, path: EchoPath, rows: int, skipped: int = 0) -> bool:
+        """Return whether an echo explains so many rows."""
         audible = self._heard.latest(rows, skipped).max(axis=1) > _AUDIBLE
-        explained = self._unexplained(self.path, rows, skipped) < _OTHER_BANDS
+        explained = self._unexplained(path, rows, skipped) < _OTHER_BANDS
         return bool(audible.any() and explained[audible].mean() >= _ECHO_SHARE)
 
     def _wait(self, frame: rtc.AudioFrame) -> None:
@@ -285,17 +302,51 @@ class EchoDetector:
             self._open.is_other = not is_possible
         return not self._open.is_other
 
-    def _is_echo_only(self, path: EchoPath, new: int) -> bool:
-        """Follow who speaks, and return whether the newest rows are an echo."""
+    def _is_echo_only(self, path: EchoPath, new: int) -> bool | None:
+        """Follow who speaks; return whether the newest rows are an echo, None if they may be."""
         # If nothing was played, there is no echo: silence and noise come from the learner's room.
         if self._said.latest(_FADED).max() <= _SILENT:
             self._held = 0
+            self._open.close()
             return False
         other = self._unexplained(path, _RECENT + new) >= _OTHER_BANDS
         recent = (other[at + 1 : at + 1 + _RECENT].sum() for at in range(new))
         is_other = any(it >= _OTHER_ROWS for it in recent)
         self._held = _HELD if is_other else max(0, self._held - new)
-        return not self._held
+        if not self._held and not self._open.rows:
+            return True
+        return self._is_delayed_echo(path, other[-new:])
+
+    def _is_delayed_echo(self, path: EchoPath, other: NDArray[np.bool_]) -> bool | None:
+        """Follow a sound that the path does not explain, and return whether it is an echo.
+
+        A network that stalls delays the echo from then on.
+        """
+        self._open.add(other)
+        if not self._open.is_other and self._is_louder_than_echoes(path, len(other)):
+            self._open.is_other = True
+        if self._open.is_other or not self._open.rows:
+            return not self._held
+        if self._held and self._open.rows < _FIRST_COMPARED:
+            return None
+        rows = self._open.rows
+        delayed = find_delayed(
+            path, self._heard.latest(rows), self._said.latest(rows + _LONGEST_DELAY)
+        )
+        if delayed is None or not self._is_explained(delayed, rows):
+            self._open.is_other = True
+            return False
+        self.path, self._held = delayed, 0
+        self._open.close()
+        return True
+
+    def _is_louder_than_echoes(self, path: EchoPath, new: int) -> bool:
+        """Return whether the newest rows are louder than an echo can be, whatever its delay."""
+        heard = self._heard.latest(_RECENT + new)
+        echoes = self._said.latest(_LONGEST_DELAY + len(heard)).max(axis=0) + path.gains
+        loudest = np.maximum(echoes + _MARGIN, self._noise + _NOISE)
+        others = np.count_nonzero(heard > loudest, axis=1) >= _OTHER_BANDS
+        return bool(others.sum() >= _OTHER_ROWS)
 
     def _unexplained(self, path: EchoPath, rows: int, skipped: int = 0) -> NDArray[np.intp]:
         """Return in how many bands each row is louder than echo and noise."""
@@ -349,6 +400,28 @@ def find_path(heard: Levels, said: Levels) -> EchoPath | None:
     if likenesses[at] < _LIKENESS:
         return None
     return EchoPath(len(said) - len(heard) - at, _gains(heard, said[at : at + len(heard)]))
+
+
+def find_delayed(path: EchoPath, heard: Levels, said: Levels) -> EchoPath | None:
+    """Return the path with the delay at which a sound is an echo; None if it is none.
+
+    Args:
+        path: The path until now; only its delay has changed.
+        heard: What the microphone hears, from the beginning of the sound.
+        said: As for `find_path`.
+    """
+    like = np.flatnonzero(_likenesses(heard, said) >= _DELAYED_LIKENESS)
+    off = {int(at): _difference(heard, said[at : at + len(heard)] + path.gains) for at in like}
+    at = min(off, key=off.__getitem__, default=None)
+    if at is None or off[at] > _MOST_OFF:
+        return None
+    return EchoPath(len(said) - len(heard) - at, path.gains)
+
+
+def _difference(heard: Levels, echo: Levels) -> float:
+    """Return the median of what a sound differs by from an echo where that is audible."""
+    audible = echo > _AUDIBLE
+    return float(np.median(np.abs(heard - echo)[audible])) if audible.any() else math.inf
 
 
 def _quietest(heard: Levels) -> Levels:
@@ -414,10 +487,24 @@ def _loudest_echo(path: EchoPath, said: Levels) -> Levels:
     return loudest
 
 
-def _recorded_until(before: float, duration: float, now: float) -> float:
-    """Return until when a sound was recorded: frames arrive late, not early, and some are lost."""
-    expected = before + duration
-    return expected if now - _LATEST < expected <= now else now
+class _RecordingTime:
+    """The time at which frames were recorded: they arrive late, not early, and some are lost."""
+
+    def __init__(self) -> None:
+        self._until = self._watched = 0.0
+        self._least_late = math.inf
+
+    def add(self, duration: float, now: float) -> float:
+        """Return until when a frame was recorded that arrives now."""
+        self._until += duration
+        if not now - _LATEST < self._until <= now:
+            self._until = now
+        self._watched += duration
+        self._least_late = min(self._least_late, now - self._until)
+        if self._watched >= _ALL_LATE:
+            self._until += self._least_late
+            self._watched, self._least_late = 0.0, math.inf
+        return self._until
 
 
 class _History:

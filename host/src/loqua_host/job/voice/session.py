@@ -30,11 +30,9 @@ __all__ = [
     "apologise",
     "build_session",
     "close_voice",
-    "commit_turn",
     "say_message",
     "say_out",
     "switch",
-    "take_last_words",
     "wait_for_playout",
 ]
 
@@ -49,16 +47,6 @@ delays of `engines.turn` do the rest: tests/bench/turn_ends.py measures them tog
 
 HEARD_OUT_SECONDS = 10.0
 CLOSE_SECONDS = 5.0
-
-PENDING_SECONDS = 0.5
-"""Seconds to wait for a pending final transcript when a lesson stops listening."""
-
-CUT_OFF_SECONDS = 3.0
-"""The same if the learner is in the middle of a sentence, whose recognition only starts then."""
-
-LAST_TURN_SECONDS = 5.0
-"""Maximum seconds until the agent has received the learner's last words."""
-
 
 VERBATIM = "Say only the following sentence, word by word: "
 """The instruction to a model that speaks by itself, if nothing else can say the host's messages."""
@@ -116,7 +104,7 @@ def build_session(
             },
             "preemptive_generation": {"enabled": not several},
         },
-        # `take_last_words` has waited, because agents do not get what LiveKit commits on closing.
+        # `LastWords` has waited, because agents do not get what LiveKit commits on closing.
         session_close_transcript_timeout=0.0,
     )
 
@@ -206,39 +194,6 @@ def switch(session: "AgentSession[None]", *, on: bool) -> None:
         session.output.set_audio_enabled(on)
     if session.output.transcription is not None:
         session.output.set_transcription_enabled(on)
-
-
-def commit_turn(session: "AgentSession[None]") -> "asyncio.Future[str] | None":
-    """End the learner's turn now, with the words recognised so far.
-
-    This is for a session whose audio input is disabled, in which nothing else ends the turn. The
-    agent receives it like any other turn.
-
-    Returns:
-        A future of the words, or None if the session does not run or has a realtime model, which
-        ends turns itself.
-    """
-    with contextlib.suppress(RuntimeError):
-        model = session.current_agent.llm or session.llm
-        if not isinstance(model, RealtimeModel):
-            speaking = session.user_state == "speaking"
-            return session.commit_user_turn(
-                transcript_timeout=CUT_OFF_SECONDS if speaking else PENDING_SECONDS
-            )
-    return None
-
-
-async def take_last_words(session: "AgentSession[None]") -> None:
-    """Stop listening and speaking, and pass the learner's last words to the agent."""
-    switch(session, on=False)
-    if (words := commit_turn(session)) is not None:
-        with contextlib.suppress(RuntimeError):
-            await within(LAST_TURN_SECONDS, _take(session, words))
-
-
-async def _take(session: "AgentSession[None]", words: "asyncio.Future[str]") -> None:
-    await words
-    await session.wait_for_idle()
 
 
 async def wait_for_playout(session: "AgentSession[None]") -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from livekit.agents import AgentSession, UserInputTranscribedEvent, UserStateChangedEvent
 
-__all__ = ["MORE_FOLLOWS", "UNEXPECTED", "following_words", "is_unfinished"]
+__all__ = ["MORE_FOLLOWS", "UNEXPECTED", "following_words", "is_unfinished", "likely_end_factor"]
 
 UNFINISHED: Final = {
     "de": "der die das den dem des ein eine einen einem einer kein keine keinen und oder aber weil "
@@ -84,9 +84,28 @@ UNEXPECTED: Final = 1.45
 """Factor of the shorter delay after words that the tutor does not expect. Learners pause in the
 middle of sentences of their own, and half of these pauses sound like ends."""
 
+REPLIES: Final = {
+    "de": "ja nein doch danke bitte hallo okay tschüss vielleicht genau gut",
+    "en": "yes no yeah okay ok sure thanks you please hello hi bye goodbye maybe right sorry "
+    "exactly fine great",
+    "es": "sí no gracias favor hola vale bueno claro adiós luego quizás perdón exacto bien",
+    "fr": "oui non si merci plaît bonjour salut accord revoir bien pardon peut-être voilà",
+    "it": "sì no grazie favore ciao bene certo forse esatto scusi arrivederci prego",
+    "pt": "sim não obrigado obrigada favor olá bom certo talvez tchau exato",
+}
+"""Last words by language of one or two words that are a reply to almost anything."""
+
+BEGINNING: Final = 2
+"""Maximum words that may well be only the beginning of a sentence, such as "He looked"."""
+
+BEGUN: Final = 2.0
+"""Factor of the shorter delay after so few words that the tutor does not expect: nothing tells
+whether more follows. Two thirds of the pauses that ended turns followed such words."""
+
 _WORDS: Final = {language: frozenset(words.split()) for language, words in UNFINISHED.items()}
 _DEPENDENT: Final = {language: frozenset(words.split()) for language, words in DEPENDENT.items()}
 _ADJECTIVES: Final = frozenset(ADJECTIVES.split())
+_REPLIES: Final = {language: frozenset(words.split()) for language, words in REPLIES.items()}
 _OPENINGS: Final = {language: frozenset(it.split(", ")) for language, it in OPENINGS.items()}
 _BROKEN_OFF: Final = ("...", "…", ",", "-")
 _MARKS: Final = ".,;:!?…\"'- "
@@ -110,6 +129,20 @@ def is_unfinished(language: str, text: str) -> bool:
         or (language == "en" and _lacks_noun(words))
         or _is_dependent(language, text, words)
     )
+
+
+def likely_end_factor(language: str, text: str) -> float:
+    """Return the factor of the shorter delay after words that the tutor does not expect.
+
+    Args:
+        language: ISO 639-1 code.
+        text: What was recognised, with which a sentence may end.
+    """
+    words = [word.strip(_MARKS) for word in text.casefold().split()]
+    is_reply = text.rstrip().endswith("?") or not _REPLIES.get(language, frozenset()).isdisjoint(
+        words[-1:]
+    )
+    return UNEXPECTED if len(words) > BEGINNING or is_reply else BEGUN
 
 
 def _lacks_noun(words: list[str]) -> bool:
@@ -152,7 +185,7 @@ class _Waiting:
     usual: tuple[float, float] | None = field(default=None, init=False)
 
     def on_words(self, event: UserInputTranscribedEvent) -> None:
-        """Wait for what must follow, and for nothing after an expected answer; else a bit longer.
+        """Wait for what must follow, not after an expected answer, and else as its length tells.
 
         LiveKit decides when to end the turn right after it has emitted this event.
         """
@@ -165,7 +198,8 @@ class _Waiting:
         elif self.is_expected(event.transcript):
             self._wait(shortest, shortest)
         else:
-            self._wait(min(shortest * UNEXPECTED, longest), longest)
+            factor = likely_end_factor(self.language, event.transcript)
+            self._wait(min(shortest * factor, longest), longest)
 
     def on_user(self, event: UserStateChangedEvent) -> None:
         """Wait as usual for the next utterance."""
