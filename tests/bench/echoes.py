@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from loqua_host.job.voice.echo_detection import PlayedSound
 from loqua_host.job.voice.echo_filter import EchoFilter
+from loqua_host.job.voice.microphone import AUDIO_OPTIONS
 from loqua_speech.audio import decode, wav
 from loqua_speech.recognition import Whisper
 from loqua_speech.voices import SPEAKING_RATE, synthesize, voice_for
@@ -41,7 +42,7 @@ LOUDER = 10 ** (10 / 20)
 """A learner who speaks over an echo is 10 dB louder than it."""
 
 
-FRAME = SPEAKING_RATE // 20
+FRAME = SPEAKING_RATE * AUDIO_OPTIONS.frame_size_ms // 1000
 
 
 def main() -> None:
