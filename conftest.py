@@ -80,7 +80,11 @@ LAST_VOICES = "tests/acceptance/test_demo.py"
 minutes are over, which are its busiest."""
 
 NICE = 10
-"""By how much the other processes stand back for voices, which are heard in real time."""
+"""By how much the other processes stand back for voices, which are heard in real time.
+
+It counts among processes of one session. Where `kernel.sched_autogroup_enabled` is 1, unless a
+container has a CPU group of its own, hosts, which have sessions of their own, all weigh the same.
+"""
 
 AHEAD = 2
 """With how many tests left a worker is given more: it runs one only once it knows the next."""
