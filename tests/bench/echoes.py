@@ -155,7 +155,8 @@ def _unsteady(sound: Sound, random: np.random.Generator) -> Sound:
 def _stalled(sound: Sound, part: float) -> Sound:
     """Return a sound of which all but a first part comes later."""
     before, rest = np.split(sound, [round(part * len(sound))])
-    return np.concatenate([before, np.zeros(round(STALL_SECONDS * SPEAKING_RATE)), rest])
+    stalled: Sound = np.concatenate([before, np.zeros(round(STALL_SECONDS * SPEAKING_RATE)), rest])
+    return stalled
 
 
 def _pico(text: str, language: str) -> Sound:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from livekit import rtc
-from livekit.agents import Agent, APIConnectOptions, llm, stt
+from livekit.agents import Agent, APIConnectOptions, UserStateChangedEvent, llm, stt
 from livekit.agents.voice.io import AudioInput
 
 from loqua_host.job.voice.last_words import RECOGNITION_SECONDS, LastWords
@@ -123,7 +123,12 @@ class Talk:
     async def until(self, state: str) -> None:
         """Wait until the learner speaks, or is silent."""
         reached = asyncio.Event()
-        self.session.on("user_state_changed", lambda it: it.new_state == state and reached.set())
+
+        def on_state(event: UserStateChangedEvent) -> None:
+            if event.new_state == state:
+                reached.set()
+
+        self.session.on("user_state_changed", on_state)
         if self.session.user_state != state:
             await reached.wait()
 

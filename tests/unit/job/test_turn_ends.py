@@ -7,7 +7,7 @@ import pytest
 from livekit.agents import UserInputTranscribedEvent, UserStateChangedEvent
 from livekit.rtc.event_emitter import EventEmitter
 
-from loqua_host.job.voice.turn_ends import following_words, is_unfinished
+from loqua_host.job.voice.turn_ends import following_words, is_unfinished, likely_end_factor
 
 
 class DelayedSession(EventEmitter[Any]):
@@ -81,6 +81,11 @@ def test_after_a_few_words_a_sentence_may_only_have_begun(text: str) -> None:
     with follow(session, text):
         session.hear(text)
         assert session.delays == pytest.approx((0.9, 0.9))
+
+
+def test_words_of_an_unknown_language_are_not_counted() -> None:
+    """It may have no spaces between them."""
+    assert likely_end_factor("ja", "猫がいます。") == likely_end_factor("en", "I have a cat.")
 
 
 def test_a_patient_tutor_waits_no_longer_than_the_longer_delay() -> None:

@@ -315,7 +315,7 @@ class EchoDetector:
         self._held = _HELD if is_other else max(0, self._held - new)
         if not self._held and not self._open.rows:
             return True
-        return self._is_delayed_echo(path, other[-new:])
+        return self._is_delayed_echo(path, other[_RECENT:])
 
     def _is_delayed_echo(self, path: EchoPath, other: NDArray[np.bool_]) -> bool | None:
         """Follow a sound that the path does not explain, and return whether it is an echo.

@@ -11,8 +11,8 @@ __all__ = ["EchoFilter"]
 class EchoFilter:
     """Replace each frame that is nothing but an echo.
 
-    A sound that may be the first echo is held back until the detector decides: an echo for about a
-    second, another sound for half a second.
+    A sound that may be the first echo, or a delayed one, is held back until the detector decides:
+    the first echo for about a second, a delayed one and any other sound for half a second.
 
     Attributes:
         detector: The detector of echoes.

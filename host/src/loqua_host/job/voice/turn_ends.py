@@ -139,10 +139,10 @@ def likely_end_factor(language: str, text: str) -> float:
         text: What was recognised, with which a sentence may end.
     """
     words = [word.strip(_MARKS) for word in text.casefold().split()]
-    is_reply = text.rstrip().endswith("?") or not _REPLIES.get(language, frozenset()).isdisjoint(
-        words[-1:]
-    )
-    return UNEXPECTED if len(words) > BEGINNING or is_reply else BEGUN
+    replies = _REPLIES.get(language)
+    if replies is None or len(words) > BEGINNING or text.rstrip().endswith("?"):
+        return UNEXPECTED
+    return BEGUN if replies.isdisjoint(words[-1:]) else UNEXPECTED
 
 
 def _lacks_noun(words: list[str]) -> bool:
@@ -185,7 +185,7 @@ class _Waiting:
     usual: tuple[float, float] | None = field(default=None, init=False)
 
     def on_words(self, event: UserInputTranscribedEvent) -> None:
-        """Wait for what must follow, not after an expected answer, and else as its length tells.
+        """Choose how long to wait after an utterance.
 
         LiveKit decides when to end the turn right after it has emitted this event.
         """
