@@ -1,6 +1,7 @@
 """The learner's last words when a lesson ends, in LiveKit's own session."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -26,12 +27,15 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
 class InterimRecogniser(stt.STT):
     """A recogniser with interim transcripts during audio, and a final one after silence."""
 
-    def __init__(self, heard: str, *, final: str = "", takes: float = 0.0) -> None:
+    def __init__(
+        self, heard: str, *, final: str = "", takes: float = 0.0, early: bool = False
+    ) -> None:
         capabilities = stt.STTCapabilities(streaming=True, interim_results=True)
         super().__init__(capabilities=capabilities)
         self.heard = heard
         self.final = final
         self.takes = takes
+        self.early = early
 
     async def _recognize_impl(self, *_: Any, **__: Any) -> Any:
         raise NotImplementedError
@@ -57,8 +61,10 @@ class InterimStream(stt.RecognizeStream):
                 if recogniser.heard:
                     self._tell(INTERIM, recogniser.heard)
             if speech and not loud:
+                if recogniser.early:
+                    self._tell(FINAL, recogniser.final)
                 self._event_ch.send_nowait(stt.SpeechEvent(type=END))
-                if recogniser.final:
+                if recogniser.final and not recogniser.early:
                     await asyncio.sleep(recogniser.takes)
                     self._tell(FINAL, recogniser.final)
             speech = loud
@@ -184,6 +190,20 @@ async def test_the_agent_takes_what_is_still_being_recognised(talk: Start) -> No
     it.microphone.loudness = 0
     await it.until("listening")
     await it.last_words.take()
+    assert it.tutor.turns == ["una mesa para dos"]
+
+
+async def test_nobody_waits_for_words_that_were_recognised_before_speech_counted_as_over(
+    talk: Start,
+) -> None:
+    """As after each answer of a learner: recognition is faster than the silence at its end."""
+    it = await talk(InterimRecogniser("una", final="una mesa para dos", early=True))
+    it.microphone.loudness = 0
+    await it.until("listening")
+    await asyncio.sleep(0.6)  # for so long, LiveKit takes a transcript for the last one
+    began = time.monotonic()
+    await it.last_words.take()
+    assert time.monotonic() - began < RECOGNITION_SECONDS / 2
     assert it.tutor.turns == ["una mesa para dos"]
 
 

@@ -37,7 +37,9 @@ class LastWords:
     def __init__(self, session: "AgentSession[Any]", now: Callable[[], float]) -> None:
         self._session = session
         self._now = now
-        self._due = -math.inf
+        # Speech counts as over after as much silence.
+        self._silence = session.options.endpointing["min_delay"]
+        self._recognised = self._due = -math.inf
         session.on("user_state_changed", self._on_learner)
         session.on("user_input_transcribed", self._on_words)
 
@@ -75,9 +77,10 @@ class LastWords:
         return max(PENDING_SECONDS, self._due - self._now())
 
     def _on_learner(self, event: UserStateChangedEvent) -> None:
-        if "speaking" in (event.old_state, event.new_state):
+        # Words that were final during its silence are those of the whole speech.
+        if event.old_state == "speaking" and self._now() - self._recognised > self._silence:
             self._due = self._now() + RECOGNITION_SECONDS
 
     def _on_words(self, event: UserInputTranscribedEvent) -> None:
         if event.is_final:
-            self._due = -math.inf
+            self._recognised, self._due = self._now(), -math.inf
