@@ -35,11 +35,6 @@ AT_ONCE = APIConnectOptions(max_retry=0)
 MOST = 3
 
 
-def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Run these tests on real time: LiveKit's session has clocks of its own."""
-    return {"real": asyncio.new_event_loop}
-
-
 class ToolThenTextLLM(llm.LLM):
     """A language model that calls a tool if it has one, then replies."""
 

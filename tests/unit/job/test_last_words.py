@@ -1,7 +1,6 @@
 """The learner's last words when a lesson ends, in LiveKit's own session."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,17 +10,12 @@ from livekit import rtc
 from livekit.agents import Agent, APIConnectOptions, UserStateChangedEvent, llm, stt
 from livekit.agents.voice.io import AudioInput
 
-from loqua_host.job.voice.last_words import RECOGNITION_SECONDS, LastWords
+from loqua_host.job.voice.last_words import PENDING_SECONDS, RECOGNITION_SECONDS, LastWords
 from loqua_host.job.voice.session import LessonSession, close_voice, switch
 
 RATE = 16_000
 FINAL, INTERIM = stt.SpeechEventType.FINAL_TRANSCRIPT, stt.SpeechEventType.INTERIM_TRANSCRIPT
 START, END = stt.SpeechEventType.START_OF_SPEECH, stt.SpeechEventType.END_OF_SPEECH
-
-
-def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Run these tests on real time: LiveKit's session has clocks of its own."""
-    return {"real": asyncio.new_event_loop}
 
 
 class InterimRecogniser(stt.STT):
@@ -193,18 +187,19 @@ async def test_the_agent_takes_what_is_still_being_recognised(talk: Start) -> No
     assert it.tutor.turns == ["una mesa para dos"]
 
 
-async def test_nobody_waits_for_words_that_were_recognised_before_speech_counted_as_over(
-    talk: Start,
+async def test_an_end_waits_for_no_words_that_were_recognised_before_speech_counted_as_over(
+    talk: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As after each answer of a learner: recognition is faster than the silence at its end."""
     it = await talk(InterimRecogniser("una", final="una mesa para dos", early=True))
     it.microphone.loudness = 0
     await it.until("listening")
-    await asyncio.sleep(0.6)  # for so long, LiveKit takes a transcript for the last one
-    began = time.monotonic()
-    await it.last_words.take()
-    assert time.monotonic() - began < RECOGNITION_SECONDS / 2
-    assert it.tutor.turns == ["una mesa para dos"]
+    waits: list[float] = []
+    monkeypatch.setattr(
+        it.session, "commit_user_turn", lambda **how: waits.append(how["transcript_timeout"])
+    )
+    it.last_words.commit()
+    assert waits == [PENDING_SECONDS]
 
 
 async def test_words_are_taken_when_a_learner_who_left_in_the_middle_of_them_is_gone(

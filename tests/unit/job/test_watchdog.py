@@ -20,11 +20,6 @@ LIMIT = 0.5
 LONG = 30.0
 
 
-def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Run these tests on real time."""
-    return {"real": asyncio.new_event_loop}
-
-
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look more often than in a lesson."""
