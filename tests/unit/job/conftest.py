@@ -165,6 +165,7 @@ class FakeSession(EventEmitter[str]):
         self.mute = False
         self.agent_state = "listening"
         self.user_state = "listening"
+        self.options = SimpleNamespace(endpointing={"min_delay": 0.5, "max_delay": 3.0})
         self.llm: Any = None
         self.vad: Any = EventEmitter()
         self.stt: Any = None
