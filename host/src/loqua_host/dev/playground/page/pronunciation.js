@@ -115,8 +115,10 @@ function waveform(card, score, own, buttons) {
   const regions = surfer.registerPlugin(Regions.create());
   surfer.on("ready", () => {
     const spoken = score.words.filter((word) => word.score !== null && word.end > word.start);
-    // The tutor's recording began earlier than this one: both have the same first word.
-    const shift = own.onset - (spoken[0]?.start ?? 0);
+    if (!spoken.length) return;
+    // The tutor's recording began earlier than this one: both have the same first word. A slow
+    // network may have stretched it, but not beyond the end of this one.
+    const shift = Math.min(own.onset - spoken[0].start, surfer.getDuration() - spoken.at(-1).end);
     const show = ({ start, end }, color) =>
       regions.addRegion({ start: Math.max(0, start + shift), end: end + shift, color, drag: false, resize: false });
     for (const word of spoken) {
