@@ -253,6 +253,14 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker(kind)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run a failed test on real servers once more in CI, after its first failure is printed."""
+    if "CI" in os.environ:
+        for item in items:
+            if {"integration", "acceptance"} & {mark.name for mark in item.iter_markers()}:
+                item.add_marker(pytest.mark.flaky(reruns=1))
+
+
 def pytest_collection_finish() -> None:
     """Collect garbage from now on, but only what tests leave."""
     gc.freeze()
