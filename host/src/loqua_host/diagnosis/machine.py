@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -21,6 +20,7 @@ from loqua_host.settings.certificates import trusting_context
 from loqua_host.settings.directories import ledger_fault
 from loqua_host.settings.host import OpsSettings
 from loqua_host.settings.secrets import LedgerSecrets
+from loqua_host.system.disk import free_share
 
 from .finding import Check, Finding, Verdict, failed, in_order, ok, untried
 
@@ -207,8 +207,7 @@ async def examine_disk(ledger: Path, secrets: LedgerSecrets) -> list[Finding]:
         return await asyncio.to_thread(judge_ledger, ledger, secrets)
 
     async def space() -> Verdict:
-        usage = shutil.disk_usage(_existing(ledger))
-        return judge_disk(usage.free / usage.total)
+        return judge_disk(free_share(_existing(ledger)))
 
     hangs = "see whether its disk or database hangs"
     return await in_order([Check("ledger", opened, hangs), Check("disk", space, hangs)])

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from loqua_host.lessons.tutors import RunningTutor
 from loqua_host.observability.faults import log_fault
 from loqua_host.records.ledger import Backlog, Ledger
 from loqua_host.rooms.rooms import Rooms
+from loqua_host.system.disk import free_share
 from loqua_host.system.installed import installed_over
 from loqua_host.system.process import forkserver_runs
 from loqua_host.system.sandbox import sandbox_gaps
@@ -224,7 +224,6 @@ def _worker_status(workers: Sequence[WorkerSource]) -> WorkerStatus:
 
 def _disk_free(spool: Path) -> float:
     try:
-        usage = shutil.disk_usage(spool)
+        return free_share(spool)
     except OSError:
         return 0.0
-    return usage.free / usage.total
