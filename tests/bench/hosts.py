@@ -139,6 +139,9 @@ async def rehearse(
         together = max(attendance.together() for attendance in everyone)
     print_progress("left")
     records = await cluster.records([leaver, *everyone])
+    for attendance, found in zip([leaver, *everyone], records, strict=True):
+        if found != 1:
+            print_progress(f"{found} records", story=sorted(cluster.story(attendance)))
     return {
         "lessons": learners,
         "on_the_host": len(affected) + 1,

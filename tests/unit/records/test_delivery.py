@@ -23,7 +23,7 @@ from loqua_host.errors import (
 )
 from loqua_host.observability.metrics import Instruments
 from loqua_host.records.database import Database
-from loqua_host.records.delivery import MAX_SENDS, RETRY_WINDOW, Delivery
+from loqua_host.records.delivery import MAX_SENDS, POLL_INTERVAL, RETRY_WINDOW, Delivery
 from loqua_host.records.ledger import Kind, Ledger, LessonRow
 from loqua_host.records.metrics import DeliveryMetrics
 from loqua_host.records.sqlite import SqliteDatabase
@@ -453,7 +453,7 @@ async def test_lessons_that_wait_leave_their_slots_to_others_of_a_long_backlog(
 async def test_a_tick_does_not_search_the_ledger_for_lessons(
     loqua: Any, wall: Any, ledger: Ledger, a_lesson: NewLesson, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its lesson is known; the others' entries are read at the start and every 30 seconds."""
+    """Its lesson is known; the others' entries are read at the start and every ten seconds."""
     searches, searching = [], ledger.pending_lessons
 
     async def search(after: str) -> Any:
@@ -473,6 +473,23 @@ async def test_a_tick_does_not_search_the_ledger_for_lessons(
             await within(delivery.wait_delivered(lesson.id))
         assert searches == []
     assert loqua.arrived == [("in_progress", "visit1")] * 3
+
+
+async def test_what_another_host_adds_is_found_though_this_one_always_has_something_to_send(
+    loqua: Any, wall: Any, delivery: Delivery, ledger: Ledger, a_lesson: NewLesson
+) -> None:
+    """Each tick put the search off by as long again, and a busy host never searched."""
+    own, other = [await ledger.open_lesson(a_lesson(number), "") for number in (1, 2)]
+    await within(delivery.wait_idle())
+    await ledger.save_progress(other, 1.0, Progress(), {})
+    for tick in range(1, 4):
+        wall.seconds += POLL_INTERVAL / 2
+        await ledger.save_progress(own, tick, Progress(), {})
+        delivery.wake(own.id)
+        await within(delivery.wait_delivered(own.id))
+    async with asyncio.timeout(POLL_INTERVAL / 2):
+        while ("in_progress", "visit2") not in loqua.arrived:  # noqa: ASYNC110  # no event says so
+            await asyncio.sleep(0)
 
 
 async def test_a_lesson_that_runs_goes_before_a_long_backlog(

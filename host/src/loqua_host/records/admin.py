@@ -1,6 +1,6 @@
 """The operator's access to the ledger from a separate process, also while the host runs.
 
-Each change is one transaction. The host polls the outbox every 30 s.
+Each change is one transaction. The host polls the outbox every 10 s.
 """
 
 import json

@@ -32,8 +32,9 @@ MAX_SENDS = 16
 MAX_LESSONS = 1000
 """Maximum of lessons delivered concurrently; others wait in the ledger."""
 
-POLL_INTERVAL = 30.0
-"""Seconds between polls of the ledger."""
+POLL_INTERVAL = 10.0
+"""Seconds between polls of the ledger, however much is delivered meanwhile: operators and other
+hosts add entries that nobody here is woken for."""
 
 MAX_PAUSE = 60.0
 """Maximum seconds between two attempts for an entry, unless the API asks for more."""
@@ -98,6 +99,7 @@ class Delivery:
         self._changed = asyncio.Event()
         self._idle = asyncio.Event()
         self._unread = True  # Whether the ledger may have pending lessons that nobody has named.
+        self._poll_at = 0.0
         self._lesson_slots = asyncio.Semaphore(MAX_LESSONS)
         self._send_slots = asyncio.Semaphore(MAX_SENDS)
         self._urgent: set[str] = set()
@@ -147,6 +149,7 @@ class Delivery:
     async def _begin_all(self, sending: asyncio.TaskGroup) -> bool:
         """Start to deliver pending entries, page by page; return whether there were any."""
         self._unread, last = False, ""
+        self._poll_at = self._clock.monotonic() + POLL_INTERVAL
         while page := await self._ledger.pending_lessons(last):
             for last, due in page.items():
                 await self._begin_urgent(sending)
@@ -168,12 +171,12 @@ class Delivery:
             sending.create_task(self._deliver(lesson))
 
     async def _wait_for_change(self) -> None:
-        """Wait for a change, or until the next poll for changes by operators and other hosts."""
+        """Wait for a change, or until the next poll."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(POLL_INTERVAL):
+            async with asyncio.timeout(self._poll_at - self._clock.monotonic()):
                 await self._changed.wait()
-                return
-        self._unread = True
+        if self._clock.monotonic() >= self._poll_at:
+            self._unread = True
 
     async def _deliver(self, lesson: str) -> None:
         """Send a lesson's entries, until all are sent, or it must pause while others wait."""
