@@ -39,7 +39,7 @@ async def host(
 ) -> AsyncIterator[tuple[Parts, HostLog]]:
     """Run a host whose tutor notes what it hears."""
     directory, tutors = tmp_path_factory.mktemp("heard"), {"waiter": tutor_of("waiter")}
-    async with host_of(directory, speech_url, tutors, reconnect_timeout=8.0) as running:
+    async with host_of(directory, speech_url, tutors) as running:
         yield running
 
 

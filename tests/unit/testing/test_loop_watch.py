@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from loqua_host.registry.author import Author
-from loqua_host.testing.loop_watch import BLOCKED_SECONDS, LoopWatch, seconds_served
+from loqua_host.testing.loop_watch import BLOCKED_SECONDS, LoopWatch
 
 OTHERS = 6
 """Processes that want the processor, too, so that this one has a seventh of it."""
@@ -71,10 +71,3 @@ def test_one_that_computes_or_sleeps_does(block: Callable[[float], None], second
     with watch.watching():
         block(seconds)
     assert watch.found
-
-
-def test_a_wait_for_a_processor_between_two_clocks_is_no_time_served() -> None:
-    """The clock has what the count of waits does not have yet; so both are read again."""
-    moments, waits = iter((10.0, 13.0)), iter((0, 3_000_000_000, 3_000_000_000))
-
-    assert seconds_served(lambda: next(moments), lambda: next(waits)) == 10.0

@@ -1,11 +1,9 @@
 """Interruption of a tutor's code that blocks the job's event loop."""
 
 import asyncio
-import os
 import signal
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +14,7 @@ import structlog
 
 from loqua_host.errors import BlockedError
 from loqua_host.registry.author import Author
-from loqua_host.system.processor import seconds_waited
+from loqua_host.system.processor import seconds_served
 
 __all__ = ["BLOCKED_SECONDS", "Watchdog"]
 
@@ -36,11 +34,6 @@ HINT: Final = "await it, or call it by asyncio.to_thread"
 MOST_FRAMES: Final = 30
 
 
-def _monotonic() -> float:
-    """Return a time in seconds that stands still while this process waits for a processor."""
-    return time.monotonic() - seconds_waited(os.getpid())
-
-
 class Watchdog:
     """Raise `BlockedError` in the tutor's code when it blocks the event loop for too long.
 
@@ -55,7 +48,7 @@ class Watchdog:
     """
 
     def __init__(
-        self, author: Author, limit: float, monotonic: Callable[[], float] = _monotonic
+        self, author: Author, limit: float, monotonic: Callable[[], float] = seconds_served
     ) -> None:
         self._author = author
         self._limit = limit

@@ -2,7 +2,6 @@
 
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,8 +10,9 @@ from types import FrameType
 from typing import Final
 
 from loqua_host.registry.author import Author
+from loqua_host.system.processor import seconds_served
 
-__all__ = ["BLOCKED_SECONDS", "BlockingCall", "LoopWatch", "seconds_served"]
+__all__ = ["BLOCKED_SECONDS", "BlockingCall", "LoopWatch"]
 
 BLOCKED_SECONDS: Final = 0.1
 """Seconds from which a call counts as blocking: a learner's audio comes every 20 ms."""
@@ -86,38 +86,6 @@ class LoopWatch:
 def _signal_regularly(main: int, over: threading.Event) -> None:
     while not over.wait(POLL_SECONDS):
         signal.pthread_kill(main, STACK_SIGNAL)
-
-
-def _nanoseconds_waited() -> int:
-    """Return for how long this thread has waited for a processor.
-
-    Only Linux counts it (Documentation/scheduler/sched-stats.rst); elsewhere it is 0.
-    """
-    try:
-        _, waited, _ = Path("/proc/thread-self/schedstat").read_text("ascii").split()
-    except (OSError, ValueError):
-        return 0
-    return int(waited)
-
-
-def seconds_served(
-    clock: Callable[[], float] = time.monotonic, waited: Callable[[], int] = _nanoseconds_waited
-) -> float:
-    """Return monotonic seconds without those for which this thread has waited for a processor.
-
-    On a busy machine, those are no fault of the tutor's code. A wait between the readings of the
-    two clocks would be in one of them only, so both are read again.
-
-    Args:
-        clock: Returns monotonic seconds.
-        waited: Returns the nanoseconds for which this thread has waited.
-    """
-    before = waited()
-    while True:
-        now = clock()
-        if (after := waited()) == before:
-            return now - after / 1e9
-        before = after
 
 
 def _place(stack: list[FrameType]) -> str:
