@@ -106,7 +106,6 @@ def test_a_call_that_came_to_nothing_is_over_in_its_time(
 
 OWN_CLOCK = {
     "core/clock.py",  # which all others are given
-    "job/watchdog.py",  # without the time for which the process waits for a processor
     "testing/virtual_time.py",  # measures the processes that virtual time waits for
     "testing/voice.py",  # LiveKit dates voice activity by it
 }
