@@ -9,10 +9,11 @@ from tests.unit.lessons.host_under_test import WRITTEN, make_services
 
 from loqua_host.contract.handoff import Handback, Handover
 from loqua_host.lessons.decisions import Capacity
-from loqua_host.lessons.dispatch_state import DispatchState
+from loqua_host.lessons.dispatch_state import CALL_SECONDS, DispatchState
 from loqua_host.lessons.metrics import LessonMetrics
 from loqua_host.lessons.reconciler import Reconciler
 from loqua_host.link.dispatch_metadata import find_handover, pack
+from loqua_host.link.server import JobRef
 from loqua_host.observability.metrics import Instruments
 from loqua_host.records.ledger import LeaseClaims, LessonRow
 from loqua_host.rooms.learners import Participant
@@ -160,6 +161,43 @@ async def test_a_restored_specialist_is_handed_over_to_again(host: ReconcilerUnd
     host.dispatch_state.on_interrupted(LOST, "agent-1")
     await host.reconciler.look()
     assert host.livekit.sent == [Dispatch(NAME, packed)]
+
+
+async def test_a_dead_tutor_is_removed_when_its_successors_job_is_accepted(
+    host: ReconcilerUnderTest,
+) -> None:
+    """Neither before, as LiveKit would keep the successor silent for a while, nor long after."""
+    host.dispatch_state.on_interrupted(LOST, "agent-1")
+    await host.reconciler.look()
+    await host.reconciler.look()
+    assert host.livekit.removed == []
+    host.dispatch_state.changed.clear()
+    host.dispatch_state.on_accepted(JobRef("2", "room", "grammar"))
+    assert host.dispatch_state.changed.is_set()
+    await host.reconciler.look()
+    await host.reconciler.look()
+    assert host.livekit.removed == ["agent-1"]
+
+
+async def test_a_dead_tutor_whose_successors_job_nobody_accepts_is_removed_all_the_same(
+    host: ReconcilerUnderTest, wall: Any
+) -> None:
+    """Once the dispatch counts as lost."""
+    host.dispatch_state.on_interrupted(LOST, "agent-1")
+    await host.reconciler.look()
+    wall.seconds += CALL_SECONDS
+    await host.reconciler.look()
+    assert host.livekit.removed == ["agent-1"]
+
+
+async def test_where_another_host_may_accept_the_job_a_dead_tutor_is_removed_before(
+    host: ReconcilerUnderTest,
+) -> None:
+    """This one would not notice that it was accepted."""
+    host.dispatch_state.shared = True
+    host.dispatch_state.on_interrupted(LOST, "agent-1")
+    await host.reconciler.look()
+    assert len(host.livekit.sent) == 1
     assert host.livekit.removed == ["agent-1"]
 
 

@@ -1,7 +1,7 @@
 """The host's state of lessons and dispatches, written by lessons and read by the reconciler."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -127,6 +127,7 @@ class DispatchState:
         self._called: dict[tuple[str, str], _Called] = {}
         self._targets: dict[str, tuple[str, str]] = {}
         self._lost: dict[tuple[str, str], _Lost] = {}
+        self._dead: dict[tuple[str, str], set[str]] = {}
         self._settled: set[tuple[str, str, str]] = set()
         self._interrupted: dict[str, Interrupted] = {}
         self._refused: set[tuple[str, str]] = set()
@@ -185,6 +186,25 @@ class DispatchState:
         if call is not None and call.identity is not None and self._lasts(call):
             self._targets[job.job_id] = (job.room, call.identity)
         self._called[job.room, job.tutor] = _Called(self._monotonic(), None, job.job_id)
+        if (job.room, job.tutor) in self._dead:
+            self.changed.set()
+
+    def on_dead(self, room: str, tutor: str, agents: Iterable[str]) -> None:
+        """Note dead agents to remove once the job that follows them has been accepted.
+
+        LiveKit renegotiates with the learner 0.2 s after a removal, and then not for 0.15 s (see
+        host/docs/benchmarks.md). Removed at once, the dead would keep their successor silent.
+        """
+        self._dead.setdefault((room, tutor), set()).update(agents)
+
+    def take_dead(self) -> list[tuple[str, str]]:
+        """Return room and identity of each dead agent to remove now, once.
+
+        Also of those whose successor's job nobody accepted.
+        """
+        awaited = self._awaited()
+        due = [where for where in self._dead if where not in awaited]
+        return [(where[0], agent) for where in due for agent in self._dead.pop(where)]
 
     def on_ended(self, job: JobRef) -> bool:
         """Note that a job's process has ended; return whether it had neither lesson nor refusal.
@@ -392,6 +412,7 @@ class DispatchState:
         self._over = {job: room for job, room in self._over.items() if room in known}
         self._targets = {job: target for job, target in self._targets.items() if target[0] in known}
         self._lost = {where: lost for where, lost in self._lost.items() if where[0] in known}
+        self._dead = {where: dead for where, dead in self._dead.items() if where[0] in known}
 
     def _arrived(self, job: JobRef) -> None:
         call = self._called.get((job.room, job.tutor))

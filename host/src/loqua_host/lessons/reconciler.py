@@ -160,6 +160,8 @@ class Reconciler:
     async def look(self) -> None:
         """Reconcile the rooms that are due once, those with interrupted lessons first."""
         try:
+            for room, agent in self._dispatch_state.take_dead():
+                await self._rooms.remove(room, agent)
             if lost := self._dispatch_state.interrupted_rooms():
                 await self._reconcile(lost)
             counts = await self._rooms.counts()
@@ -291,7 +293,7 @@ class Reconciler:
             log_fault("Reconciler.act", error)
 
     async def _call(self, call: DispatchTutor) -> None:
-        """Remove the lost tutor and its lost dispatches, then dispatch a tutor."""
+        """Remove lost dispatches, then dispatch a tutor; the lost one goes when it is accepted."""
         if not self._is_due(call):
             self._dispatch_state.on_not_called(call.room, call.tutor)
             return
@@ -307,10 +309,12 @@ class Reconciler:
             # A missing tutor is a warning; a specialist that a tutor called is not.
             write_log = log.info if call.asked and call.lesson is None else log.warning
             write_log(event, tutor=call.tutor, **self._ids(call))
-            if call.lesson is not None:
-                await self._clear_away(call.lesson)
-            if lost := self._dispatch_state.lost_agents(call.room).get(call.tutor):
-                await self._rooms.remove(call.room, lost)
+            dead = self._dead_agents(call)
+            if self._dispatch_state.shared:  # another host may accept the job, unseen by this one
+                for agent in dead:
+                    await self._rooms.remove(call.room, agent)
+            elif dead:
+                self._dispatch_state.on_dead(call.room, call.tutor, dead)
             before = await self._rooms.withdraw(call.room, agent_name)
             metadata = self._metadata(call, before)
             await self._rooms.dispatch(call.room, Dispatch(agent_name, metadata))
@@ -320,6 +324,12 @@ class Reconciler:
         except (RoomsError, LedgerError):
             self._dispatch_state.on_not_called(call.room, call.tutor)
             raise
+
+    def _dead_agents(self, call: DispatchTutor) -> list[str]:
+        """Return the identities of the agents that a dispatched tutor follows."""
+        lost = self._dispatch_state.lost_agents(call.room).get(call.tutor)
+        interrupted = call.lesson.agent if call.lesson is not None else None
+        return [agent for agent in (interrupted, lost) if agent]
 
     def _is_due(self, call: DispatchTutor) -> bool:
         """Return whether the tutor still runs and, if it was called, is still expected."""
