@@ -8,6 +8,7 @@ tells; how each kind of engine may fail, tests/integration/job/test_engines.py.
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, field
+from difflib import SequenceMatcher
 from typing import Any
 
 import httpx
@@ -16,6 +17,7 @@ import pytest
 import pytest_asyncio
 from livekit import rtc
 from tests.acceptance.provider import KEY, Provider, provider
+from tests.acceptance.tutors.barista import GREETING
 from tests.acceptance.voices import (
     SpeakingLearner,
     arrived,
@@ -46,6 +48,10 @@ STUCK = {"deaf": "hearing", "blind": "hearing", "mute": "speaking"}
 
 PATIENCE = 240.0
 """Seconds that the longest lesson takes at most, on a machine that is busy with something else."""
+
+LEAST_HEARD = 0.8
+"""Share of the greeting's letters: the sound of a machine that stalls has gaps, in which words are
+misheard. Each of its sentences has a quarter of them or more."""
 
 SETTLE = 3.0
 """Seconds of silence after which the tutor has said all it had to say: the sound of a machine that
@@ -115,6 +121,13 @@ async def transcribed(parts: Parts, pcm: bytes) -> str:
     return str(answer.raise_for_status().json()["text"])
 
 
+def share_heard(said: str, heard: str) -> float:
+    """Return the share of a text's letters that were heard in their order, 0 to 1."""
+    letters, others = ("".join(filter(str.isalpha, it.lower())) for it in (said, heard))
+    same = SequenceMatcher(None, letters, others, autojunk=False).get_matching_blocks()
+    return sum(block.size for block in same) / len(letters)
+
+
 @dataclass(slots=True)
 class Dialogue:
     """A learner who orders coffee again and again, and what is heard of the answers."""
@@ -150,8 +163,7 @@ async def taught_without_engines(lesson: FallbackLesson, order: bytes) -> None:
         await log.until("engine.switched", "kind=tts", "to=fallback", user)
         await talk.sound.until_quiet()
         heard = await transcribed(lesson.parts, talk.sound.pcm(0))
-        # The sound of a machine that stalls has gaps, which may take the ends of words.
-        assert all(word in heard.lower() for word in ("sop", "pesca", "tom")), heard
+        assert share_heard(GREETING, heard) > LEAST_HEARD, heard
 
         hosted.faults = {"tts": "refuses", "stt": "hangs"}
         assert "leche" in await talk.ask(FIRST)
