@@ -8,6 +8,7 @@ import pytest
 from tests.unit.lessons.host_under_test import WRITTEN, make_services
 
 from loqua_host.contract.handoff import Handback, Handover
+from loqua_host.errors import RoomsError
 from loqua_host.lessons.decisions import Capacity
 from loqua_host.lessons.dispatch_state import CALL_SECONDS, DispatchState
 from loqua_host.lessons.metrics import LessonMetrics
@@ -188,6 +189,21 @@ async def test_a_dead_tutor_whose_successors_job_nobody_accepts_is_removed_all_t
     wall.seconds += CALL_SECONDS
     await host.reconciler.look()
     assert host.livekit.removed == ["agent-1"]
+
+
+async def test_a_room_that_cannot_be_asked_keeps_no_other_from_its_turn(
+    host: ReconcilerUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LiveKit removes the dead itself after a while."""
+
+    async def fail(_room: str, _identity: str) -> None:
+        raise RoomsError("no answer")
+
+    monkeypatch.setattr(host.livekit, "remove", fail)
+    host.dispatch_state.on_dead("elsewhere", "grammar", ["agent-0"])
+    with host.dispatch_state.asking("room", "grammar", "maria", HANDOVER):
+        await host.reconciler.look()
+    assert len(host.livekit.sent) == 1
 
 
 async def test_where_another_host_may_accept_the_job_a_dead_tutor_is_removed_before(

@@ -160,8 +160,8 @@ class Reconciler:
     async def look(self) -> None:
         """Reconcile the rooms that are due once, those with interrupted lessons first."""
         try:
-            for room, agent in self._dispatch_state.take_dead():
-                await self._rooms.remove(room, agent)
+            dead = self._dispatch_state.take_dead()
+            await asyncio.gather(*(self._remove_dead(room, agent) for room, agent in dead))
             if lost := self._dispatch_state.interrupted_rooms():
                 await self._reconcile(lost)
             counts = await self._rooms.counts()
@@ -324,6 +324,13 @@ class Reconciler:
         except (RoomsError, LedgerError):
             self._dispatch_state.on_not_called(call.room, call.tutor)
             raise
+
+    async def _remove_dead(self, room: str, agent: str) -> None:
+        """Remove a dead agent. One room's error must not affect others."""
+        try:
+            await self._rooms.remove(room, agent)
+        except RoomsError as error:  # LiveKit removes it itself after 20 s
+            log.warning("reconciler.failed", what="remove", why=str(error), room=room)
 
     def _dead_agents(self, call: DispatchTutor) -> list[str]:
         """Return the identities of the agents that a dispatched tutor follows."""
